@@ -1,0 +1,1 @@
+//! `cargo boot`, as a library that the end-to-end tests use.

@@ -1,0 +1,2 @@
+//! `cargo boot`.
+fn main() {}

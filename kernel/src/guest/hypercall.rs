@@ -1,0 +1,55 @@
+//! The one table of hypercalls.
+//!
+//! `VMCALL` with the number in RAX and arguments in RDI, RSI, RDX, R10, R8; the result comes back in RAX. Every other
+//! register is kept. A result with the top bit set is an [`Error`].
+
+/// Number of each hypercall (RAX).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Hypercall {
+    /// Console output: RDI holds up to 8 bytes, first byte lowest; RSI how many (1 to 8). A line feed ends a line.
+    Console = 1,
+    /// The guest ends: RDI is its exit code.
+    Shutdown = 2,
+    /// Raises a fault (images with the `faults` feature): RDI = bank | flags << 8 ([`FAULT_BROADCAST`],
+    /// [`FAULT_GUEST_PHYSICAL`]) | processor << 16 (0xffff: this one), RSI = MCi_STATUS, RDX = MCG_STATUS,
+    /// R10 = MCi_ADDR, R8 = MCi_MISC. Returns 0 when the machine check has been handled.
+    Fault = 3,
+    /// Time stamp counter at the moment the last fault was raised (`faults` feature).
+    FaultTime = 4,
+}
+
+/// Flag of [`Hypercall::Fault`]: every processor gets the #MC.
+pub const FAULT_BROADCAST: u64 = 1 << 0;
+/// Flag of [`Hypercall::Fault`]: the address is this guest's guest-physical address.
+pub const FAULT_GUEST_PHYSICAL: u64 = 1 << 1;
+
+impl Hypercall {
+    /// The hypercall of that number.
+    pub const fn from_number(number: u64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Console,
+            2 => Self::Shutdown,
+            3 => Self::Fault,
+            4 => Self::FaultTime,
+            _ => return None,
+        })
+    }
+}
+
+/// What a refused hypercall returns in RAX (as two's complement).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Error {
+    /// No such hypercall in this image.
+    Unknown = -1,
+    /// An argument is out of range.
+    Argument = -2,
+}
+
+/// CPUID leaf with the signature `BankshotHV\0\0` in EBX, ECX, EDX and the highest hypervisor leaf in EAX.
+pub const LEAF_SIGNATURE: u32 = 0x4000_0000;
+/// CPUID leaf: EAX vCPUs of this guest, EBX index of this vCPU, ECX version of this table.
+pub const LEAF_GUEST: u32 = 0x4000_0001;
+/// Version of this table.
+pub const ABI_VERSION: u32 = 1;

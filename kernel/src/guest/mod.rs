@@ -1,0 +1,2 @@
+//! A guest: its memory, its vCPUs, what it may ask of the hypervisor.
+pub mod hypercall;

@@ -1,0 +1,2 @@
+//! The hypervisor image.
+fn main() {}

@@ -1,0 +1,95 @@
+//! What code generated from an MSR spec needs at run time, and the traits through which a hypervisor uses it.
+//!
+//! Principles: no allocation, no panic, no unsafe; a register access is one dispatch in constant time.
+#![no_std]
+#![forbid(unsafe_code)]
+
+/// Why an access was not answered from the state of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal<H> {
+    /// The guest gets #GP(0).
+    Fault,
+    /// The spec does not list this MSR. (What the hypervisor does with it is #GP(0); a chain of interfaces asks the next one first.)
+    Unlisted,
+    /// The hypervisor has to act; the value says which hook of the spec, with its typed argument.
+    Hook(H),
+    /// The access goes to the hardware register of the same number.
+    Pass,
+}
+
+/// Which reset a vCPU goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// Power-on: every register takes its reset value.
+    PowerOn,
+    /// INIT: registers that the spec keeps over INIT keep their value.
+    Init,
+}
+
+/// A range of MSRs that a guest reaches without an exit. Inclusive at both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassThrough {
+    /// First MSR of the range.
+    pub first: u32,
+    /// Last MSR of the range.
+    pub last: u32,
+    /// Reads go to hardware.
+    pub read: bool,
+    /// Writes go to hardware.
+    pub write: bool,
+}
+
+/// One version of an interface: the registers of one vCPU and their behaviour.
+pub trait Interface {
+    /// The interface's name, as in its spec.
+    const NAME: &'static str;
+    /// The version of which this is the view.
+    const VERSION: u16;
+    /// MSRs that go to hardware without an exit.
+    const PASS_THROUGH: &'static [PassThrough];
+    /// Accesses that need the hypervisor to act (uninhabited when the spec has none).
+    type Hook: Copy;
+
+    /// RDMSR of `msr` (32 bits, ECX).
+    fn read(&self, msr: u32) -> Result<u64, Refusal<Self::Hook>>;
+    /// WRMSR of `value` to `msr`.
+    fn write(&mut self, msr: u32, value: u64) -> Result<(), Refusal<Self::Hook>>;
+    /// Power-on or INIT.
+    fn reset(&mut self, reset: Reset);
+}
+
+/// An error as a guest's bank shows it. `address` is guest-physical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorRecord {
+    /// MCi_STATUS as the host saw it; the spec's injection mask decides which bits arrive.
+    pub status: u64,
+    /// MCi_ADDR: a guest-physical address (bytes), meaningful with ADDRV.
+    pub address: u64,
+    /// MCi_MISC, meaningful with MISCV.
+    pub misc: u64,
+}
+
+/// One machine-check exception as one vCPU is to see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MachineCheckEvent {
+    /// MCG_STATUS.RIPV: the interrupted context can go on.
+    pub restart_ip_valid: bool,
+    /// MCG_STATUS.EIPV: the interrupted instruction is the one that met the error.
+    pub error_ip_valid: bool,
+    /// MCG_STATUS.LMCE_S: signalled to this vCPU alone.
+    pub local: bool,
+    /// The bank's content; none for a vCPU that is only told (clean banks).
+    pub record: Option<ErrorRecord>,
+}
+
+/// The machine-check part of an interface, made from the spec's `injection` section.
+pub trait MachineCheck {
+    /// Every vCPU of the guest is told of an error (Intel), or only the one it is for (AMD).
+    const BROADCAST: bool;
+    /// MCG_STATUS.MCIP: the guest has not finished with an earlier one.
+    fn in_progress(&self) -> bool;
+    /// The guest was promised local machine checks and has enabled them.
+    fn local_enabled(&self) -> bool;
+    /// Sets MCG_STATUS (with MCIP) and, with a record, the error bank; only bits that the spec gives to an injection.
+    fn inject(&mut self, event: &MachineCheckEvent);
+}

@@ -1,0 +1,1 @@
+//! The language, once: parse, check, model, interpret, generate.

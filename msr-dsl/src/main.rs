@@ -1,0 +1,2 @@
+//! `cargo msr`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The interfaces Bankshot shows its guests.
+#![no_std]

@@ -1,0 +1,2 @@
+//! What every tiny guest shares.
+#![no_std]
