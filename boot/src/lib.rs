@@ -1,1 +1,10 @@
 //! `cargo boot`, as a library that the end-to-end tests use.
+//!
+//! A run goes: scenario file, image, emulator, log, events, expectations, verdict. Each step is a module of its own and
+//! knows only those before it.
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod emulator;
+pub mod error;
+pub mod image;
