@@ -7,4 +7,5 @@
 
 pub mod event;
 pub mod guest;
+pub mod handover;
 pub mod units;
