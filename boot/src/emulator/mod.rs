@@ -4,11 +4,19 @@
 //! `panic = "abort"` (no drop) and may itself be killed, the process is also started so that the system ends it with us
 //! (`setpriv --pdeathsig KILL`, of Debian's essential util-linux).
 
-use std::io::{Read, Write};
+mod bochs;
+mod kvm;
+mod machine_check_msrs;
+pub mod program;
+mod qemu;
+mod running;
+
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::Payload;
+
+pub use running::Running;
 
 /// What boots the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -45,28 +53,7 @@ pub struct Machine {
     pub mcg_cap: u64,
 }
 
-/// An emulator that runs.
-pub struct Running {
-    /// The defmt stream as its bytes come. Ends when the emulator ends.
-    pub log: Box<dyn Read + Send>,
-    /// The machine's COM1, input: fault commands.
-    pub commands: Box<dyn Write + Send>,
-}
-
-impl Running {
-    /// Ends the emulator, if it still runs.
-    pub fn kill(&mut self) {}
-
-    /// Waits for the emulator to end by itself; the text is what its own messages end with, for when it ended early.
-    ///
-    /// # Errors
-    /// When waiting fails.
-    pub fn wait(&mut self) -> Result<String> {
-        Ok(String::new())
-    }
-}
-
-/// Boots a payload. `work` is this run's own directory.
+/// Boots a payload. `work` is this run's own directory. The emulator lives no longer than the calling thread.
 ///
 /// # Errors
 /// A missing program, a machine that this emulator cannot be, no VMX in /dev/kvm.
@@ -77,10 +64,8 @@ pub fn start(
     way: Way,
     work: &Path,
 ) -> Result<Running> {
-    Err(Error::Impossible(format!(
-        "{kind:?} cannot boot {} by {way:?} with {} processors in {} yet",
-        payload.kernel_elf.display(),
-        machine.processors,
-        work.display()
-    )))
+    match kind {
+        Kind::Bochs => bochs::start(machine, payload, way, work),
+        Kind::Kvm | Kind::Qemu => qemu::start(kind, machine, payload, way, work),
+    }
 }

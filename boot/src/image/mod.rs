@@ -1,8 +1,18 @@
-//! What is booted: the hypervisor's ELF, its command line and its modules, in the forms that an emulator takes.
+//! What is booted: the hypervisor's ELF, its command line and its modules, in the two forms that a machine takes: as
+//! they lie in memory once a loader is done, with an option ROM that starts them ([`direct`]: a tenth of a second), and
+//! as a hybrid ISO for firmware and GRUB ([`write_iso`]).
 
-use std::path::{Path, PathBuf};
+mod direct;
+mod flat;
+mod grub;
+mod iso;
+mod multiboot2;
+mod rom;
 
-use crate::error::{Error, Result};
+use std::path::PathBuf;
+
+pub use direct::{Direct, direct};
+pub use iso::write_iso;
 
 /// What is booted (docs/boot-protocol.md).
 #[derive(Clone, Debug)]
@@ -22,16 +32,4 @@ pub struct Module {
     pub string: String,
     /// The module's bytes.
     pub bytes: Vec<u8>,
-}
-
-/// Writes a hybrid ISO (BIOS and UEFI, CD and USB stick) with GRUB and the payload.
-///
-/// # Errors
-/// A missing program, or what it said when it failed.
-pub fn write_iso(payload: &Payload, path: &Path) -> Result<()> {
-    Err(Error::Impossible(format!(
-        "no ISO of {} at {} yet",
-        payload.kernel_elf.display(),
-        path.display()
-    )))
 }

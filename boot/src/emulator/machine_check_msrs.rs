@@ -1,0 +1,96 @@
+//! The host's machine-check MSRs in Bochs, which has none of its own: a file that declares them as plain registers.
+//!
+//! A line is an address, a type (0) and three values of 64 bits, each as its high and low 32 bits: the value at reset, the bits that
+//! fault when a write sets them, the bits that a write does not change. All hexadecimal without `0x`, which is misread.
+
+use std::fmt::Write;
+
+use super::Machine;
+
+const MCG_CAP: u32 = 0x179;
+const MCG_STATUS: u32 = 0x17a;
+const MCG_CTL: u32 = 0x17b;
+const MC0_CTL2: u32 = 0x280;
+const MC0_CTL: u32 = 0x400;
+const MCG_EXT_CTL: u32 = 0x4d0;
+
+const MCG_CTL_P: u64 = 1 << 8;
+const MCG_CMCI_P: u64 = 1 << 10;
+const MCG_LMCE_P: u64 = 1 << 27;
+
+/// The file's text.
+///
+/// STATUS, ADDR and MISC take any value, unlike hardware's, so that an error can be left in a bank across a reset.
+pub fn declare(machine: &Machine) -> String {
+    let mut text = String::new();
+    let mut register = |address: u32, reset: u64, faulting: u64| {
+        let (high, low) = (reset >> 32, reset & 0xffff_ffff);
+        let (fault_high, fault_low) = (faulting >> 32, faulting & 0xffff_ffff);
+        writeln!(
+            text,
+            "0x{address:x} 0 {high:08x} {low:08x} {fault_high:08x} {fault_low:08x} 0 0"
+        )
+        .expect("a string takes any text");
+    };
+    register(MCG_CAP, machine.mcg_cap, u64::MAX);
+    register(MCG_STATUS, 0, 0);
+    if machine.mcg_cap & MCG_CTL_P != 0 {
+        register(MCG_CTL, 0, 0);
+    }
+    if machine.mcg_cap & MCG_LMCE_P != 0 {
+        register(MCG_EXT_CTL, 0, !1);
+    }
+    for bank in 0..u32::from(machine.banks) {
+        for part in 0..4 {
+            register(MC0_CTL + 4 * bank + part, 0, 0);
+        }
+        if machine.mcg_cap & MCG_CMCI_P != 0 {
+            register(MC0_CTL2 + bank, 0, 0);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Machine;
+    use super::declare;
+
+    fn machine(banks: u8, mcg_cap: u64) -> Machine {
+        Machine {
+            processors: 1,
+            memory_mib: 64,
+            banks,
+            mcg_cap,
+        }
+    }
+
+    #[test]
+    fn registers_exist_exactly_with_their_capability() {
+        let addresses = |machine: &Machine| -> Vec<String> {
+            declare(machine)
+                .lines()
+                .map(|line| line.split(' ').next().unwrap().into())
+                .collect()
+        };
+        let plain = ["0x179", "0x17a", "0x400", "0x401", "0x402", "0x403"];
+        assert_eq!(addresses(&machine(1, 0x100_0001)), plain);
+        let all = addresses(&machine(1, 0x900_0501));
+        for added in ["0x17b", "0x4d0", "0x280"] {
+            assert!(
+                all.iter().any(|address| address == added),
+                "{added} is missing in {all:?}"
+            );
+        }
+        assert_eq!(addresses(&machine(32, 0x100_0020)).last().unwrap(), "0x47f");
+    }
+
+    #[test]
+    fn values_are_eight_digits_without_a_prefix() {
+        let text = declare(&machine(0, 0x1_0900_0c00));
+        assert!(
+            text.starts_with("0x179 0 00000001 09000c00 ffffffff ffffffff 0 0\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! QEMU: with TCG, which has no VMX but real machine-check banks, or with KVM, which has what the processor has.
+//! Log and commands go through COM1 on its standard output and input.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+
+use super::{Kind, Machine, Running, Way, kvm, program};
+use crate::error::{self, Doing, Result};
+use crate::image::{self, Direct, Payload};
+
+const QEMU: &str = "qemu-system-x86_64";
+const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const OVMF_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/// Boots a payload. The machine's banks and MCG_CAP are QEMU's own: 10 banks, whatever [`Machine`] says.
+///
+/// # Errors
+/// As [`super::start`].
+pub fn start(
+    kind: Kind,
+    machine: &Machine,
+    payload: &Payload,
+    way: Way,
+    work: &Path,
+) -> Result<Running> {
+    let qemu = program::need(QEMU, "qemu-system-x86")?;
+    if kind == Kind::Kvm {
+        kvm::offers_vmx()?;
+    }
+    let messages = work.join("messages");
+    let mut child = program::bound_to_this_thread(&qemu)
+        .args(arguments(kind, machine))
+        .args(medium(machine, payload, way, work)?)
+        .current_dir(work)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(File::create(&messages).doing(|| format!("write {}", messages.display()))?)
+        .spawn()
+        .doing(|| format!("start {QEMU}"))?;
+    let log = child.stdout.take().expect("standard output is a pipe");
+    let commands = child.stdin.take().expect("standard input is a pipe");
+    Ok(Running::new(child, log, Box::new(commands), vec![messages]))
+}
+
+/// The arguments that describe the machine.
+fn arguments(kind: Kind, machine: &Machine) -> Vec<String> {
+    // An Intel model: TCG's own "max" says AMD.
+    let (accelerator, processor) = match kind {
+        Kind::Kvm => ("kvm", "host,+vmx"),
+        Kind::Bochs | Kind::Qemu => ("tcg", "Haswell-noTSX,+vme"),
+    };
+    let processors = machine.processors.to_string();
+    let memory = format!("{}M", machine.memory_mib);
+    [
+        "-accel",
+        accelerator,
+        "-cpu",
+        processor,
+        "-smp",
+        &processors,
+        "-m",
+        &memory,
+        "-nodefaults",
+        "-vga",
+        "std",
+        "-display",
+        "none",
+        "-serial",
+        "stdio",
+        "-no-reboot",
+    ]
+    .map(String::from)
+    .to_vec()
+}
+
+/// The arguments about what is booted; files go to `work`.
+fn medium(machine: &Machine, payload: &Payload, way: Way, work: &Path) -> Result<Vec<String>> {
+    const ISO: &str = "image.iso";
+    let text = match way {
+        Way::Direct => {
+            let direct = image::direct(payload, machine.memory_mib)?;
+            error::write(&work.join("memory"), &direct.memory)?;
+            error::write(&work.join("rom"), direct.rom)?;
+            let loader = format!(
+                "loader,file=memory,addr={:#x},force-raw=on",
+                Direct::ADDRESS
+            );
+            return Ok(["-option-rom", "rom", "-device", &loader]
+                .map(String::from)
+                .to_vec());
+        }
+        Way::Iso => format!("-cdrom {ISO}"),
+        Way::IsoUefi => {
+            program::need(OVMF_CODE, "ovmf")?;
+            // The firmware writes its variables.
+            let variables = work.join("variables.fd");
+            fs::copy(OVMF_VARIABLES, &variables)
+                .doing(|| format!("write {}", variables.display()))?;
+            format!(
+                "-drive if=pflash,format=raw,readonly=on,file={OVMF_CODE} \
+                 -drive if=pflash,format=raw,file=variables.fd -cdrom {ISO}"
+            )
+        }
+    };
+    image::write_iso(payload, &work.join(ISO))?;
+    Ok(text.split(' ').map(String::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Kind, Machine};
+    use super::arguments;
+
+    #[test]
+    fn the_machine_is_in_the_arguments() {
+        let machine = Machine {
+            processors: 4,
+            memory_mib: 128,
+            banks: 10,
+            mcg_cap: 0x100_010a,
+        };
+        let text = arguments(Kind::Qemu, &machine).join(" ");
+        assert!(
+            text.contains("-accel tcg") && text.contains("-smp 4 -m 128M"),
+            "{text}"
+        );
+        assert!(
+            arguments(Kind::Kvm, &machine)
+                .join(" ")
+                .contains("-accel kvm -cpu host,+vmx")
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! The option ROM: the firmware calls it in real mode, and it starts a kernel as a multiboot2 loader does.
+
+use super::multiboot2::MAGIC;
+
+/// Size of the ROM, in bytes.
+pub const BYTES: usize = 512;
+
+/// Where the firmware calls an option ROM, from its start.
+const CALLED_AT: usize = 3;
+const ENTRY_32_AT: usize = 0x50;
+const GDT_AT: usize = 0x90;
+
+/// Flat 4 GiB segments: selector 8 is code, 16 is data, as multiboot2 asks (section 3.3).
+const GDT: [u64; 3] = [0, 0x00cf_9a00_0000_ffff, 0x00cf_9200_0000_ffff];
+
+/// The ROM that enters `entry` with the information structure at `information`, both physical addresses.
+///
+/// It runs at whichever segment the firmware put it, and writes to the stack alone.
+pub fn build(entry: u32, information: u32) -> [u8; BYTES] {
+    let mut rom = [0; BYTES];
+    put(&mut rom, 0, &[0x55, 0xaa, 1]);
+    put(&mut rom, CALLED_AT, &real_mode());
+    put(&mut rom, ENTRY_32_AT, &protected_mode(entry, information));
+    put(&mut rom, GDT_AT, GDT.map(u64::to_le_bytes).as_flattened());
+    // The firmware calls a ROM only when its bytes add up to zero.
+    rom[BYTES - 1] = rom.iter().fold(0u8, |sum, byte| sum.wrapping_sub(*byte));
+    rom
+}
+
+/// 16-bit code: A20 on, GDT, protected mode, far jump.
+fn real_mode() -> Vec<u8> {
+    const GDT_LIMIT: u8 = size_of::<[u64; 3]>() as u8 - 1;
+    let code = [
+        &[0xfa, 0xfc][..],               // cli; cld
+        &[0xe4, 0x92],                   // in al, 0x92
+        &[0x0c, 0x02, 0x24, 0xfe],       // or al, 2 (A20); and al, ~1 (no reset)
+        &[0xe6, 0x92],                   // out 0x92, al
+        &[0x66, 0x31, 0xdb, 0x8c, 0xcb], // xor ebx, ebx; mov bx, cs
+        &[0x66, 0xc1, 0xe3, 0x04],       // shl ebx, 4: the ROM's physical address
+        &[0x66, 0x67, 0x8d, 0x83],       // lea eax, [ebx + GDT_AT]
+        &(GDT_AT as u32).to_le_bytes(),
+        &[0x66, 0x50, 0x6a, GDT_LIMIT], // push eax; push word GDT_LIMIT: the operand of lgdt
+        &[0x89, 0xe5],                  // mov bp, sp
+        &[0x66, 0x0f, 0x01, 0x56, 0x00], // lgdt [bp]
+        &[0x66, 0x67, 0x8d, 0x83],      // lea eax, [ebx + ENTRY_32_AT]
+        &(ENTRY_32_AT as u32).to_le_bytes(),
+        &[0x66, 0x6a, 0x08, 0x66, 0x50], // push dword 8; push eax: where retf goes
+        &[0x0f, 0x20, 0xc0],             // mov eax, cr0
+        &[0x0c, 0x01],                   // or al, 1
+        &[0x0f, 0x22, 0xc0],             // mov cr0, eax
+        &[0x66, 0xcb],                   // retf
+    ];
+    code.concat()
+}
+
+/// 32-bit code: data segments, then the kernel's entry with the multiboot2 registers.
+fn protected_mode(entry: u32, information: u32) -> Vec<u8> {
+    let code = [
+        &[0xb8, 16, 0, 0, 0][..],  // mov eax, 16
+        &[0x8e, 0xd8, 0x8e, 0xc0], // mov ds, ax; mov es, ax
+        &[0x8e, 0xe0, 0x8e, 0xe8], // mov fs, ax; mov gs, ax
+        &[0x8e, 0xd0],             // mov ss, ax
+        &[0xb8],
+        &MAGIC.to_le_bytes(), // mov eax, MAGIC
+        &[0xbb],
+        &information.to_le_bytes(), // mov ebx, information
+        &[0xb9],
+        &entry.to_le_bytes(), // mov ecx, entry
+        &[0xff, 0xe1],        // jmp ecx
+    ];
+    code.concat()
+}
+
+/// Copies `bytes` to `at`; the place must be empty, so that parts that have grown into each other are seen.
+fn put(rom: &mut [u8; BYTES], at: usize, bytes: &[u8]) {
+    let place = &mut rom[at..at + bytes.len()];
+    assert!(
+        place.iter().all(|byte| *byte == 0),
+        "parts of the option ROM overlap at {at:#x}"
+    );
+    place.copy_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES, build};
+
+    #[test]
+    fn a_firmware_accepts_it() {
+        let rom = build(0x10_1234, 0x20_0000);
+        assert_eq!(rom[..2], [0x55, 0xaa]);
+        assert_eq!(usize::from(rom[2]) * 512, BYTES);
+        assert_eq!(rom.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)), 0);
+    }
+}
