@@ -8,3 +8,5 @@
 pub mod emulator;
 pub mod error;
 pub mod image;
+pub mod log;
+pub mod scenario;

@@ -1,0 +1,56 @@
+//! Which scenarios there are.
+
+use std::path::{Path, PathBuf};
+
+use super::known::stems;
+use super::place::suggestion;
+use super::{Known, Scenario};
+use crate::error::{Error, Result};
+
+/// Where the scenarios stand in the workspace.
+const FOLDER: &str = "tests/scenarios";
+
+/// A scenario in the list.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// All scenarios by name.
+///
+/// # Errors
+/// One that is wrong.
+pub fn list(workspace: &Path, known: &Known) -> Result<Vec<Entry>> {
+    let folder = workspace.join(FOLDER);
+    stems(&folder, "toml")
+        .into_iter()
+        .map(|name| {
+            let title = Scenario::load(&folder.join(&name).with_extension("toml"), known)?.title;
+            Ok(Entry { name, title })
+        })
+        .collect()
+}
+
+/// The file of a scenario that is given by name or by path.
+///
+/// # Errors
+/// There is none; says what is near.
+pub fn find(workspace: &Path, wanted: &str) -> Result<PathBuf> {
+    let folder = workspace.join(FOLDER);
+    let names = stems(&folder, "toml");
+    if names.iter().any(|name| name == wanted) {
+        return Ok(folder.join(wanted).with_extension("toml"));
+    }
+    let path = PathBuf::from(wanted);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    Err(Error::Input(format!(
+        "no scenario and no file is called `{wanted}`: {}\n(`cargo boot list` shows them all)",
+        suggestion(wanted, &names)
+    )))
+}

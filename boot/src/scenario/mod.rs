@@ -1,0 +1,192 @@
+//! Scenario files: what is booted, what goes wrong in it, and what must come of it (docs/scenarios.md).
+
+mod captures;
+mod expect;
+mod fault;
+mod fields;
+mod guest;
+mod keys;
+mod known;
+mod list;
+mod machine;
+mod manual;
+mod place;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use captures::Captures;
+pub use expect::{Expect, Order, Want};
+pub use fault::{Address, Amount, Fault, When};
+pub use guest::Guest;
+pub use known::Known;
+pub use list::{Entry, find, list};
+pub use manual::manual;
+pub use place::nearest;
+
+use crate::emulator::Machine;
+use crate::error::{Error, Result};
+use fields::Fields;
+use place::{Located, Problems, suggestion};
+
+/// A scenario.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The file's name without `.toml`.
+    pub name: String,
+    /// Where it stands.
+    pub path: PathBuf,
+    /// One line.
+    pub title: String,
+    /// The hypervisor's command line.
+    pub command_line: String,
+    /// The emulated machine.
+    pub machine: Machine,
+    /// The guests, in order.
+    pub guests: Vec<Guest>,
+    /// The errors to raise.
+    pub faults: Vec<Fault>,
+    /// What must happen.
+    pub expects: Vec<Expect>,
+    /// The exit code of each guest that must shut down by itself.
+    pub exit: BTreeMap<usize, u64>,
+}
+
+impl Scenario {
+    /// Reads a scenario file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with every mistake: file, line, column, the line, the mend.
+    pub fn load(path: &Path, known: &Known) -> Result<Self> {
+        let bytes = crate::error::read(path)?;
+        let source = String::from_utf8(bytes)
+            .map_err(|_| Error::Input(format!("{}:1:1: not a text in UTF-8\n", path.display())))?;
+        Self::parse(path, &source, known)
+    }
+
+    /// Reads a scenario from its text; `path` is for its name and for messages.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(path: &Path, source: &str, known: &Known) -> Result<Self> {
+        let mut problems = Problems::default();
+        let (file, mistakes) = DeTable::parse_recoverable(source);
+        for mistake in &mistakes {
+            problems.add(&mistake.span().unwrap_or(0..0), mistake.message());
+        }
+        // Text that is no TOML gives no sense to read on in: one mistake, one error.
+        let scenario = if mistakes.is_empty() {
+            read(file.get_ref(), path, source, known, &mut problems)
+        } else {
+            None
+        };
+        match scenario {
+            Some(scenario) if problems.is_empty() => Ok(scenario),
+            _ => Err(Error::Input(problems.render(path, source))),
+        }
+    }
+}
+
+fn read(
+    file: &DeTable<'_>,
+    path: &Path,
+    source: &str,
+    known: &Known,
+    problems: &mut Problems,
+) -> Option<Scenario> {
+    let mut top = Fields::new(file, 0..0, &keys::TOP, problems);
+    let title = top.text("title");
+    top.text("about");
+    let command_line = top.text("command_line");
+    let machine = top.table("machine");
+    let (guests, faults, expects) = (
+        top.tables("guest"),
+        top.tables("fault"),
+        top.tables("expect"),
+    );
+    let exit = top.table("exit");
+
+    let machine = machine.and_then(|(table, span)| {
+        machine::read(Fields::new(table, span, &keys::MACHINE, problems))
+    });
+    let all_guests = guests.len();
+    let guests: Vec<_> = guests
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, (table, span))| {
+            let fields = Fields::new(table, span.clone(), &keys::GUEST, problems);
+            guest::read(fields, index, known).map(|value| Located { value, span })
+        })
+        .collect();
+    if let Some(machine) = &machine {
+        guest::check_all(&guests, machine, problems);
+    }
+    // Without all guests their names and numbers mean nothing: what is wrong with them was said.
+    if guests.len() < all_guests {
+        return None;
+    }
+    let mut captured = Vec::new();
+    let faults: Vec<_> = faults
+        .into_iter()
+        .filter_map(|(table, span)| {
+            let fields = Fields::new(table, span, &keys::FAULT, problems);
+            fault::read(fields, machine.as_ref(), &guests, &mut captured)
+        })
+        .collect();
+    let expects: Vec<_> = expects
+        .into_iter()
+        .filter_map(|(table, span)| {
+            let fields = Fields::new(table, span, &keys::EXPECT, problems);
+            expect::read(fields, &guests, &captured, known, source)
+        })
+        .flatten()
+        .collect();
+    let exit = exit.map_or_else(BTreeMap::new, |(table, _)| {
+        expect::read_exit(table, &guests, problems)
+    });
+
+    Some(Scenario {
+        name: path.file_stem()?.to_string_lossy().into_owned(),
+        path: path.to_owned(),
+        title: title?.value,
+        command_line: command_line.map_or_else(String::new, |line| line.value),
+        machine: machine?,
+        guests: guests.into_iter().map(|guest| guest.value).collect(),
+        faults,
+        expects,
+        exit,
+    })
+}
+
+/// The number of the guest of that name.
+fn guest_index(
+    name: &Located<String>,
+    guests: &[Located<Guest>],
+    problems: &mut Problems,
+) -> Option<usize> {
+    let index = guests
+        .iter()
+        .position(|guest| guest.value.name == name.value);
+    if index.is_none() {
+        let names: Vec<_> = guests
+            .iter()
+            .map(|guest| guest.value.name.as_str())
+            .collect();
+        let message = format!("no guest is called `{}`", name.value);
+        problems.add_with_help(&name.span, message, suggestion(&name.value, &names));
+    }
+    index
+}
+
+/// Whether a word can be a name in a boot module's string.
+fn plain_word(word: &str) -> bool {
+    !word.is_empty()
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+#[cfg(test)]
+mod tests;
