@@ -2,10 +2,32 @@
 //!
 //! `mca` is the host side of a machine check, `vmce` the guest side, `guest` what a guest is made of, `faults` the
 //! injector. Everything here runs unchanged in `cargo test` on a simulated machine with 1 to 4096 processors.
-#![cfg_attr(not(test), no_std)]
+//!
+//! How the binary drives the machine-check engine. `S` is a static `mca::Shared`, `M` its `mca::Machine`:
+//!
+//! * Each processor, with its #MC entry ready, before CR4.MCE is set: `mca::start(&S, &M)`. It logs and clears what is in the
+//!   banks, enables them (and LMCE), and from then on the processor is expected at every rendezvous.
+//! * #MC in root mode, and every VM exit that stands for one (vector 18, "machine check during VM entry", the injector's NMI):
+//!   `mca::handle(&S, &M, interrupted)` gives a `mca::Verdict`. `Resume`: return to root code, or go the ordinary way before
+//!   VM entry. After an #MC in root mode the next VM entry must exit at once (as after an NMI), for mail may have
+//!   come after the last look. `FixUp`: return to the marked copy's fix-up. `Fatal`: reset, `resets` says which processor does.
+//! * Every NMI, in any mode: `mca::catch_up(&S, &M)`.
+//! * Before each VM entry: `mailbox.is_pending()`; if so `vmce::deliver(..)` says what to do. It writes the vCPU's interface
+//!   state, so it runs in ordinary context.
+//! * After each WRMSR of the guest to its machine-check interface, and after a restore: `vmce::after_write(..)`.
+//! * vCPU 0's power-on and each SIPI: `mailbox.start()`; each INIT: `mailbox.park()`.
+//! * Housekeeping: `mca::poll(&S, &M)` on each processor; `vmce::follow_up(mailboxes)` for each guest, and if it says so, a
+//!   kick to the processors; then every processor's `ring::EventRing` is drained into the log.
+//!
+//! An #MC handler runs on its own stack; 8 KiB are enough.
+#![cfg_attr(not(any(test, loom)), no_std)]
 #![forbid(unsafe_code)]
 
 pub mod event;
 pub mod guest;
 pub mod handover;
+pub mod mca;
+pub mod ring;
+mod sync;
 pub mod units;
+pub mod vmce;

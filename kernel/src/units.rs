@@ -64,3 +64,10 @@ macro_rules! address {
 
 address!(Gpa);
 address!(Hpa);
+
+impl Tsc {
+    /// Ticks from `earlier` to this moment; 0 where that is negative (another processor's counter may lag).
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}

@@ -1,0 +1,81 @@
+//! The physical machine, as one of its processors sees it.
+
+use crate::event::Event;
+use crate::units::{Gpa, GuestId, Hpa, Pcpu, Tsc, VcpuId};
+use crate::vmce::Mailbox;
+
+/// Whose a page of physical memory is. A page that is out of use still has its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody's.
+    Free,
+    /// The hypervisor's own.
+    Hypervisor,
+    /// A guest's, which has it at this guest-physical address.
+    Guest {
+        /// The guest.
+        guest: GuestId,
+        /// Start of the page, as the guest counts.
+        gpa: Gpa,
+    },
+}
+
+/// What a processor was doing when its #MC came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// It ran this vCPU, was about to enter it (a VM entry that failed with "machine check during VM entry"), or slept for it in non-root mode.
+    Guest(VcpuId),
+    /// It was in root mode.
+    Hypervisor {
+        /// The interrupted instruction is a marked copy of guest memory, which can be made to fail.
+        fix_up: bool,
+    },
+}
+
+/// What the engine needs to know about a guest in #MC context, where its vCPUs' state must not be touched.
+#[derive(Clone, Copy)]
+pub struct Addressee<'a> {
+    /// One per vCPU, in order.
+    pub mailboxes: &'a [Mailbox],
+    /// Every vCPU is told of an error (Intel), or only the one it is for (AMD): `MachineCheck::BROADCAST` of its interface.
+    pub broadcast: bool,
+}
+
+/// The machine, through the eyes of the processor that calls. Everything is callable in #MC context: no locks that ordinary
+/// code may hold, no log, no wait.
+pub trait Machine {
+    /// This processor.
+    fn processor(&self) -> Pcpu;
+
+    /// This processor's time stamp counter.
+    fn now(&self) -> Tsc;
+
+    /// A pause in a loop that waits for another processor.
+    fn relax(&self);
+
+    /// RDMSR of one of the machine-check MSRs of [`super::registers`]; 0 for one that does not exist.
+    fn read_msr(&self, msr: u32) -> u64;
+
+    /// WRMSR of one of the machine-check MSRs of [`super::registers`]; nothing for one that does not exist.
+    fn write_msr(&self, msr: u32, value: u64);
+
+    /// Keeps an event in this processor's own ring, never in a log.
+    fn emit(&self, event: Event);
+
+    /// Whose the page at `page` (a multiple of 4 KiB) is; in logarithmic time at most.
+    fn owner_of(&self, page: Hpa) -> Owner;
+
+    /// Takes a page out of use: unmaps it from its guest's EPT and never hands it out again. Returns whether that is new.
+    /// Translations are flushed by the engine ([`Machine::flush_translations`]). One caller at a time. A touch of
+    /// it by the guest afterwards stops the guest.
+    fn retire(&self, page: Hpa, owner: Owner) -> bool;
+
+    /// Forgets every translation of guest memory that this processor has cached (INVEPT, all contexts).
+    fn flush_translations(&self);
+
+    /// Makes another processor leave guest mode, if it is there, and call [`super::catch_up`] soon, in any context (an NMI).
+    fn kick(&self, processor: Pcpu);
+
+    /// A guest's mailboxes; none if there is no such guest.
+    fn guest(&self, guest: GuestId) -> Option<Addressee<'_>>;
+}

@@ -1,0 +1,224 @@
+//! A processor's ring of events: written without locks in any context of that processor, drained in ordinary context.
+//!
+//! An #MC or NMI may come in the middle of a write and write too. Each writer takes a slot of its own first and marks it
+//! written last; the reader stops at a slot that is not yet written. What does not fit is counted.
+
+use crate::event::{Event, FIELDS, Stamped};
+use crate::sync::{AtomicU64, Ordering, constructor};
+use crate::units::{Pcpu, Tsc};
+
+struct Slot {
+    /// Number of the event in it plus one; less while it is being written.
+    written: AtomicU64,
+    at: AtomicU64,
+    row: AtomicU64,
+    fields: [AtomicU64; FIELDS],
+}
+
+impl Slot {
+    constructor! {
+        fn new() -> Self {
+            Self {
+                written: AtomicU64::new(0),
+                at: AtomicU64::new(0),
+                row: AtomicU64::new(0),
+                fields: [
+                    AtomicU64::new(0),
+                    AtomicU64::new(0),
+                    AtomicU64::new(0),
+                    AtomicU64::new(0),
+                    AtomicU64::new(0),
+                    AtomicU64::new(0),
+                ],
+            }
+        }
+    }
+}
+
+/// The events of one processor that nobody has read yet, `N` at most.
+pub struct EventRing<const N: usize> {
+    slots: [Slot; N],
+    /// Events taken out so far.
+    head: AtomicU64,
+    /// Events put in (or being put in) so far.
+    tail: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl<const N: usize> EventRing<N> {
+    /// An empty ring.
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Self {
+            slots: [const { Slot::new() }; N],
+            head: AtomicU64::new(0),
+            tail: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    /// An empty ring.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self {
+            slots: core::array::from_fn(|_| Slot::new()),
+            head: AtomicU64::new(0),
+            tail: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    /// Keeps an event, or counts it as lost. Only the processor that owns the ring calls this, in any context.
+    pub fn emit(&self, at: Tsc, event: Event) {
+        let Some((slot, number)) = self.take_slot() else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        slot.at.store(at.0, Ordering::Relaxed);
+        slot.row.store(u64::from(event.row()), Ordering::Relaxed);
+        let words = event.to_words();
+        for (place, word) in slot
+            .fields
+            .iter()
+            .zip(words)
+            .take(event.kind().fields.len())
+        {
+            place.store(word, Ordering::Relaxed);
+        }
+        slot.written.store(number + 1, Ordering::Release);
+    }
+
+    fn take_slot(&self) -> Option<(&Slot, u64)> {
+        let mut tail = self.tail.load(Ordering::Relaxed);
+        loop {
+            if tail.wrapping_sub(self.head.load(Ordering::Acquire)) >= N as u64 {
+                return None;
+            }
+            match self
+                .tail
+                .compare_exchange(tail, tail + 1, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return Some((self.slots.get((tail % N as u64) as usize)?, tail)),
+                Err(now) => tail = now,
+            }
+        }
+    }
+
+    /// Takes the oldest event out. `on` is the processor that owns the ring. One reader at a time.
+    pub fn take(&self, on: Pcpu) -> Option<Stamped> {
+        let head = self.head.load(Ordering::Relaxed);
+        let slot = self.slots.get((head % N as u64) as usize)?;
+        if slot.written.load(Ordering::Acquire) != head + 1 {
+            return None;
+        }
+        let at = Tsc(slot.at.load(Ordering::Relaxed));
+        let row = slot.row.load(Ordering::Relaxed) as u8;
+        let mut words = [0; FIELDS];
+        for (word, place) in words.iter_mut().zip(&slot.fields) {
+            *word = place.load(Ordering::Relaxed);
+        }
+        self.head.store(head + 1, Ordering::Release);
+        Some(Stamped {
+            at,
+            on,
+            event: Event::from_words(row, words)?,
+        })
+    }
+
+    /// How many events were lost since the last call.
+    pub fn take_lost(&self) -> u64 {
+        // Most calls find none: spare them the locked instruction.
+        if self.lost.load(Ordering::Relaxed) == 0 {
+            0
+        } else {
+            self.lost.swap(0, Ordering::Relaxed)
+        }
+    }
+}
+
+impl<const N: usize> Default for EventRing<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::units::Bank;
+
+    fn event(n: u64) -> Event {
+        Event::BankError {
+            bank: Bank(n as u8),
+            class: crate::mca::Class::Srao,
+            code: crate::mca::ErrorCode(0xcf),
+            status: n,
+            addr: n + 1,
+            misc: n + 2,
+        }
+    }
+
+    #[test]
+    fn first_in_first_out_over_many_turns() {
+        let ring = EventRing::<4>::new();
+        for turn in 0..10 {
+            for n in 0..3 {
+                ring.emit(Tsc(turn * 10 + n), event(n));
+            }
+            for n in 0..3 {
+                let got = ring.take(Pcpu(7)).expect("kept");
+                assert_eq!(
+                    got,
+                    Stamped {
+                        at: Tsc(turn * 10 + n),
+                        on: Pcpu(7),
+                        event: event(n)
+                    }
+                );
+            }
+            assert_eq!(ring.take(Pcpu(7)), None);
+        }
+        assert_eq!(ring.take_lost(), 0);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_the_oldest_stay() {
+        let ring = EventRing::<4>::new();
+        for n in 0..10 {
+            ring.emit(Tsc(n), event(n));
+        }
+        assert_eq!(ring.take_lost(), 6);
+        assert_eq!(ring.take_lost(), 0);
+        let kept: Vec<_> = core::iter::from_fn(|| ring.take(Pcpu(0)))
+            .map(|e| e.at.0)
+            .collect();
+        assert_eq!(kept, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn an_interrupt_in_the_middle_of_a_write_may_write() {
+        let ring = EventRing::<4>::new();
+        ring.emit(Tsc(1), event(1));
+        // The outer writer has its slot, and is interrupted.
+        let (slot, number) = ring.take_slot().expect("room");
+        ring.emit(Tsc(3), event(3));
+        assert_eq!(ring.take(Pcpu(0)).expect("before it").at, Tsc(1));
+        assert_eq!(
+            ring.take(Pcpu(0)),
+            None,
+            "the reader waits for the outer writer"
+        );
+        slot.at.store(2, Ordering::Relaxed);
+        slot.row
+            .store(u64::from(Event::Resumed {}.row()), Ordering::Relaxed);
+        slot.written.store(number + 1, Ordering::Release);
+        assert_eq!(
+            ring.take(Pcpu(0)).map(|e| (e.at, e.event)),
+            Some((Tsc(2), Event::Resumed {}))
+        );
+        assert_eq!(
+            ring.take(Pcpu(0)).map(|e| (e.at, e.event)),
+            Some((Tsc(3), event(3)))
+        );
+    }
+}
