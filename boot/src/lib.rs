@@ -8,5 +8,11 @@
 pub mod emulator;
 pub mod error;
 pub mod image;
+pub mod interrupt;
 pub mod log;
+pub mod progress;
+pub mod run;
 pub mod scenario;
+pub mod show;
+pub mod verdict;
+pub mod workspace;

@@ -1,0 +1,231 @@
+//! Follows a log to its end: faults that wait for a console line, the clock, the user.
+
+use std::io::Write;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Doing, Error, Result};
+use crate::interrupt::interrupted;
+use crate::log::{Event, Item, Reorder};
+use crate::scenario::{Captures, Fault, When};
+
+/// How often the clock and the user are looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long a machine that said it is unsupported may take to go off.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How a log ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The hypervisor switched the machine off.
+    Off,
+    /// The log ended without that. The text is what preceded the log where no log came at all.
+    Broken(String),
+    /// Time was up.
+    TimedOut,
+}
+
+/// What a log held.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// All events in the order of arrival.
+    pub events: Vec<Event>,
+    /// What was captured from console lines.
+    pub captures: Captures,
+    /// How it ended.
+    pub ending: Ending,
+    /// Frames that the image's table does not explain.
+    pub undecodable: usize,
+}
+
+/// Follows a log. `each` gets every event, in the order of time.
+///
+/// # Errors
+/// The user interrupted; a fault could not be sent.
+pub fn follow(
+    log: &Receiver<Item>,
+    faults: &[Fault],
+    commands: &mut dyn Write,
+    timeout: Duration,
+    mut each: impl FnMut(&Event),
+) -> Result<Followed> {
+    let mut deadline = Instant::now() + timeout;
+    let mut reorder = Reorder::default();
+    let mut raised = vec![false; faults.len()];
+    let mut followed = Followed {
+        events: Vec::new(),
+        captures: Captures::default(),
+        ending: Ending::TimedOut,
+        undecodable: 0,
+    };
+    while Instant::now() < deadline {
+        if interrupted() {
+            return Err(Error::Interrupted);
+        }
+        match log.recv_timeout(LOOK) {
+            Ok(Item::Event(event)) => {
+                let last = event.kind == "machine.off";
+                if event.kind == "machine.unsupported" {
+                    deadline = deadline.min(Instant::now() + GRACE);
+                }
+                react(
+                    &event,
+                    faults,
+                    &mut raised,
+                    &mut followed.captures,
+                    commands,
+                )?;
+                followed.events.push(event.clone());
+                reorder.push(Instant::now(), event);
+                if last {
+                    followed.ending = Ending::Off;
+                    break;
+                }
+            }
+            Ok(Item::Start) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Item::Undecodable) => followed.undecodable += 1,
+            Ok(Item::End { noise }) => {
+                followed.ending = Ending::Broken(noise);
+                break;
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                followed.ending = Ending::Broken(String::new());
+                break;
+            }
+        }
+        reorder.ready(Instant::now()).iter().for_each(&mut each);
+    }
+    reorder.rest().iter().for_each(&mut each);
+    Ok(followed)
+}
+
+/// Raises the faults that wait for this line.
+fn react(
+    event: &Event,
+    faults: &[Fault],
+    raised: &mut [bool],
+    captures: &mut Captures,
+    commands: &mut dyn Write,
+) -> Result<()> {
+    let (Some(text), Some(speaker)) = (event.get("text"), event.number("guest")) else {
+        return Ok(());
+    };
+    if event.kind != "guest.console" {
+        return Ok(());
+    }
+    let text = text.to_string();
+    for (fault, raised) in faults.iter().zip(raised) {
+        let When::After { console, guest } = &fault.when else {
+            continue;
+        };
+        let elsewhere = guest.is_some_and(|guest| guest as u64 != speaker);
+        if *raised || elsewhere || !captures.take(console, &text) {
+            continue;
+        }
+        *raised = true;
+        let command = fault.command(captures).ok_or_else(|| {
+            Error::Input(format!(
+                "the console line {text:?} gives no number for the fault's address"
+            ))
+        })?;
+        writeln!(commands, "{command}")
+            .and_then(|()| commands.flush())
+            .doing(|| "send the fault to the machine".into())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::log::Level;
+    use crate::scenario::{Known, Scenario};
+
+    fn faults() -> Vec<Fault> {
+        let fault = |re: &str| {
+            format!(
+                "[[fault]]\nafter = {{ console = '{re}', guest = 'g1' }}\nprocessor = 0\nbank = 1\nstatus = 1\nmcg_status = 5\nhost_physical = '$a'\n"
+            )
+        };
+        let text = format!(
+            "title = 't'\n[machine]\nprocessors = 2\n[[guest]]\nimage = 'x'\n[[guest]]\nimage = 'x'\n{}{}",
+            fault("at (?<a>0x[0-9a-f]+)"),
+            fault("again (?<a>\\\\S+)").replace("\\\\", "\\")
+        );
+        let known = Known {
+            images: vec!["x".into()],
+            ..Known::default()
+        };
+        Scenario::parse(Path::new("t.toml"), &text, &known)
+            .unwrap()
+            .faults
+    }
+
+    fn followed(lines: &[&str], end: bool) -> (Result<Followed>, String, Vec<String>) {
+        let (sender, log) = channel();
+        for line in lines {
+            let event = Event::parse(line, Some(1), Level::Info);
+            sender.send(Item::Event(event)).unwrap();
+        }
+        if end {
+            let noise = "it said".to_owned();
+            sender.send(Item::End { noise }).unwrap();
+        }
+        let (mut commands, mut shown) = (Vec::new(), Vec::new());
+        let followed = follow(
+            &log,
+            &faults(),
+            &mut commands,
+            Duration::from_millis(100),
+            |event| {
+                shown.push(event.kind.clone());
+            },
+        );
+        drop(sender);
+        (followed, String::from_utf8(commands).unwrap(), shown)
+    }
+
+    #[test]
+    fn a_fault_is_sent_once_when_the_right_guest_says_the_line() {
+        let (followed, sent, shown) = followed(
+            &[
+                "guest.console cpu=0 guest=0 text=at 0x1000",
+                "guest.other cpu=0 guest=1 text=at 0x2000",
+                "guest.console cpu=0 guest=1 text=page at 0x3000.",
+                "guest.console cpu=0 guest=1 text=page at 0x4000.",
+                "machine.off cpu=0",
+            ],
+            false,
+        );
+        assert_eq!(
+            sent,
+            "mce cpu=0 bank=1 status=0x1 mcg_status=0x5 addr=0x3000 misc=0x0\n"
+        );
+        let followed = followed.unwrap();
+        assert_eq!(followed.ending, Ending::Off);
+        assert_eq!((followed.events.len(), shown.len()), (5, 5));
+    }
+
+    #[test]
+    fn an_address_that_is_no_number_is_an_error() {
+        let (followed, sent, _) = followed(&["guest.console cpu=0 guest=1 text=again and"], false);
+        assert!(followed.unwrap_err().to_string().contains("no number"));
+        assert_eq!(sent, "");
+    }
+
+    #[test]
+    fn a_log_that_ends_or_hangs_is_not_off() {
+        assert_eq!(
+            followed(&["a.b"], true).0.unwrap().ending,
+            Ending::Broken("it said".into())
+        );
+        assert_eq!(
+            followed(&["a.b"], false).0.unwrap().ending,
+            Ending::TimedOut
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! The timeline: a line per event, coloured (the stream that it is written to takes the colours away where they do not belong).
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::words::{Look, of};
+use crate::log::{Event, Level, Value};
+
+/// Draws events.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    /// Names of the guests by number; a guest without one is called by its number.
+    guests: Vec<String>,
+}
+
+const DIM: Style = Style::new().dimmed();
+
+impl Timeline {
+    /// A timeline in which guests are called so.
+    pub fn new(guests: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            guests: guests.into_iter().collect(),
+        }
+    }
+
+    /// A line for the event: when (instructions since boot), which processor, what.
+    pub fn line(&self, event: &Event) -> String {
+        let time = event.t.map_or_else(String::new, grouped);
+        let cpu = match event.get("cpu") {
+            Some(cpu) => format!("cpu{cpu}"),
+            None => String::new(),
+        };
+        let (look, sentence, rest) = match self.sentence(event) {
+            Some((look, sentence, rest)) => (Some(look), sentence, rest),
+            None => (None, self.plain(event), String::new()),
+        };
+        let style = style(look, event.level);
+        let mut line = format!("{DIM}{time:>14}  {cpu:<5}{DIM:#} {style}{sentence}{style:#}");
+        if !rest.is_empty() {
+            let _ = write!(line, " {DIM}{rest}{DIM:#}");
+        }
+        line
+    }
+
+    /// The kind's own sentence, and the fields it leaves over. `None` where a field that it names is missing.
+    fn sentence(&self, event: &Event) -> Option<(Look, String, String)> {
+        let (look, mut template) = of(&event.kind)?;
+        let mut used = vec!["cpu"];
+        let mut sentence = String::new();
+        while let Some((before, after)) = template.split_once('{') {
+            let (name, after) = after.split_once('}')?;
+            sentence.push_str(before);
+            sentence.push_str(&self.value(name, event.get(name)?));
+            used.push(name);
+            template = after;
+        }
+        sentence.push_str(template);
+        let rest: Vec<_> = event
+            .fields
+            .iter()
+            .filter(|(name, _)| !used.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        Some((look, sentence, rest.join(" ")))
+    }
+
+    /// As the log has it, but for the processor, which has its own column.
+    fn plain(&self, event: &Event) -> String {
+        let mut event = event.clone();
+        event.fields.retain(|(name, _)| name != "cpu");
+        if event.kind == Event::LOOSE {
+            return event.get("text").map(visible).unwrap_or_default();
+        }
+        visible(&Value::Text(event.to_string()))
+    }
+
+    fn value(&self, field: &str, value: &Value) -> String {
+        match (field, value.number()) {
+            ("guest", Some(number)) => usize::try_from(number)
+                .ok()
+                .and_then(|number| self.guests.get(number).cloned())
+                .unwrap_or_else(|| format!("guest {number}")),
+            _ => visible(value),
+        }
+    }
+}
+
+fn style(look: Option<Look>, level: Level) -> Style {
+    let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
+    match (level, look) {
+        (Level::Error, _) => colour(AnsiColor::Red).bold(),
+        (Level::Warn, _) => colour(AnsiColor::Yellow),
+        (_, Some(Look::Life)) => Style::new().bold(),
+        (_, Some(Look::Guest)) => colour(AnsiColor::Cyan),
+        (_, Some(Look::MachineCheck)) => colour(AnsiColor::Yellow),
+        (_, Some(Look::Virtual)) => colour(AnsiColor::Magenta),
+        (_, None) => Style::new(),
+    }
+}
+
+/// A text with its control characters made visible: a guest's console must not drive the user's terminal.
+fn visible(value: &Value) -> String {
+    let text = value.to_string();
+    text.chars()
+        .flat_map(|c| -> Box<dyn Iterator<Item = char>> {
+            if c.is_control() {
+                Box::new(c.escape_default())
+            } else {
+                Box::new(std::iter::once(c))
+            }
+        })
+        .collect()
+}
+
+/// A number in groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> String {
+        let timeline = Timeline::new(["web".to_owned()]);
+        let line = timeline.line(&Event::parse(text, Some(1_234_567), Level::Info));
+        anstream::adapter::strip_str(&line).to_string()
+    }
+
+    #[test]
+    fn a_known_kind_is_a_sentence_and_what_is_left_over_follows() {
+        assert_eq!(
+            line("vmce.injected cpu=1 guest=0 vcpu=1 addr=0x1000"),
+            "     1 234 567  cpu1  web vCPU 1 gets a vMCE addr=0x1000"
+        );
+        assert_eq!(
+            line("guest.shutdown cpu=0 guest=3 code=1").trim(),
+            "1 234 567  cpu0  guest 3 shuts down with exit code 1"
+        );
+    }
+
+    #[test]
+    fn an_unknown_kind_and_one_without_its_fields_are_shown_as_they_are() {
+        assert_eq!(
+            line("new.kind cpu=0 a=1"),
+            "     1 234 567  cpu0  new.kind a=1"
+        );
+        assert_eq!(
+            line("guest.up cpu=0 guest=0"),
+            "     1 234 567  cpu0  guest.up guest=0"
+        );
+        assert_eq!(line("Hello, a=1"), "     1 234 567        Hello, a=1");
+    }
+
+    #[test]
+    fn a_guest_cannot_drive_the_terminal() {
+        let shown = line("guest.console cpu=0 guest=0 text=\u{1b}[2Jhi\u{9b}");
+        assert!(shown.ends_with("web: \\u{1b}[2Jhi\\u{9b}"), "{shown:?}");
+        assert!(!line("\u{1b}[2J").contains('\u{1b}'));
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        assert_eq!(
+            [0, 999, 1000, 1_000_000].map(grouped),
+            ["0", "999", "1 000", "1 000 000"]
+        );
+    }
+}
