@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod check_image;
 pub mod emulator;
 pub mod error;
 pub mod image;
@@ -13,6 +14,7 @@ pub mod log;
 pub mod progress;
 pub mod run;
 pub mod scenario;
+pub mod setup;
 pub mod show;
 pub mod verdict;
 pub mod workspace;

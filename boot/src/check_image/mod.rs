@@ -1,0 +1,42 @@
+//! What a build must keep true of the image: its size, and that the fast exit path leaves vector state alone.
+
+mod fast_path;
+mod jump_table;
+mod size;
+
+use object::read::elf::ElfFile64;
+use object::{Object, ObjectSymbol};
+
+pub use fast_path::check as check_fast_path;
+pub use size::loaded;
+
+use crate::error::{Error, Result};
+
+/// Text and data of the image, at most, in bytes.
+pub const SIZE_BUDGET: u64 = 256 << 10;
+
+/// The function that the VM-exit assembly calls while XMM still holds the guest's values.
+pub const FAST_EXIT: &str = "fast_exit";
+
+/// Checks an image.
+///
+/// # Errors
+/// The first thing that is not so.
+pub fn check(elf: &[u8]) -> Result<()> {
+    let file = ElfFile64::parse(elf)
+        .map_err(|why| Error::Impossible(format!("the image is no ELF64: {why}")))?;
+    let size = loaded(&file);
+    if size > SIZE_BUDGET {
+        return Err(Error::Impossible(format!(
+            "the image has {size} bytes of text and data, more than {SIZE_BUDGET}"
+        )));
+    }
+    // An image of another kind, such as one without VMX, has no such path.
+    if file.symbols().any(|symbol| symbol.name() == Ok(FAST_EXIT)) {
+        check_fast_path(&file, FAST_EXIT).map_err(Error::Impossible)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

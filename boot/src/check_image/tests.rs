@@ -1,0 +1,147 @@
+//! Hand-made images, good and bad.
+
+use object::write::{Object as Image, Symbol, SymbolSection};
+use object::{
+    Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
+};
+
+use super::*;
+
+const RET: &[u8] = &[0xc3];
+const MOV: &[u8] = &[0x48, 0x89, 0xf8]; // mov %rdi,%rax
+const MOVAPS: &[u8] = &[0x0f, 0x28, 0xc8]; // movaps %xmm0,%xmm1
+const JMP_RAX: &[u8] = &[0xff, 0xe0];
+
+/// Functions one behind the other, 16 bytes each, from address 0 on.
+fn image(functions: &[(&str, &[&[u8]])]) -> Vec<u8> {
+    let mut image = Image::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    let section = image.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
+    for (name, code) in functions {
+        let code = code.concat();
+        let value = image.append_section_data(section, &code, 16);
+        image.add_symbol(Symbol {
+            name: name.as_bytes().to_vec(),
+            value,
+            size: code.len() as u64,
+            kind: SymbolKind::Text,
+            scope: SymbolScope::Linkage,
+            weak: false,
+            section: SymbolSection::Section(section),
+            flags: SymbolFlags::None,
+        });
+    }
+    image.write().unwrap()
+}
+
+/// `call` from the start of function `from` to that of function `to`.
+fn call(from: i32, to: i32) -> Vec<u8> {
+    branch(0xe8, from, to)
+}
+
+fn branch(opcode: u8, from: i32, to: i32) -> Vec<u8> {
+    let distance = (to - from) * 16 - 5;
+    [&[opcode][..], &distance.to_le_bytes()].concat()
+}
+
+fn fast_path(functions: &[(&str, &[&[u8]])]) -> Result<(), String> {
+    let bytes = image(functions);
+    check_fast_path(&ElfFile64::parse(&*bytes).unwrap(), FAST_EXIT)
+}
+
+#[test]
+fn a_path_of_general_registers_is_fine() {
+    let to_leaf = call(0, 1);
+    let back = branch(0xe9, 1, 0);
+    let sfence = [0x0f, 0xae, 0xf8];
+    let fine = fast_path(&[
+        ("fast_exit", &[&to_leaf, MOV, RET]),
+        ("leaf", &[&back, &sfence, RET]),
+        ("elsewhere", &[MOVAPS, RET]),
+    ]);
+    assert_eq!(fine, Ok(()));
+}
+
+#[test]
+fn vector_state_is_found_wherever_the_path_goes() {
+    let (first, second) = (call(0, 1), branch(0xe9, 1, 2));
+    let said = fast_path(&[
+        ("fast_exit", &[&first, RET]),
+        ("middle", &[&second]),
+        ("copy", &[MOV, MOVAPS, RET]),
+    ])
+    .unwrap_err();
+    assert!(said.contains("movaps") && said.contains("0x23"), "{said}");
+    assert!(said.contains("fast_exit -> middle -> copy"), "{said}");
+}
+
+#[test]
+fn every_kind_of_vector_state_counts() {
+    for code in [
+        &[0xd9, 0xe8][..],         // fld1
+        &[0x0f, 0xae, 0x07],       // fxsave (%rdi)
+        &[0x0f, 0xef, 0xc0],       // pxor %mm0,%mm0
+        &[0x0f, 0xae, 0x17],       // ldmxcsr (%rdi)
+        &[0xc5, 0xfd, 0xef, 0xc0], // vpxor %ymm0,%ymm0,%ymm0
+        &[0x0f, 0xae, 0x2f],       // xrstor (%rdi)
+        &[0x0f, 0x77],             // emms
+    ] {
+        let said = fast_path(&[("fast_exit", &[code, RET])]).expect_err(&format!("{code:x?}"));
+        assert!(said.contains("touches vector state"), "{said}");
+    }
+}
+
+#[test]
+fn calls_and_jumps_that_may_go_anywhere_are_refused() {
+    let load = [0x48, 0x8b, 0x47, 0x08]; // mov 8(%rdi),%rax
+    let through_memory = [0xff, 0x67, 0x08]; // jmp *8(%rdi)
+    for code in [
+        &[0xff, 0xd0][..],
+        &[&load[..], JMP_RAX].concat(),
+        &through_memory,
+        JMP_RAX,
+    ] {
+        let said = fast_path(&[("fast_exit", &[code, RET])]).expect_err(&format!("{code:x?}"));
+        assert!(
+            said.contains("may call anything") || said.contains("may jump anywhere"),
+            "{said}"
+        );
+    }
+    let out = call(0, 5);
+    let said = fast_path(&[("fast_exit", &[&out, RET])]).unwrap_err();
+    assert!(said.contains("0x50, where no function is known"), "{said}");
+    assert!(
+        fast_path(&[("other", &[RET])])
+            .unwrap_err()
+            .contains("no function `fast_exit`")
+    );
+}
+
+#[test]
+fn a_table_of_a_match_is_followed_and_one_of_functions_is_not() {
+    // movslq (%rcx,%rax,4),%rax; add %rcx,%rax; jmp *%rax
+    let relative = [&[0x48, 0x63, 0x04, 0x81, 0x48, 0x01, 0xc8][..], JMP_RAX].concat();
+    assert_eq!(fast_path(&[("fast_exit", &[&relative, RET])]), Ok(()));
+    // jmp *0x10(,%rax,8), where the table at 0x10 holds a place.
+    let absolute = [0xff, 0x24, 0xc5, 0x10, 0, 0, 0];
+    let with = |place: u64| {
+        fast_path(&[
+            ("fast_exit", &[&absolute, RET]),
+            ("table", &[&place.to_le_bytes()]),
+            ("f", &[RET]),
+        ])
+    };
+    assert_eq!(with(7), Ok(()));
+    assert!(with(0x20).unwrap_err().contains("may jump anywhere"));
+}
+
+#[test]
+fn an_image_that_is_none_is_said_to_be_none() {
+    assert!(
+        check(b"not an ELF")
+            .unwrap_err()
+            .to_string()
+            .contains("no ELF64")
+    );
+    assert!(check(&image(&[("fast_exit", &[MOVAPS, RET])])).is_err());
+    assert!(check(&image(&[("main", &[MOVAPS, RET])])).is_ok());
+}
