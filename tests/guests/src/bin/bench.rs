@@ -1,0 +1,247 @@
+//! The guest of `cargo boot bench`: counts time stamp ticks around single instructions, and from the moment an error is
+//! raised to the first instruction of its machine-check handler.
+//!
+//! A line for each: `bench NAME MINIMUM MEDIAN WORST`, in ticks, with the ticks of the empty measurement taken off.
+//! Command line: `errors=N`, how many errors to raise (100, at most 128; 0 for images without the injector).
+#![no_std]
+#![no_main]
+
+use core::arch::{asm, global_asm};
+use core::ptr::with_exposed_provenance_mut;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use guests::exceptions::machine_check_gate;
+use guests::mca::{self, MCG_CAP, MCG_STATUS, Register};
+use guests::platform::vcpus;
+use guests::tables::{ExceptionStack, Shared, exception_stack_top};
+use guests::{arguments, hypercall, line, msr, smp};
+use kernel::guest::hypercall::{FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, Hypercall};
+
+guests::main!(run);
+
+/// Exit code: a fault was refused, or its machine check did not come.
+const NO_MACHINE_CHECK: u64 = 1;
+
+const COUNT: usize = 1000;
+
+const MC1_STATUS: u32 = mca::address(1, Register::Status);
+
+/// Ticks of one instruction with ECX = `$ecx` and EAX = EDX = 0, and of what is around it.
+macro_rules! ticks {
+    ($ecx:expr, $($instruction:literal)?) => {{
+        let ticks: u32;
+        // SAFETY: CPUID, RDMSR and WRMSR of 0 to machine-check registers change no memory; RBX is put back.
+        unsafe {
+            asm!(
+                "push rbx",
+                "rdtsc",
+                "mov r8d, eax",
+                "xor eax, eax",
+                "xor edx, edx",
+                $($instruction,)?
+                "rdtsc",
+                "sub eax, r8d",
+                "pop rbx",
+                inout("ecx") $ecx => _,
+                out("eax") ticks,
+                out("edx") _,
+                out("r8") _,
+            );
+        }
+        ticks
+    }};
+}
+
+/// Smallest, middle and largest.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Summary {
+    median: u32,
+    worst: u32,
+    minimum: u32,
+}
+
+impl Summary {
+    fn of(samples: &mut [u32]) -> Self {
+        samples.sort_unstable();
+        let last = samples.len() - 1;
+        Self {
+            minimum: samples[0],
+            median: samples[samples.len() / 2],
+            worst: samples[last],
+        }
+    }
+
+    fn print(self, name: &str) {
+        line!(
+            "bench {name} {} {} {}",
+            self.minimum,
+            self.median,
+            self.worst
+        );
+    }
+}
+
+fn run() -> u64 {
+    let mut samples = [0; COUNT];
+    let mut measure = |ticks: &dyn Fn() -> u32| {
+        samples.iter_mut().for_each(|sample| *sample = ticks());
+        Summary::of(&mut samples)
+    };
+    let empty = measure(&|| ticks!(0,)).minimum;
+    let mut measure = |ticks: &dyn Fn() -> u32| measure(&|| ticks().saturating_sub(empty));
+
+    measure(&|| ticks!(MCG_CAP, "rdmsr")).print("rdmsr-mcg-cap");
+    measure(&|| ticks!(MC1_STATUS, "rdmsr")).print("rdmsr-mc1-status");
+    let registers = interface().map(|register| (measure(&|| ticks!(register, "rdmsr")), register));
+    let (slowest, register) = registers.max().expect("MCG_CAP is always there");
+    slowest.print("rdmsr-slowest");
+    line!("slowest {register:#x}");
+    measure(&|| ticks!(MC1_STATUS, "wrmsr")).print("wrmsr-mc1-status-0");
+    measure(&|| ticks!(0, "cpuid")).print("cpuid-0");
+
+    match arguments::number("errors", ERRORS as u64) as usize {
+        0 => 0,
+        errors => machine_checks(&mut samples[..errors.min(ERRORS)]),
+    }
+}
+
+/// Every register of the interface that this guest can read.
+fn interface() -> impl Iterator<Item = u32> {
+    let banks = mca::banks() as u32;
+    (MCG_CAP..=0x17b)
+        .chain(0x280..0x280 + banks)
+        .chain(0x400..0x400 + 4 * banks)
+        .chain([0x4d0, 0x3a])
+        .filter(|register| msr::read(*register).is_some())
+}
+
+/// Most errors: each takes a page of its own, which the hypervisor then puts out of use.
+const ERRORS: usize = 128;
+const PAGE_BYTES: usize = 4096;
+
+#[repr(C, align(4096))]
+struct Victims([u8; ERRORS * PAGE_BYTES]);
+
+static VICTIMS: Shared<Victims> = Shared::new(Victims([0; ERRORS * PAGE_BYTES]));
+
+/// Other vCPUs that wait for machine checks.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// How long the others may take to start and to be hit, in ticks.
+const PATIENCE: u64 = 100_000_000;
+
+/// Raises an error for each sample: ticks from the moment it is raised to the first instruction of the handler, on vCPU
+/// 0 and on the vCPU that is last.
+fn machine_checks(first: &mut [u32]) -> u64 {
+    machine_check_gate(handler());
+    mca::enable();
+    smp::start_others(wait);
+    let others = vcpus() - 1;
+    if !smp::wait_for(PATIENCE, || WAITING.load(Ordering::Acquire) == others) {
+        line!("late what=vcpu ready={}", WAITING.load(Ordering::Acquire));
+        return NO_MACHINE_CHECK;
+    }
+    let mut last = [0; ERRORS];
+    let last = &mut last[..first.len()];
+    for (error, (first, last)) in first.iter_mut().zip(last.iter_mut()).enumerate() {
+        (0..vcpus()).for_each(|vcpu| write_entered(vcpu, 0));
+        let answer = raise(VICTIMS.get() as u64 + (error * PAGE_BYTES) as u64);
+        let everyone = || (0..vcpus()).all(|vcpu| entered(vcpu) != 0);
+        if answer != HANDLED || !smp::wait_for(PATIENCE, everyone) {
+            line!("late what=machine-check error={error} answer={answer:#x}");
+            return NO_MACHINE_CHECK;
+        }
+        let raised = hypercall::call(Hypercall::FaultTime, [0; 5]);
+        let ticks = |vcpu| u32::try_from(entered(vcpu).saturating_sub(raised)).unwrap_or(u32::MAX);
+        *last = (0..vcpus()).map(&ticks).max().unwrap_or(0);
+        *first = ticks(0);
+    }
+    Summary::of(first).print("machine-check");
+    if others > 0 {
+        Summary::of(last).print("machine-check-last-vcpu");
+    }
+    0
+}
+
+/// What another vCPU does: nothing, in registers that the handler may change.
+fn wait(_vcpu: usize) {
+    mca::enable();
+    WAITING.fetch_add(1, Ordering::AcqRel);
+    // SAFETY: it never ends; the handler changes RAX, RCX and RDX alone, which hold nothing.
+    unsafe { asm!("2: pause", "jmp 2b", options(noreturn, nomem, nostack)) }
+}
+
+/// Has an SRAO memory-scrub error raised on this processor's bank 1, with the machine check on every processor.
+fn raise(address: u64) -> u64 {
+    const THIS_PROCESSOR: u64 = 0xffff << 16;
+    const STATUS: u64 = 0xbd00_0000_0000_00cf;
+    const MCG_STATUS_VALUE: u64 = 5;
+    const MISC: u64 = 0x8c;
+    let answer;
+    // SAFETY: the machine check's handler changes RAX, RCX and RDX alone; a hypercall of the table RAX alone.
+    unsafe {
+        asm!(
+            "vmcall",
+            inlateout("rax") Hypercall::Fault as u64 => answer,
+            in("rdi") 1 | (FAULT_BROADCAST | FAULT_GUEST_PHYSICAL) << 8 | THIS_PROCESSOR,
+            in("rsi") STATUS,
+            inlateout("rdx") MCG_STATUS_VALUE => _,
+            in("r10") address,
+            in("r8") MISC,
+            out("rcx") _,
+        );
+    }
+    answer
+}
+
+/// What RAX is after the handler.
+const HANDLED: u64 = 0x4d43;
+
+/// Bytes that the processor pushes for a machine check.
+const PUSHED: usize = 40;
+
+// The time of the first instruction goes below what the processor pushed on this vCPU's machine-check stack.
+global_asm!(
+    ".pushsection .text.handler, \"ax\"",
+    "machine_check_handler:",
+    "rdtsc",
+    "shl rdx, 32",
+    "or rax, rdx",
+    "mov [rsp - 8], rax",
+    "xor eax, eax",
+    "xor edx, edx",
+    "mov ecx, {status}",
+    "wrmsr",
+    "mov ecx, {mcg_status}",
+    "wrmsr",
+    "mov eax, {handled}",
+    "iretq",
+    ".popsection",
+    status = const MC1_STATUS,
+    mcg_status = const MCG_STATUS,
+    handled = const HANDLED,
+);
+
+unsafe extern "C" {
+    static machine_check_handler: u8;
+}
+
+fn handler() -> usize {
+    (&raw const machine_check_handler).addr()
+}
+
+fn entered_place(vcpu: usize) -> *mut u64 {
+    let top = exception_stack_top(vcpu, ExceptionStack::MachineCheck);
+    with_exposed_provenance_mut(top - PUSHED - size_of::<u64>())
+}
+
+/// When that vCPU's handler was entered, or 0.
+fn entered(vcpu: usize) -> u64 {
+    // SAFETY: the place is in that vCPU's machine-check stack, which only the handler above uses.
+    unsafe { entered_place(vcpu).read_volatile() }
+}
+
+fn write_entered(vcpu: usize, time: u64) {
+    // SAFETY: as above; no machine check is under way.
+    unsafe { entered_place(vcpu).write_volatile(time) }
+}
