@@ -1,4 +1,5 @@
-//! The memory functions that compiled Rust calls and this target leaves to its C library.
+//! The memory functions that compiled Rust calls and this target leaves to its C library. In assembly, since the compiler
+//! may turn a loop that does the same into a call of the function that it is in.
 
 use core::arch::asm;
 
@@ -53,14 +54,46 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
 /// Compares `count` bytes: negative, zero or positive as the first differing byte is.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, count: usize) -> i32 {
-    let mut index = 0;
-    while index < count {
-        // SAFETY: the caller owns `count` bytes at both places.
-        let (left, right) = unsafe { (left.add(index).read(), right.add(index).read()) };
-        if left != right {
-            return i32::from(left) - i32::from(right);
-        }
-        index += 1;
+    let (above, below): (u8, u8);
+    // SAFETY: the caller owns `count` bytes at both places. The comparison clears the flags that none would leave.
+    unsafe {
+        asm!(
+            "cmp eax, eax",
+            "repe cmpsb",
+            "seta {above}",
+            "setb {below}",
+            above = out(reg_byte) above,
+            below = out(reg_byte) below,
+            in("eax") 0,
+            inout("rsi") left => _,
+            inout("rdi") right => _,
+            inout("rcx") count => _,
+            options(readonly, nostack),
+        );
     }
-    0
+    i32::from(above) - i32::from(below)
+}
+
+/// Zero when `count` bytes are the same.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, count: usize) -> i32 {
+    // SAFETY: as the caller's.
+    unsafe { memcmp(left, right, count) }
+}
+
+/// Counts the bytes before the zero.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strlen(text: *const u8) -> usize {
+    let left: usize;
+    // SAFETY: the caller owns the bytes up to the zero.
+    unsafe {
+        asm!(
+            "repne scasb",
+            in("al") 0u8,
+            inout("rdi") text => _,
+            inout("rcx") usize::MAX => left,
+            options(readonly, nostack),
+        );
+    }
+    usize::MAX - left - 1
 }
