@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check_image;
+pub mod command;
 pub mod emulator;
 pub mod error;
 pub mod image;

@@ -1,2 +1,5 @@
 //! `cargo boot`.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    boot::command::main()
+}

@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::emulator::{Kind, Way};
+use crate::run::Options;
+
+/// The scenario of a plain `cargo boot`.
+const DEFAULT: &str = "broadcast-srao";
+
+/// Builds the hypervisor, boots it in an emulator, injects errors and shows what happened.
+///
+/// Without a command it runs the scenario `broadcast-srao`. Exit status: 0 every expectation was met, 1 one was not,
+/// 2 usage or environment.
+#[derive(Debug, Parser)]
+#[command(
+    bin_name = "cargo boot",
+    version,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to run the default scenario.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario
+    Run(RunArguments),
+    /// Name the scenarios
+    List {
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run every test, the end-to-end ones included
+    Test {
+        /// Handed to the test harness, such as a test's name
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Count the instructions of the guest's common accesses
+    Bench {
+        /// How to run it
+        #[command(flatten)]
+        options: RunOptions,
+    },
+    /// Write a hybrid ISO for a USB stick or a CD, BIOS and UEFI
+    Image {
+        /// Where to
+        #[arg(short, long, default_value = "bankshot.iso")]
+        output: PathBuf,
+        /// The scenario whose guests it holds; without one it is that of a plain `cargo boot`
+        scenario: Option<String>,
+    },
+    /// Decode the log of a machine that something else runs
+    Watch(WatchArguments),
+    /// Install the Debian packages that all commands together need
+    Setup,
+}
+
+/// `run NAME|FILE`
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// A scenario's name, or a file
+    #[arg(value_name = "NAME|FILE")]
+    pub scenario: String,
+    /// How.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+/// How to run a scenario.
+#[derive(Clone, Debug, Args)]
+pub struct RunOptions {
+    /// One event per line, as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// End a boot that hangs after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Boot an ISO through firmware and GRUB instead of straight from memory
+    #[arg(long)]
+    pub iso: bool,
+    /// Boot the ISO through UEFI (QEMU only)
+    #[arg(long, conflicts_with = "iso")]
+    pub uefi: bool,
+    /// What to boot in
+    #[arg(long, value_name = "MACHINE", default_value = "bochs")]
+    pub on: Kind,
+}
+
+/// `watch`
+#[derive(Debug, Args)]
+pub struct WatchArguments {
+    /// A serial device, a Unix socket, a file, or - for standard input
+    #[arg(value_name = "DEVICE|SOCKET|-")]
+    pub source: String,
+    /// One event per line, as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The ELF of the hypervisor that runs there; without it, the workspace's own
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+}
+
+impl RunArguments {
+    /// What a plain `cargo boot` runs.
+    pub fn default_scenario(options: RunOptions) -> Self {
+        Self {
+            scenario: DEFAULT.into(),
+            options,
+        }
+    }
+}
+
+/// The scenario of a plain `cargo boot`.
+pub fn default_scenario() -> &'static str {
+    DEFAULT
+}
+
+impl From<&RunOptions> for Options {
+    fn from(options: &RunOptions) -> Self {
+        Self {
+            on: options.on,
+            way: match (options.iso, options.uefi) {
+                (_, true) => Way::IsoUefi,
+                (true, false) => Way::Iso,
+                (false, false) => Way::Direct,
+            },
+            timeout: options.timeout,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || "a number of seconds above 0, up to 86400".to_owned();
+    let seconds: f64 = text.parse().map_err(|_| wrong())?;
+    if !(seconds > 0.0 && seconds <= 86_400.0) {
+        return Err(wrong());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plain_call_runs_the_default_scenario_and_takes_its_options() {
+        let cli = Cli::try_parse_from(["boot", "--json", "--timeout", "2.5"]).unwrap();
+        assert!(cli.command.is_none() && cli.options.json);
+        assert_eq!(cli.options.timeout, Duration::from_millis(2500));
+        for wrong in ["0", "-1", "x", "NaN", "inf", "1e9"] {
+            assert!(
+                Cli::try_parse_from(["boot", "--timeout", wrong]).is_err(),
+                "{wrong}"
+            );
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `cargo boot` and `cargo boot run`.
+
+use std::io::Write;
+
+use super::Answer;
+use super::cli::{RunArguments, RunOptions};
+use crate::check_image;
+use crate::emulator::{Kind, Way};
+use crate::error::{Result, read};
+use crate::log::Event;
+use crate::run::{Followed, Options, Verdict, run as run_scenario};
+use crate::scenario::{Known, Scenario, find};
+use crate::setup::{Purpose, ensure};
+use crate::show::{Timeline, json};
+use crate::workspace::{Artifacts, Workspace};
+
+/// Runs a scenario and shows it.
+///
+/// # Errors
+/// What keeps it from being run.
+pub fn run(arguments: &RunArguments) -> Result<Answer> {
+    let workspace = Workspace::find()?;
+    let scenario = load(&workspace, &arguments.scenario)?;
+    let timeline = Timeline::new(scenario.guests.iter().map(|guest| guest.name.clone()));
+    let as_json = arguments.options.json;
+    let (verdict, followed) = execute(&workspace, &scenario, &arguments.options, |event| {
+        let line = if as_json {
+            json(event)
+        } else {
+            timeline.line(event)
+        };
+        put(&line);
+    })?;
+    Ok(close(&scenario, &verdict, &followed))
+}
+
+/// Reads a scenario by name or path.
+///
+/// # Errors
+/// There is none, or it is wrong.
+pub fn load(workspace: &Workspace, name: &str) -> Result<Scenario> {
+    let known = Known::of(&workspace.root);
+    Scenario::load(&find(&workspace.root, name)?, &known)
+}
+
+/// Sets up, builds, checks and runs.
+///
+/// # Errors
+/// As [`run`].
+pub fn execute(
+    workspace: &Workspace,
+    scenario: &Scenario,
+    options: &RunOptions,
+    each: impl FnMut(&Event),
+) -> Result<(Verdict, Followed)> {
+    let options = Options::from(options);
+    ensure(&purposes(&options))?;
+    let artifacts = build(workspace)?;
+    run_scenario(scenario, &artifacts, &options, each)
+}
+
+/// Builds the image and checks it.
+///
+/// # Errors
+/// What cargo says, or what the image gets wrong.
+pub fn build(workspace: &Workspace) -> Result<Artifacts> {
+    let artifacts = workspace.build()?;
+    check_image::check(&read(&artifacts.kernel)?)?;
+    Ok(artifacts)
+}
+
+fn purposes(options: &Options) -> Vec<Purpose> {
+    let machine = match options.on {
+        Kind::Bochs => Purpose::Bochs,
+        Kind::Kvm | Kind::Qemu => Purpose::Qemu,
+    };
+    match options.way {
+        Way::Direct => vec![machine],
+        Way::Iso => vec![machine, Purpose::Iso],
+        Way::IsoUefi => vec![machine, Purpose::Iso, Purpose::Uefi],
+    }
+}
+
+/// Says the last word on standard error, and gives the answer.
+pub fn close(scenario: &Scenario, verdict: &Verdict, followed: &Followed) -> Answer {
+    if followed.undecodable > 0 {
+        anstream::eprintln!("{} log frames could not be decoded", followed.undecodable);
+    }
+    match verdict {
+        Verdict::Met => {
+            let (count, name) = (scenario.expects.len() + scenario.exit.len(), &scenario.name);
+            anstream::eprintln!("{GOOD}{name}: all {count} expectations met{GOOD:#}");
+            Answer::Yes
+        }
+        other => {
+            anstream::eprintln!("{BAD}{}:{BAD:#} {other}", scenario.name);
+            Answer::No
+        }
+    }
+}
+
+/// Writes a line to standard output; a reader that has gone away is no error of ours.
+pub fn put(line: &str) {
+    let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+const GOOD: anstyle::Style = colour(anstyle::AnsiColor::Green);
+const BAD: anstyle::Style = colour(anstyle::AnsiColor::Red);
+
+const fn colour(colour: anstyle::AnsiColor) -> anstyle::Style {
+    anstyle::Style::new()
+        .bold()
+        .fg_color(Some(anstyle::Color::Ansi(colour)))
+}
