@@ -16,7 +16,7 @@
 //!   state, so it runs in ordinary context.
 //! * After each WRMSR of the guest to its machine-check interface, and after a restore: `vmce::after_write(..)`.
 //! * vCPU 0's power-on and each SIPI: `mailbox.start()`; each INIT: `mailbox.park()`.
-//! * Housekeeping: `mca::poll(&S, &M)` on each processor; `vmce::follow_up(mailboxes)` for each guest, and if it says so, a
+//! * Housekeeping: `vmce::follow_up(mailboxes)` for each guest, and if it says so, a
 //!   kick to the processors; then every processor's `ring::EventRing` is drained into the log.
 //!
 //! An #MC handler runs on its own stack; 8 KiB are enough.

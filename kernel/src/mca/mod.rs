@@ -1,13 +1,37 @@
-//! The host side of a machine check.
+//! The host side of a machine check, for any number of processors.
+//!
+//! [`handle`] is the whole of it, run by each processor that got an #MC; docs/engine.md tells the flow as a story.
+//!
+//! * Every wait is bounded, and no lock is taken that interrupted code may hold: nobody waits for ever.
+//! * First round: banks are read and graded ([`grade`]); second round: they are claimed and cleared, but not if the machine
+//!   has to be reset.
+//! * One processor recovers. Nothing of a vCPU's state is touched here: it gets mail.
 
+mod claim;
 mod code;
+mod extent;
 mod fatal;
+mod flush;
 mod grade;
+mod handle;
 mod machine;
+mod pool;
+mod recover;
 pub mod registers;
+mod rendezvous;
+mod scan;
+mod shared;
+mod start;
+mod turn;
+mod wait;
 
 pub use code::ErrorCode;
 pub use fatal::FatalReason;
+pub use flush::{catch_up, is_flushed};
 pub use grade::{Class, grade, grade_poll};
+pub use handle::{Verdict, handle};
 pub use machine::{Addressee, Interrupted, Machine, Owner};
+pub(crate) use pool::{Effect, Finding};
 pub use registers::{McgCap, McgStatus, Misc, Status};
+pub use shared::{Config, Shared};
+pub use start::start;

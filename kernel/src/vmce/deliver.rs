@@ -15,6 +15,8 @@ words! {
         InProgress = "machine-check-in-progress",
         /// A vCPU must not go on, and where its error is is not known.
         NoAddress = "required-without-address",
+        /// A vCPU must not go on, and its error is in memory that is not its guest's.
+        ForeignPage = "required-in-foreign-page",
         /// More errors wait for the guest than can be kept.
         TooManyErrors = "too-many-errors",
         /// It touched a page that is out of use.

@@ -96,6 +96,8 @@ pub struct Mailbox {
     context_lost: AtomicBool,
     /// The machine check in which the vCPU's processor was last seen running it, and its EIPV there.
     seen: AtomicU64,
+    /// The last machine check that told it something. The writer's.
+    told: AtomicU32,
     /// What the vCPU's state says, for readers in #MC context and on other processors.
     pub(super) in_progress: AtomicBool,
     pub(super) local_enabled: AtomicBool,
@@ -128,6 +130,7 @@ impl Mailbox {
                 stop: AtomicU32::new(0),
                 context_lost: AtomicBool::new(false),
                 seen: AtomicU64::new(0),
+                told: AtomicU32::new(0),
                 in_progress: AtomicBool::new(false),
                 local_enabled: AtomicBool::new(false),
                 quiet: AtomicU32::new(0),
@@ -167,7 +170,7 @@ impl Mailbox {
     // The writer's side: #MC context.
 
     /// Leaves mail. `follows` says that it belongs behind other mail of the same machine check.
-    pub fn post(&self, mail: &Mail, follows: bool) -> Outcome {
+    pub(crate) fn post(&self, mail: &Mail, follows: bool) -> Outcome {
         if !self.started.load(Ordering::Acquire) {
             return Outcome::NotStarted;
         }
@@ -208,14 +211,29 @@ impl Mailbox {
         }
     }
 
+    /// Whether it runs code of its guest.
+    pub(crate) fn is_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// Machine check number `serial` tells it something.
+    pub(crate) fn tell(&self, serial: u32) {
+        self.told.store(serial, Ordering::Relaxed);
+    }
+
+    /// Whether machine check number `serial` has told it something.
+    pub(crate) fn was_told(&self, serial: u32) -> bool {
+        self.told.load(Ordering::Relaxed) == serial
+    }
+
     /// The vCPU's guest is to be stopped before the vCPU runs again.
-    pub fn post_stop(&self, reason: StopReason) {
+    pub(crate) fn post_stop(&self, reason: StopReason) {
         self.stop.store(reason as u32 + 1, Ordering::Release);
         self.raise();
     }
 
     /// This vCPU's processor takes part in machine check number `episode`, in the vCPU's context.
-    pub fn see(&self, episode: u32, error_ip_valid: bool, restart_ip_valid: bool) {
+    pub(crate) fn see(&self, episode: u32, error_ip_valid: bool, restart_ip_valid: bool) {
         if !restart_ip_valid {
             self.context_lost.store(true, Ordering::Release);
         }
@@ -226,12 +244,12 @@ impl Mailbox {
     }
 
     /// EIPV of the vCPU's own processor in machine check number `episode`; false if it did not run the vCPU.
-    pub fn error_ip_valid(&self, episode: u32) -> bool {
+    pub(crate) fn error_ip_valid(&self, episode: u32) -> bool {
         self.seen.load(Ordering::Acquire) == u64::from(episode) << 1 | 1
     }
 
     /// The guest was promised local machine checks and this vCPU has enabled them.
-    pub fn local_enabled(&self) -> bool {
+    pub(crate) fn local_enabled(&self) -> bool {
         self.local_enabled.load(Ordering::Acquire)
     }
 

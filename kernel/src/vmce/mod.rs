@@ -7,6 +7,8 @@
 
 mod deliver;
 mod mailbox;
+mod route;
 
 pub use deliver::{Delivery, StopReason, after_write, deliver, follow_up};
 pub use mailbox::{Mail, Mailbox, Outcome};
+pub(crate) use route::{Hit, Routes};

@@ -1,0 +1,68 @@
+//! Flushing cached translations after pages went out of use.
+//!
+//! Every change of an EPT that takes something away begins a new generation. A processor that has flushed since writes the
+//! generation down; one that has not is made to leave its guest and does so before the next VM entry.
+
+use super::machine::Machine;
+use super::shared::Shared;
+use super::wait::Wait;
+use crate::event::Event;
+use crate::sync::{AtomicU64, Ordering, constructor};
+
+pub(super) struct Flushes {
+    generation: AtomicU64,
+}
+
+impl Flushes {
+    constructor! {
+        pub fn new() -> Self {
+            Self { generation: AtomicU64::new(0) }
+        }
+    }
+
+    /// Translations have been taken away.
+    pub fn begin(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn current(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+}
+
+/// Flushes this processor's translations if pages went out of use since it last did. Called for every NMI; safe in any context.
+#[inline]
+pub fn catch_up<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
+    let Some(slot) = shared.slot(machine.processor()) else {
+        return;
+    };
+    let current = shared.flushes.current();
+    if slot.flushed.load(Ordering::Relaxed) != current {
+        machine.flush_translations();
+        slot.flushed.store(current, Ordering::Release);
+    }
+}
+
+/// Whether every processor that is online has flushed: only then may a page that was put back be handed out.
+pub fn is_flushed<const P: usize>(shared: &Shared<P>) -> bool {
+    let current = shared.flushes.current();
+    shared
+        .online()
+        .all(|(_, slot)| slot.flushed.load(Ordering::Acquire) == current)
+}
+
+/// Has every other processor flush, and waits for it, not without end. Those that have not are named; no vCPU runs there
+/// before they have.
+pub(super) fn flush_everywhere<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
+    let current = shared.flushes.current();
+    catch_up(shared, machine);
+    let mut wait = Wait::for_arrival(shared, machine);
+    for (processor, slot) in shared.online() {
+        while slot.flushed.load(Ordering::Acquire) < current {
+            if wait.step().is_err() {
+                machine.emit(Event::Unflushed { processor });
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What a processor does in an #MC.
+
+use super::claim::{claim, report};
+use super::fatal::FatalReason;
+use super::flush::{catch_up, flush_everywhere};
+use super::grade::Class;
+use super::machine::{Interrupted, Machine};
+use super::recover::{Recovered, Recovery};
+use super::registers::{MCG_STATUS, McgStatus};
+use super::rendezvous::{Entry, Member, Rendezvous, missing};
+use super::scan::{Here, Scan, Severity, scan};
+use super::shared::Shared;
+use super::wait::{Stuck, Wait};
+use crate::event::Event;
+use crate::sync::Ordering;
+
+/// What the processor does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on: in the hypervisor, where it was; with a vCPU, as before every VM entry.
+    Resume,
+    /// Go on at the fix-up of the marked copy that was interrupted.
+    FixUp,
+    /// The machine cannot go on. The banks are intact.
+    Fatal {
+        /// Why.
+        reason: FatalReason,
+        /// This processor resets the machine; the others stop.
+        resets: bool,
+    },
+}
+
+/// Why a processor does not come back from a machine check.
+struct Fatality {
+    reason: FatalReason,
+    resets: bool,
+}
+
+/// Handles an #MC of this processor. Called once on each processor that gets one.
+pub fn handle<M: Machine, const P: usize>(
+    shared: &Shared<P>,
+    machine: &M,
+    interrupted: Interrupted,
+) -> Verdict {
+    let here = Here {
+        interrupted,
+        mcg_status: McgStatus::from(machine.read_msr(MCG_STATUS)),
+    };
+    machine.emit(match interrupted {
+        Interrupted::Guest(vcpu) => Event::EnteredGuest {
+            guest: vcpu.guest,
+            vcpu: vcpu.index,
+            mcg_status: here.mcg_status.into(),
+        },
+        Interrupted::Hypervisor { .. } => Event::EnteredHypervisor {
+            mcg_status: here.mcg_status.into(),
+        },
+    });
+    match take_part(shared, machine, &here) {
+        Ok(verdict) => {
+            machine.emit(Event::Resumed {});
+            // The last step: from here on another #MC may come.
+            machine.write_msr(MCG_STATUS, 0);
+            verdict
+        }
+        Err(Fatality { reason, resets }) => {
+            if resets {
+                machine.emit(Event::Fatal { reason });
+            }
+            Verdict::Fatal { reason, resets }
+        }
+    }
+}
+
+fn take_part<M: Machine, const P: usize>(
+    shared: &Shared<P>,
+    machine: &M,
+    here: &Here,
+) -> Result<Verdict, Fatality> {
+    let part = Part {
+        shared,
+        machine,
+        here,
+    };
+    if here.mcg_status.lmce_s() {
+        return part.alone();
+    }
+    match Rendezvous::enter(shared, machine) {
+        Ok(Entry::Member(member)) => part.together(member),
+        Ok(Entry::Late) => {
+            machine.emit(Event::Late {});
+            part.alone()
+        }
+        Err(Stuck) => Err(part.stuck()),
+    }
+}
+
+/// One processor's part in a machine check.
+struct Part<'a, M, const P: usize> {
+    shared: &'a Shared<P>,
+    machine: &'a M,
+    here: &'a Here,
+}
+
+impl<M: Machine, const P: usize> Part<'_, M, P> {
+    /// The broadcast case.
+    fn together(&self, member: Member) -> Result<Verdict, Fatality> {
+        let Self {
+            shared, machine, ..
+        } = *self;
+        let meeting = &shared.rendezvous;
+        self.show_context();
+
+        let scan = scan(machine, self.here);
+        if scan.severity != Severity::NONE {
+            meeting
+                .worst
+                .fetch_max(scan.severity.to_word(), Ordering::AcqRel);
+        }
+        self.pass(&meeting.graded, member)?;
+        let worst = Severity::from_word(meeting.worst.load(Ordering::Acquire));
+        self.check_fatal(worst, scan.severity, member.some_are_missing(), &scan)?;
+
+        let owned = self.claim(&scan)?;
+        if owned.fatal_reason().is_some() {
+            meeting.worst.fetch_max(owned.to_word(), Ordering::AcqRel);
+        }
+        let mut recovers = owned == worst && self.is_first();
+        self.pass(&meeting.claimed, member)?;
+        let worst = Severity::from_word(meeting.worst.load(Ordering::Acquire));
+        if worst.fatal_reason().is_some() {
+            self.check_fatal(worst, owned, false, &scan)?;
+        }
+
+        // The worst error may be nobody's, if its bank changed in between: somebody has to do what is left to do.
+        recovers |= meeting.recoverer.load(Ordering::Acquire) == 0 && self.is_first();
+        if recovers {
+            self.recover(worst.class(), false);
+            self.kick_missing();
+            meeting.recovered.store(1, Ordering::Release);
+        } else {
+            self.await_recovery()?;
+        }
+        catch_up(shared, machine);
+        self.pass(&meeting.leaving, member)?;
+        Rendezvous::leave(shared, member);
+        Ok(self.verdict(&scan))
+    }
+
+    /// A local #MC, or one for which the others have not waited.
+    fn alone(&self) -> Result<Verdict, Fatality> {
+        let Self {
+            shared, machine, ..
+        } = *self;
+        let is_local = self.here.mcg_status.lmce_s();
+        shared
+            .recovery
+            .take(shared, machine)
+            .map_err(|Stuck| self.stuck())?;
+        shared.serial.fetch_add(1, Ordering::Relaxed);
+        self.show_context();
+        let scan = scan(machine, self.here);
+        if is_local || scan.severity != Severity::NONE {
+            // A late processor's banks may be empty: what it was called for, the others have found.
+            self.check_fatal(scan.severity, scan.severity, false, &scan)?;
+        }
+        let owned = self.claim(&scan)?;
+        if owned.fatal_reason().is_some() {
+            self.check_fatal(owned, owned, false, &scan)?;
+        }
+        let recovered = self.recover(owned.class(), is_local);
+        shared.pool.clear();
+        if recovered.others_concerned() {
+            let this = machine.processor();
+            shared
+                .online()
+                .filter(|&(processor, _)| processor != this)
+                .for_each(|(processor, _)| machine.kick(processor));
+        }
+        if recovered.retired {
+            flush_everywhere(shared, machine);
+        }
+        shared.recovery.give();
+        Ok(self.verdict(&scan))
+    }
+
+    /// Tells the mailbox of the vCPU that was interrupted, for it to get its own processor's RIPV and EIPV.
+    fn show_context(&self) {
+        if let Interrupted::Guest(vcpu) = self.here.interrupted
+            && let Some(guest) = self.machine.guest(vcpu.guest)
+            && let Some(mailbox) = guest.mailboxes.get(usize::from(vcpu.index))
+        {
+            let status = self.here.mcg_status;
+            mailbox.see(
+                self.shared.serial.load(Ordering::Relaxed),
+                status.eipv(),
+                status.ripv(),
+            );
+        }
+    }
+
+    /// Whether the machine has to be reset: for the worst that anybody found; `own` is the worst of this processor.
+    fn check_fatal(
+        &self,
+        worst: Severity,
+        own: Severity,
+        some_are_missing: bool,
+        scan: &Scan,
+    ) -> Result<(), Fatality> {
+        let reason = match worst.class() {
+            Class::Fatal => worst.fatal_reason(),
+            Class::Srar if some_are_missing => Some(FatalReason::ConsumerMissing),
+            Class::None if self.shared.config().empty_is_fatal => Some(FatalReason::NoBank),
+            _ => None,
+        };
+        let Some(reason) = reason else { return Ok(()) };
+        scan.found
+            .iter()
+            .for_each(|found| report(self.machine, found));
+        Err(Fatality {
+            reason,
+            resets: own == worst && self.resets(),
+        })
+    }
+
+    fn claim(&self, scan: &Scan) -> Result<Severity, Fatality> {
+        claim(self.shared, self.machine, self.here, scan).map_err(|Stuck| self.stuck())
+    }
+
+    /// The first of those who own the worst error recovers.
+    fn is_first(&self) -> bool {
+        let me = u32::from(self.machine.processor().0) + 1;
+        let recoverer = &self.shared.rendezvous.recoverer;
+        recoverer
+            .compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    fn recover(&self, worst: Class, is_local: bool) -> Recovered {
+        self.machine.emit(Event::Worst {
+            class: worst,
+            owner: self.machine.processor(),
+        });
+        let local = match self.here.interrupted {
+            Interrupted::Guest(vcpu) if is_local => Some(vcpu),
+            _ => None,
+        };
+        Recovery::new(self.shared, self.machine, local).run()
+    }
+
+    fn kick_missing(&self) {
+        missing(self.shared).for_each(|processor| self.machine.kick(processor));
+    }
+
+    fn await_recovery(&self) -> Result<(), Fatality> {
+        let mut wait = Wait::new(self.shared, self.machine);
+        while self.shared.rendezvous.recovered.load(Ordering::Acquire) == 0 {
+            wait.step().map_err(|Stuck| self.stuck())?;
+        }
+        Ok(())
+    }
+
+    fn pass(&self, barrier: &super::rendezvous::Barrier, member: Member) -> Result<(), Fatality> {
+        barrier
+            .pass(self.shared, self.machine, member)
+            .map_err(|Stuck| self.stuck())
+    }
+
+    fn verdict(&self, scan: &Scan) -> Verdict {
+        if scan.copy_failed {
+            Verdict::FixUp
+        } else {
+            Verdict::Resume
+        }
+    }
+
+    fn stuck(&self) -> Fatality {
+        Fatality {
+            reason: FatalReason::Stuck,
+            resets: self.resets(),
+        }
+    }
+
+    /// One processor resets the machine.
+    fn resets(&self) -> bool {
+        let me = u32::from(self.machine.processor().0) + 1;
+        self.shared
+            .resetter
+            .compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+}

@@ -1,0 +1,146 @@
+//! What the processors share about machine checks: one static value.
+
+use super::flush::Flushes;
+use super::pool::Pool;
+use super::rendezvous::Rendezvous;
+use super::turn::Turn;
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::units::Pcpu;
+
+/// What the administrator and the machine decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How long a processor waits for the others, in time stamp ticks. Each further wait inside one machine check may take four
+    /// times as long without progress.
+    pub timeout: u64,
+    /// A machine check for which no bank of any processor holds anything resets the machine.
+    pub empty_is_fatal: bool,
+}
+
+/// What is known of one processor.
+pub(super) struct Slot {
+    /// It can take an #MC and is expected at every rendezvous.
+    pub online: AtomicBool,
+    /// Number of the last rendezvous that it joined.
+    pub joined: AtomicU32,
+    /// It did not come to a rendezvous that expected it, and has not been seen since.
+    pub missing: AtomicBool,
+    /// Generation of translations that it has seen the end of.
+    pub flushed: AtomicU64,
+}
+
+/// The state of machine-check handling, for up to `P` processors.
+pub struct Shared<const P: usize> {
+    timeout: AtomicU64,
+    empty_is_fatal: AtomicBool,
+    pub(super) slots: [Slot; P],
+    pub(super) rendezvous: Rendezvous,
+    /// Who recovers: one rendezvous, or one processor alone. Held in #MC context only.
+    pub(super) recovery: Turn,
+    /// Who claims banks.
+    pub(super) claim: Turn,
+    /// Number of the machine check whose recovery goes on.
+    pub(super) serial: AtomicU32,
+    pub(super) pool: Pool,
+    pub(super) flushes: Flushes,
+    /// Counts the steps of a recovery, for those who wait for it.
+    pub(super) progress: AtomicU32,
+    /// The processor that resets the machine, plus one.
+    pub(super) resetter: AtomicU32,
+}
+
+impl Slot {
+    crate::sync::constructor! {
+        fn new() -> Self {
+            Self {
+                online: AtomicBool::new(false),
+                joined: AtomicU32::new(0),
+                missing: AtomicBool::new(false),
+                flushed: AtomicU64::new(0),
+            }
+        }
+    }
+}
+
+/// Half a second of a 2 GHz counter, until [`Shared::configure`] says otherwise.
+const DEFAULT_TIMEOUT: u64 = 1_000_000_000;
+
+impl<const P: usize> Shared<P> {
+    /// Nobody is online.
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Self {
+            timeout: AtomicU64::new(DEFAULT_TIMEOUT),
+            empty_is_fatal: AtomicBool::new(true),
+            slots: [const { Slot::new() }; P],
+            rendezvous: Rendezvous::new(),
+            recovery: Turn::new(),
+            claim: Turn::new(),
+            serial: AtomicU32::new(0),
+            pool: Pool::new(),
+            flushes: Flushes::new(),
+            progress: AtomicU32::new(0),
+            resetter: AtomicU32::new(0),
+        }
+    }
+
+    /// Nobody is online.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self {
+            timeout: AtomicU64::new(DEFAULT_TIMEOUT),
+            empty_is_fatal: AtomicBool::new(true),
+            slots: core::array::from_fn(|_| Slot::new()),
+            rendezvous: Rendezvous::new(),
+            recovery: Turn::new(),
+            claim: Turn::new(),
+            serial: AtomicU32::new(0),
+            pool: Pool::new(),
+            flushes: Flushes::new(),
+            progress: AtomicU32::new(0),
+            resetter: AtomicU32::new(0),
+        }
+    }
+
+    /// Sets what can be configured.
+    pub fn configure(&self, config: Config) {
+        self.timeout.store(config.timeout, Ordering::Relaxed);
+        self.empty_is_fatal
+            .store(config.empty_is_fatal, Ordering::Relaxed);
+    }
+
+    pub(super) fn config(&self) -> Config {
+        Config {
+            timeout: self.timeout.load(Ordering::Relaxed),
+            empty_is_fatal: self.empty_is_fatal.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn slot(&self, processor: Pcpu) -> Option<&Slot> {
+        self.slots.get(usize::from(processor.0))
+    }
+
+    /// The processors that are online, in order.
+    pub(super) fn online(&self) -> impl Iterator<Item = (Pcpu, &Slot)> {
+        // The numbers are handed out from 0 in the order of bring-up, so the online ones are (all but) a prefix.
+        let mut left = self.rendezvous.online();
+        self.slots
+            .iter()
+            .zip(0..)
+            .map_while(move |(slot, number)| {
+                if left == 0 {
+                    return None;
+                }
+                let online = slot.online.load(Ordering::Acquire);
+                left -= u16::from(online);
+                Some(online.then_some((Pcpu(number), slot)))
+            })
+            .flatten()
+    }
+}
+
+impl<const P: usize> Default for Shared<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

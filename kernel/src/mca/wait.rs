@@ -1,0 +1,67 @@
+//! Waiting for other processors: bounded, and never in anybody's way.
+
+use super::flush::catch_up;
+use super::machine::Machine;
+use super::shared::Shared;
+use crate::sync::Ordering;
+use crate::units::Tsc;
+
+/// The wait has taken too long.
+#[derive(Debug)]
+pub(super) struct Stuck;
+
+/// How many times the entry's time-out a wait inside the machine check may take without progress.
+const PATIENCE: u64 = 4;
+
+/// A wait inside a machine check. While it lasts, this processor flushes translations when another one asks: that one may be
+/// what everybody waits for.
+pub(super) struct Wait<'a, M, const P: usize> {
+    shared: &'a Shared<P>,
+    machine: &'a M,
+    since: Tsc,
+    progress: u32,
+    limit: u64,
+}
+
+impl<'a, M: Machine, const P: usize> Wait<'a, M, P> {
+    /// A wait that ends when nothing has moved for a while.
+    pub fn new(shared: &'a Shared<P>, machine: &'a M) -> Self {
+        let limit = shared.config().timeout.saturating_mul(PATIENCE);
+        Self {
+            shared,
+            machine,
+            since: machine.now(),
+            progress: shared.progress.load(Ordering::Relaxed),
+            limit,
+        }
+    }
+
+    /// A wait for processors that may never come.
+    pub fn for_arrival(shared: &'a Shared<P>, machine: &'a M) -> Self {
+        Self {
+            limit: shared.config().timeout,
+            ..Self::new(shared, machine)
+        }
+    }
+
+    /// Ticks so far.
+    pub fn ticks(&self) -> u64 {
+        self.machine.now().since(self.since)
+    }
+
+    /// One turn of the waiting loop.
+    pub fn step(&mut self) -> Result<(), Stuck> {
+        self.machine.relax();
+        catch_up(self.shared, self.machine);
+        let progress = self.shared.progress.load(Ordering::Relaxed);
+        if progress != self.progress {
+            self.progress = progress;
+            self.since = self.machine.now();
+        }
+        if self.ticks() > self.limit {
+            Err(Stuck)
+        } else {
+            Ok(())
+        }
+    }
+}
