@@ -4,6 +4,7 @@
 //! which a ring keeps an event, the reference (`docs/events.md`) and the kernel's log frames are all made from it. A format
 //! names every field in its order; what it holds besides (`context=guest`) is fixed text.
 
+use crate::faults::Refused;
 use crate::mca::{Class, ErrorCode, FatalReason};
 use crate::units::{Bank, Gpa, GuestId, Hpa, Pcpu, Tsc};
 use crate::vmce::{Outcome, StopReason};
@@ -118,6 +119,7 @@ word_field! {
     ErrorCode: |code| u64::from(code.0), |word| ErrorCode(word as u16);
     FatalReason: |reason| reason as u64, FatalReason::from_number;
     Outcome: |outcome| outcome as u64, Outcome::from_number;
+    Refused: |reason| reason as u64, Refused::from_number;
     StopReason: |reason| reason as u64, StopReason::from_number;
 }
 
@@ -156,6 +158,9 @@ macro_rules! for_each_event {
             /// A fault has been put into a processor's banks; its #MC follows. `target` is that processor.
             info FaultRaised "fault.raised cpu={=u16} target={=u16} bank={=u8} status={=u64:#x} mcg_status={=u64:#x} addr={=u64:#x} misc={=u64:#x}"
                 { target: Pcpu, bank: Bank, status: u64, mcg_status: u64, addr: u64, misc: u64 }
+            /// A fault command was refused.
+            warn FaultRefused "fault.refused cpu={=u16} reason={=str}"
+                { reason: Refused }
             /// An #MC came while a guest ran on this processor.
             info EnteredGuest "mc.entered cpu={=u16} context=guest guest={=u8} vcpu={=u8} mcg_status={=u64:#x}"
                 { guest: GuestId, vcpu: u8, mcg_status: u64 }

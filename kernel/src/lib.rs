@@ -18,12 +18,16 @@
 //! * vCPU 0's power-on and each SIPI: `mailbox.start()`; each INIT: `mailbox.park()`.
 //! * Housekeeping: `vmce::follow_up(mailboxes)` for each guest, and if it says so, a
 //!   kick to the processors; then every processor's `ring::EventRing` is drained into the log.
+//! * With feature `faults`: `faults::Schedule::due(now)` in housekeeping; a fault's guest-physical address made host-physical, then
+//!   `faults::raise(&fault, &overlays)`, whose event is emitted, then the vector on the processors concerned. `Machine::read_msr` and
+//!   `write_msr` ask this processor's `faults::Overlay` first.
 //!
 //! An #MC handler runs on its own stack; 8 KiB are enough.
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![forbid(unsafe_code)]
 
 pub mod event;
+pub mod faults;
 pub mod guest;
 pub mod handover;
 pub mod mca;

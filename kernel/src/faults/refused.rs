@@ -1,0 +1,27 @@
+//! Why a fault command was refused. Part of the table of events in every image.
+
+use crate::event::words;
+
+words! {
+    /// Why a command was refused.
+    Refused {
+        /// The line is longer than 200 bytes.
+        TooLong = "line-too-long",
+        /// The command is not `mce`.
+        UnknownCommand = "unknown-command",
+        /// A word that no command has.
+        UnknownWord = "unknown-word",
+        /// A key is there twice.
+        Twice = "key-twice",
+        /// A value is not a number, or too great.
+        BadNumber = "bad-number",
+        /// A key is missing.
+        MissingKey = "missing-key",
+        /// There is no such processor.
+        NoProcessor = "no-such-processor",
+        /// There is no such bank.
+        NoBank = "no-such-bank",
+        /// There is no such guest, or nothing at that guest-physical address.
+        NoGuestMemory = "no-such-guest-memory",
+    }
+}

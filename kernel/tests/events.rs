@@ -1,0 +1,50 @@
+//! docs/events.md is made from the kernel's table. `BANKSHOT_ACCEPT=1 cargo test -p kernel --test events` writes it anew.
+
+use kernel::event::{Event, Level};
+use std::fmt::Write;
+
+fn reference() -> String {
+    let mut text = String::from(
+        "# Events\n\nMade from the table in `kernel/src/event.rs`; a test keeps it so. Every event has `cpu=` first: the processor \
+         that it happened on. `boot-protocol.md` has the form of the text. A kind may have several sets of keys.\n\n\
+         | kind | level | keys | meaning |\n|---|---|---|---|\n",
+    );
+    for kind in Event::KINDS {
+        let keys: Vec<_> = kind.format.split(' ').skip(2).map(key).collect();
+        let level = match kind.level {
+            Level::debug => "debug",
+            Level::info => "info",
+            Level::warn => "warn",
+            Level::error => "error",
+        };
+        writeln!(
+            text,
+            "| `{}` | {level} | {} | {} |",
+            kind.name,
+            keys.join(" "),
+            kind.doc
+        )
+        .expect("to a string");
+    }
+    text
+}
+
+/// `key={=type}` as `key`, fixed text as it is.
+fn key(word: &str) -> String {
+    format!("`{}`", word.split_once("={").map_or(word, |(key, _)| key))
+}
+
+#[test]
+fn the_reference_is_up_to_date() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/events.md");
+    let want = reference();
+    if std::env::var_os("BANKSHOT_ACCEPT").is_some() {
+        std::fs::write(path, want).expect("docs/ is writable");
+        return;
+    }
+    let is = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        is == want,
+        "docs/events.md is not what the table says; BANKSHOT_ACCEPT=1 writes it anew"
+    );
+}
