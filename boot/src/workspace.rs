@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::error::{Doing, Error, Result};
+use crate::check_image;
+use crate::error::{Doing, Error, Result, read};
 use crate::progress::Progress;
 
 /// The workspace.
@@ -48,10 +49,10 @@ impl Workspace {
         Ok(Self { root })
     }
 
-    /// Builds the image and the guests.
+    /// Builds the image and the guests, and checks the image.
     ///
     /// # Errors
-    /// What cargo says.
+    /// What cargo says, or what the image gets wrong.
     pub fn build(&self) -> Result<Artifacts> {
         let _progress = Progress::start("building the hypervisor and the guests");
         let mut cargo = self.cargo();
@@ -78,7 +79,9 @@ impl Workspace {
                 said: String::from_utf8_lossy(&output.stderr).into_owned(),
             });
         }
-        artifacts(&String::from_utf8_lossy(&output.stdout))
+        let artifacts = artifacts(&String::from_utf8_lossy(&output.stdout))?;
+        check_image::check(&read(&artifacts.kernel)?)?;
+        Ok(artifacts)
     }
 
     /// Cargo, in this workspace.

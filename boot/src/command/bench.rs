@@ -2,9 +2,10 @@
 
 use super::Answer;
 use super::cli::RunOptions;
-use super::run::{close, execute, load, put};
+use super::run::{close, execute, put};
 use crate::error::Result;
 use crate::log::Event;
+use crate::scenario::Scenario;
 use crate::workspace::Workspace;
 
 /// The scenario whose guest measures.
@@ -83,7 +84,7 @@ const MEASURED: [Measured; 7] = [
 /// What keeps them from being run.
 pub fn bench(options: &RunOptions) -> Result<Answer> {
     let workspace = Workspace::find()?;
-    let scenario = load(&workspace, SCENARIO)?;
+    let scenario = Scenario::named(&workspace.root, SCENARIO)?;
     let (verdict, followed) = execute(&workspace, &scenario, options, |_| {})?;
     let rows: Vec<_> = followed.events.iter().filter_map(row).collect();
     if options.json {

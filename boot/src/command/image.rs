@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::Answer;
 use super::cli::default_scenario;
-use super::run::{build, load};
 use crate::error::Result;
 use crate::image::write_iso;
 use crate::progress::Progress;
 use crate::run::payload;
+use crate::scenario::Scenario;
 use crate::setup::{Purpose, ensure};
 use crate::workspace::Workspace;
 
@@ -18,9 +18,9 @@ use crate::workspace::Workspace;
 /// What keeps it from being made.
 pub fn image(output: &Path, scenario: Option<&str>) -> Result<Answer> {
     let workspace = Workspace::find()?;
-    let scenario = load(&workspace, scenario.unwrap_or(default_scenario()))?;
+    let scenario = Scenario::named(&workspace.root, scenario.unwrap_or(default_scenario()))?;
     ensure(&[Purpose::Iso])?;
-    let artifacts = build(&workspace)?;
+    let artifacts = workspace.build()?;
     let payload = payload(&scenario, &artifacts)?;
     {
         let _progress = Progress::start("writing the ISO");

@@ -4,15 +4,14 @@ use std::io::Write;
 
 use super::Answer;
 use super::cli::{RunArguments, RunOptions};
-use crate::check_image;
 use crate::emulator::{Kind, Way};
-use crate::error::{Result, read};
+use crate::error::Result;
 use crate::log::Event;
 use crate::run::{Followed, Options, Verdict, run as run_scenario};
-use crate::scenario::{Known, Scenario, find};
+use crate::scenario::Scenario;
 use crate::setup::{Purpose, ensure};
 use crate::show::{Timeline, json};
-use crate::workspace::{Artifacts, Workspace};
+use crate::workspace::Workspace;
 
 /// Runs a scenario and shows it.
 ///
@@ -20,7 +19,7 @@ use crate::workspace::{Artifacts, Workspace};
 /// What keeps it from being run.
 pub fn run(arguments: &RunArguments) -> Result<Answer> {
     let workspace = Workspace::find()?;
-    let scenario = load(&workspace, &arguments.scenario)?;
+    let scenario = Scenario::named(&workspace.root, &arguments.scenario)?;
     let timeline = Timeline::new(scenario.guests.iter().map(|guest| guest.name.clone()));
     let as_json = arguments.options.json;
     let (verdict, followed) = execute(&workspace, &scenario, &arguments.options, |event| {
@@ -32,15 +31,6 @@ pub fn run(arguments: &RunArguments) -> Result<Answer> {
         put(&line);
     })?;
     Ok(close(&scenario, &verdict, &followed))
-}
-
-/// Reads a scenario by name or path.
-///
-/// # Errors
-/// There is none, or it is wrong.
-pub fn load(workspace: &Workspace, name: &str) -> Result<Scenario> {
-    let known = Known::of(&workspace.root);
-    Scenario::load(&find(&workspace.root, name)?, &known)
 }
 
 /// Sets up, builds, checks and runs.
@@ -55,18 +45,8 @@ pub fn execute(
 ) -> Result<(Verdict, Followed)> {
     let options = Options::from(options);
     ensure(&purposes(&options))?;
-    let artifacts = build(workspace)?;
-    run_scenario(scenario, &artifacts, &options, each)
-}
-
-/// Builds the image and checks it.
-///
-/// # Errors
-/// What cargo says, or what the image gets wrong.
-pub fn build(workspace: &Workspace) -> Result<Artifacts> {
     let artifacts = workspace.build()?;
-    check_image::check(&read(&artifacts.kernel)?)?;
-    Ok(artifacts)
+    run_scenario(scenario, &artifacts, &options, each)
 }
 
 fn purposes(options: &Options) -> Vec<Purpose> {

@@ -146,9 +146,9 @@ fn strict(text: &str) -> Option<(String, Vec<(String, Value)>)> {
     Some((kind.to_owned(), fields))
 }
 
-/// A dotted lower-case word.
+/// A dotted lower-case word, perhaps with hyphens.
 fn is_kind(word: &str) -> bool {
-    word.contains('.') && word.split('.').all(is_name)
+    word.contains('.') && word.split(['.', '-']).all(is_name)
 }
 
 fn is_name(word: &str) -> bool {
@@ -174,6 +174,10 @@ mod tests {
             Level::Info,
         );
         assert_eq!(event.kind, "vmce.injected");
+        assert_eq!(
+            Event::parse("vmce.stop-record", None, Level::Info).kind,
+            "vmce.stop-record"
+        );
         assert_eq!(event.get("cpu"), Some(&Value::Decimal(1)));
         assert_eq!(event.get("addr"), Some(&Value::Hex(0x1f000)));
         assert_eq!(event.get("how"), Some(&Value::Text("entry".into())));

@@ -30,6 +30,18 @@ impl Captures {
         self.0.get(name)
     }
 
+    /// A text with each `$name` replaced by what was captured. `None`: one was not.
+    pub fn fill(&self, template: &str) -> Option<Value> {
+        let mut text = template.to_owned();
+        // Longest first: `$gpa` must not spoil `$gpa2`.
+        let mut all: Vec<_> = names(template).collect();
+        all.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        for name in all {
+            text = text.replace(&format!("${name}"), &self.get(name)?.to_string());
+        }
+        Some(Value::parse(&text))
+    }
+
     /// The number that an amount means. `None`: nothing, or no number, was captured.
     pub fn amount(&self, amount: &Amount) -> Option<u64> {
         match amount {
@@ -37,4 +49,12 @@ impl Captures {
             Amount::Captured(name) => self.get(name)?.number(),
         }
     }
+}
+
+/// The names that stand in a text as `$name`.
+pub fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split('$').skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        &rest[..end.unwrap_or(rest.len())]
+    })
 }

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use regex::Regex;
 use toml::de::{DeTable, DeValue};
 
+use super::captures::names;
 use super::fault::check_captured;
 use super::fields::{Fields, shown, unsigned};
 use super::guest::Guest;
@@ -19,7 +20,7 @@ use crate::log::Value;
 pub enum Want {
     /// That value.
     Is(Value),
-    /// The capture of that name.
+    /// A text in which `$name` stands for what was captured.
     Captured(String),
     /// A number within a range.
     Within(RangeInclusive<u64>),
@@ -148,9 +149,11 @@ fn read_want(
         DeValue::Integer(integer) if unsigned(integer).is_some() => {
             unsigned(integer).map(|number| Want::Is(Value::Decimal(number)))
         }
-        DeValue::String(text) if text.starts_with('$') => {
-            check_captured(&text[1..], captured, &value.span(), problems)?;
-            Some(Want::Captured(text[1..].to_owned()))
+        DeValue::String(text) if text.contains('$') => {
+            for name in names(text) {
+                check_captured(name, captured, &value.span(), problems)?;
+            }
+            Some(Want::Captured(text.to_string()))
         }
         DeValue::String(text) if field == "guest" => {
             let name = Located {

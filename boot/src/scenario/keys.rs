@@ -230,7 +230,7 @@ pub static EXPECT: Section = Section {
 /// A value in `where`, as a table.
 pub static WANT: Section = Section {
     header: "where = { FIELD = ... }",
-    about: "A number or a text means that very value, `\"$name\"` a captured one; a guest may be given by its name. A table says more:",
+    about: "A number or a text means that very value; in a text `$name` stands for what was captured. A guest may be given by its name. A table says more:",
     keys: &[
         may("least", "number", "-", "No less than this."),
         may("most", "number", "-", "No more than this."),

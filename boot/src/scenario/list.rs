@@ -42,7 +42,8 @@ pub fn find(workspace: &Path, wanted: &str) -> Result<PathBuf> {
     let folder = workspace.join(FOLDER);
     let names = stems(&folder, "toml");
     if names.iter().any(|name| name == wanted) {
-        return Ok(folder.join(wanted).with_extension("toml"));
+        let path = folder.join(wanted).with_extension("toml");
+        return Ok(from_here(&path).unwrap_or(path));
     }
     let path = PathBuf::from(wanted);
     if path.is_file() {
@@ -53,4 +54,10 @@ pub fn find(workspace: &Path, wanted: &str) -> Result<PathBuf> {
         "no scenario and no file is called `{wanted}`: {}\n(`cargo boot list` shows them all)",
         suggestion(wanted, &names)
     )))
+}
+
+/// A path as a user would write it here; it stands in messages.
+fn from_here(path: &Path) -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    Some(path.strip_prefix(here).ok()?.to_owned())
 }

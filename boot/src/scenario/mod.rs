@@ -55,6 +55,14 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Reads the scenario of that name, or in that file.
+    ///
+    /// # Errors
+    /// There is none, or as [`Self::load`].
+    pub fn named(workspace: &Path, name: &str) -> Result<Self> {
+        Self::load(&find(workspace, name)?, &Known::of(workspace))
+    }
+
     /// Reads a scenario file.
     ///
     /// # Errors

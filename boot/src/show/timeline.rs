@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn a_known_kind_is_a_sentence_and_what_is_left_over_follows() {
         assert_eq!(
-            line("vmce.injected cpu=1 guest=0 vcpu=1 addr=0x1000"),
-            "     1 234 567  cpu1  web vCPU 1 gets a vMCE addr=0x1000"
+            line("vmce.injected cpu=1 guest=0 vcpu=1 mcg_status=0x5 addr=0x1000"),
+            "     1 234 567  cpu1  vMCE to web vCPU 1, MCG_STATUS 0x5 addr=0x1000"
         );
         assert_eq!(
             line("guest.shutdown cpu=0 guest=3 code=1").trim(),

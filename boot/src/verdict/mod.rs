@@ -110,7 +110,7 @@ fn holds(want: &Want, value: Option<&Value>, captures: &Captures) -> bool {
     let Some(value) = value else { return false };
     match want {
         Want::Is(wanted) => wanted.same(value),
-        Want::Captured(name) => captures.get(name).is_some_and(|wanted| wanted.same(value)),
+        Want::Captured(text) => captures.fill(text).is_some_and(|wanted| wanted.same(value)),
         Want::Within(range) => value.number().is_some_and(|number| range.contains(&number)),
         Want::Matches(regex) => regex.is_match(&value.to_string()),
     }

@@ -105,6 +105,14 @@ fn values_may_be_captured_bounded_or_matched() {
 }
 
 #[test]
+fn a_capture_may_stand_within_a_text() {
+    let wants = "[[expect]]\nevent = 'a.one'\nwhere = { text = 'page $gpa, size 8' }\n";
+    assert_eq!(verdict(wants, "1 a.one text=page 0x1000, size 8"), Ok(()));
+    let said = verdict(wants, "1 a.one text=page 0x1001, size 8").unwrap_err();
+    assert!(said.contains("a.one text=page 0x1000, size 8"), "{said}");
+}
+
+#[test]
 fn guests_must_end_as_said() {
     let exit = "[exit]\ng0 = 0\n";
     assert_eq!(verdict(exit, "1 guest.shutdown guest=0 code=0"), Ok(()));

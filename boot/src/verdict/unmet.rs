@@ -124,9 +124,9 @@ fn describe(expect: &Expect, captures: &Captures) -> String {
     for (field, want) in &expect.fields {
         let _ = match want {
             Want::Is(value) => write!(text, " {field}={value}"),
-            Want::Captured(name) => match captures.get(name) {
+            Want::Captured(wanted) => match captures.fill(wanted) {
                 Some(value) => write!(text, " {field}={value}"),
-                None => write!(text, " {field}=${name} (which nothing captured)"),
+                None => write!(text, " {field}={wanted} (which nothing captured)"),
             },
             Want::Within(range) => write!(text, " {field}={}..{}", range.start(), range.end()),
             Want::Matches(regex) => write!(text, " {field}=~'{regex}'"),

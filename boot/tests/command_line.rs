@@ -1,0 +1,104 @@
+//! The program itself: exit statuses, what goes to standard output and what to standard error. Nothing is booted here.
+
+use std::process::{Command, Output};
+
+fn boot(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_boot"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn refused(arguments: &[&str]) -> String {
+    let output = boot(arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    assert!(!said.contains('\u{1b}'), "colours in a pipe: {said:?}");
+    said
+}
+
+#[test]
+fn a_scenario_that_is_not_there_is_said_so() {
+    assert!(refused(&["run", "broadcast-sroa"]).contains("did you mean `broadcast-srao`?"));
+    assert!(refused(&["run", "zzzzzzzzzzzz"]).contains("known: bench, broadcast-srao"));
+}
+
+#[test]
+fn wrong_options_are_refused() {
+    for arguments in [
+        &["--timeout", "0"][..],
+        &["--timeout", "soon"],
+        &["--on", "vmware"],
+        &["run"],
+        &["frobnicate"],
+        &["--iso", "--uefi"],
+        &["--json", "list"],
+    ] {
+        assert!(refused(arguments).contains("error:"));
+    }
+}
+
+#[test]
+fn every_mistake_of_a_scenario_is_shown_with_its_place_before_anything_boots() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.toml");
+    let path = file.to_str().unwrap();
+    for (text, expected) in [
+        (
+            "title = 'x'\n[machine]\nprocesors = 2\n",
+            ":3:1: unknown key `procesors`",
+        ),
+        (
+            "title = 'x'\n[machine]\nprocessors = 0\n",
+            ":3:14: `processors` must be 1 to 8, not 0",
+        ),
+        ("title = 'x'\n[machine]\nprocessors = 2q\n", ":3:"),
+        (
+            "title = 'x'\n[machine]\nprocessors = 1\n[[guest]]\nimage = 'broadcast'\nvcpus = 2\n",
+            ":4:1: 2 vCPUs do not fit on 1 processors",
+        ),
+        ("\u{0}", ":1:1: "),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let said = refused(&["run", path]);
+        assert!(
+            said.contains(&format!("{path}{expected}")),
+            "{expected}: {said}"
+        );
+    }
+    std::fs::write(&file, b"title = '\xff'").unwrap();
+    assert!(refused(&["run", path]).contains("UTF-8"));
+}
+
+#[test]
+fn a_log_that_is_none_is_refused() {
+    assert!(refused(&["watch", "--image", "/dev/null", "-"]).contains("log table"));
+    assert!(
+        refused(&["watch", "--image", "/no/such/file", "-"]).contains("cannot read /no/such/file")
+    );
+}
+
+#[test]
+fn set_up_says_the_line_to_run_where_it_may_not_install() {
+    let output = Command::new(env!("CARGO_BIN_EXE_boot"))
+        .arg("setup")
+        .env("PATH", "/nonexistent")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("sudo apt-get update && sudo apt-get install -y"),
+        "{said}"
+    );
+    for package in [
+        "bochs",
+        "qemu-system-x86",
+        "grub-common",
+        "xorriso",
+        "mtools",
+    ] {
+        assert!(said.contains(&format!(" {package}")), "{package}: {said}");
+    }
+}
