@@ -28,47 +28,46 @@ pub fn build(entry: u32, information: u32) -> [u8; BYTES] {
 }
 
 /// 16-bit code: A20 on, GDT, protected mode, far jump.
+#[rustfmt::skip]
 fn real_mode() -> Vec<u8> {
     const GDT_LIMIT: u8 = size_of::<[u64; 3]>() as u8 - 1;
-    let code = [
-        &[0xfa, 0xfc][..],               // cli; cld
-        &[0xe4, 0x92],                   // in al, 0x92
-        &[0x0c, 0x02, 0x24, 0xfe],       // or al, 2 (A20); and al, ~1 (no reset)
-        &[0xe6, 0x92],                   // out 0x92, al
-        &[0x66, 0x31, 0xdb, 0x8c, 0xcb], // xor ebx, ebx; mov bx, cs
-        &[0x66, 0xc1, 0xe3, 0x04],       // shl ebx, 4: the ROM's physical address
-        &[0x66, 0x67, 0x8d, 0x83],       // lea eax, [ebx + GDT_AT]
+    [
+        &[0xfa, 0xfc][..],                // cli; cld
+        &[0xe4, 0x92],                    // in al, 0x92
+        &[0x0c, 0x02, 0x24, 0xfe],        // or al, 2 (A20); and al, ~1 (no reset)
+        &[0xe6, 0x92],                    // out 0x92, al
+        &[0x66, 0x31, 0xdb, 0x8c, 0xcb],  // xor ebx, ebx; mov bx, cs
+        &[0x66, 0xc1, 0xe3, 0x04],        // shl ebx, 4: the ROM's physical address
+        &[0x66, 0x67, 0x8d, 0x83],        // lea eax, [ebx + GDT_AT]
         &(GDT_AT as u32).to_le_bytes(),
-        &[0x66, 0x50, 0x6a, GDT_LIMIT], // push eax; push word GDT_LIMIT: the operand of lgdt
-        &[0x89, 0xe5],                  // mov bp, sp
-        &[0x66, 0x0f, 0x01, 0x56, 0x00], // lgdt [bp]
-        &[0x66, 0x67, 0x8d, 0x83],      // lea eax, [ebx + ENTRY_32_AT]
+        &[0x66, 0x50, 0x6a, GDT_LIMIT],   // push eax; push word GDT_LIMIT: the operand of lgdt
+        &[0x89, 0xe5],                    // mov bp, sp
+        &[0x66, 0x0f, 0x01, 0x56, 0x00],  // lgdt [bp]
+        &[0x66, 0x67, 0x8d, 0x83],        // lea eax, [ebx + ENTRY_32_AT]
         &(ENTRY_32_AT as u32).to_le_bytes(),
-        &[0x66, 0x6a, 0x08, 0x66, 0x50], // push dword 8; push eax: where retf goes
-        &[0x0f, 0x20, 0xc0],             // mov eax, cr0
-        &[0x0c, 0x01],                   // or al, 1
-        &[0x0f, 0x22, 0xc0],             // mov cr0, eax
-        &[0x66, 0xcb],                   // retf
-    ];
-    code.concat()
+        &[0x66, 0x6a, 0x08, 0x66, 0x50],  // push dword 8; push eax: where retf goes
+        &[0x0f, 0x20, 0xc0],              // mov eax, cr0
+        &[0x0c, 0x01],                    // or al, 1
+        &[0x0f, 0x22, 0xc0],              // mov cr0, eax
+        &[0x66, 0xcb],                    // retf
+    ]
+    .concat()
 }
 
 /// 32-bit code: data segments, then the kernel's entry with the multiboot2 registers.
+#[rustfmt::skip]
 fn protected_mode(entry: u32, information: u32) -> Vec<u8> {
-    let code = [
-        &[0xb8, 16, 0, 0, 0][..],  // mov eax, 16
-        &[0x8e, 0xd8, 0x8e, 0xc0], // mov ds, ax; mov es, ax
-        &[0x8e, 0xe0, 0x8e, 0xe8], // mov fs, ax; mov gs, ax
-        &[0x8e, 0xd0],             // mov ss, ax
-        &[0xb8],
-        &MAGIC.to_le_bytes(), // mov eax, MAGIC
-        &[0xbb],
-        &information.to_le_bytes(), // mov ebx, information
-        &[0xb9],
-        &entry.to_le_bytes(), // mov ecx, entry
-        &[0xff, 0xe1],        // jmp ecx
-    ];
-    code.concat()
+    [
+        &[0xb8, 16, 0, 0, 0][..],             // mov eax, 16
+        &[0x8e, 0xd8, 0x8e, 0xc0],            // mov ds, ax; mov es, ax
+        &[0x8e, 0xe0, 0x8e, 0xe8],            // mov fs, ax; mov gs, ax
+        &[0x8e, 0xd0],                        // mov ss, ax
+        &[0xb8], &MAGIC.to_le_bytes(),        // mov eax, MAGIC
+        &[0xbb], &information.to_le_bytes(),  // mov ebx, information
+        &[0xb9], &entry.to_le_bytes(),        // mov ecx, entry
+        &[0xff, 0xe1],                        // jmp ecx
+    ]
+    .concat()
 }
 
 /// Copies `bytes` to `at`; the place must be empty, so that parts that have grown into each other are seen.
@@ -91,5 +90,42 @@ mod tests {
         assert_eq!(rom[..2], [0x55, 0xaa]);
         assert_eq!(usize::from(rom[2]) * 512, BYTES);
         assert_eq!(rom.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)), 0);
+    }
+
+    /// The code as a disassembler reads it.
+    fn instructions(bits: u32, code: &[u8]) -> Vec<String> {
+        use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
+        let mut formatter = GasFormatter::new();
+        let text = |instruction| {
+            let mut text = String::new();
+            formatter.format(&instruction, &mut text);
+            text
+        };
+        Decoder::new(bits, code, DecoderOptions::NONE)
+            .into_iter()
+            .map(text)
+            .collect()
+    }
+
+    #[test]
+    fn its_code_is_what_the_comments_say() {
+        let real = instructions(16, &super::real_mode());
+        for expected in ["lea 0x90(%ebx),%eax", "lgdtl (%bp)", "lea 0x50(%ebx),%eax"] {
+            assert!(
+                real.iter().any(|line| line == expected),
+                "{expected} in {real:#?}"
+            );
+        }
+        assert_eq!(real.last().unwrap(), "lretl");
+        let protected = instructions(32, &super::protected_mode(0x10_1234, 0x20_0000));
+        assert_eq!(
+            protected[6..],
+            [
+                "mov $0x36D76289,%eax",
+                "mov $0x200000,%ebx",
+                "mov $0x101234,%ecx",
+                "jmp *%ecx"
+            ]
+        );
     }
 }
