@@ -1,6 +1,6 @@
 //! Recovery, by one processor for all: pages out of use, and who is hit.
 
-use heapless::Vec;
+use arrayvec::ArrayVec;
 use msr_runtime::ErrorRecord;
 
 use super::code::ErrorCode;
@@ -35,7 +35,7 @@ pub(super) struct Recovery<'a, M, const P: usize> {
     machine: &'a M,
     /// The vCPU whose processor was told alone.
     local: Option<VcpuId>,
-    hits: Vec<Hit, CAPACITY>,
+    hits: ArrayVec<Hit, CAPACITY>,
     result: Recovered,
 }
 
@@ -45,7 +45,7 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
             shared,
             machine,
             local,
-            hits: Vec::new(),
+            hits: ArrayVec::new(),
             result: Recovered::default(),
         }
     }
@@ -185,7 +185,7 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
 
     fn hit(&mut self, hit: Hit) {
         let guest = hit.guest;
-        if self.hits.push(hit).is_err() {
+        if self.hits.try_push(hit).is_err() {
             self.stop(guest, StopReason::TooManyErrors);
         }
     }

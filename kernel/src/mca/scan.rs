@@ -1,6 +1,6 @@
 //! The first round: every processor reads and grades its banks. Nothing is cleared.
 
-use heapless::Vec;
+use arrayvec::ArrayVec;
 use msr_runtime::ErrorRecord;
 
 use super::code::ErrorCode;
@@ -33,7 +33,7 @@ pub(super) struct Found {
 
 /// What a processor found.
 pub(super) struct Scan {
-    pub found: Vec<Found, MAX_BANKS>,
+    pub found: ArrayVec<Found, MAX_BANKS>,
     pub severity: Severity,
     /// MCG_CAP.MCG_SER_P.
     pub recovery: bool,
@@ -158,7 +158,7 @@ impl Found {
 pub(super) fn scan<M: Machine>(machine: &M, here: &Here) -> Scan {
     let cap = McgCap::from(machine.read_msr(registers::MCG_CAP));
     let mut scan = Scan {
-        found: Vec::new(),
+        found: ArrayVec::new(),
         severity: here.severity(),
         recovery: cap.ser_p(),
         copy_failed: false,
@@ -170,7 +170,7 @@ pub(super) fn scan<M: Machine>(machine: &M, here: &Here) -> Scan {
         scan.severity = scan.severity.max(found.severity(machine, here));
         scan.copy_failed |= found.class == Class::Srar && here.effect() == Effect::CopyFailed;
         // There are as many places as banks.
-        let _ = scan.found.push(found);
+        let _ = scan.found.try_push(found);
     }
     scan
 }
