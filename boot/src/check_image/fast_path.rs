@@ -30,7 +30,7 @@ pub fn check(file: &ElfFile64<'_>, root: &str) -> Result<(), String> {
     let functions = functions(file);
     let start = functions
         .values()
-        .find(|function| function.name == root)
+        .find(|function| is_called(&function.name, root))
         .ok_or_else(|| format!("the image has no function `{root}` of known size"))?;
 
     // Who called first, so that a mistake can be traced back.
@@ -147,6 +147,11 @@ fn at(instruction: &Instruction, what: &str) -> String {
     let mut text = String::new();
     GasFormatter::new().format(instruction, &mut text);
     format!("`{text}` at {:#x} {what}", instruction.ip())
+}
+
+/// Whether a symbol is that function's: its plain name, or a mangled one, in which a name stands behind its length.
+fn is_called(symbol: &str, name: &str) -> bool {
+    symbol == name || (symbol.starts_with('_') && symbol.contains(&format!("{}{name}", name.len())))
 }
 
 /// The chain of calls from the root to the mistake.

@@ -136,14 +136,20 @@ fn strict(text: &str) -> Option<(String, Vec<(String, Value)>)> {
             break;
         }
         let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
-        let (name, value) = word.split_once('=')?;
-        if !is_name(name) {
-            return None;
+        match word.split_once('=') {
+            Some((name, value)) if is_name(name) => {
+                fields.push((name.to_owned(), Value::parse(value)))
+            }
+            // A value with blanks in it, against the agreement: no reason to lose the event.
+            _ => continue_value(fields.last_mut()?, word),
         }
-        fields.push((name.to_owned(), Value::parse(value)));
         rest = after;
     }
     Some((kind.to_owned(), fields))
+}
+
+fn continue_value((_, value): &mut (String, Value), word: &str) {
+    *value = Value::Text(format!("{value} {word}"));
 }
 
 /// A dotted lower-case word, perhaps with hyphens.
@@ -196,6 +202,20 @@ mod tests {
         assert_eq!(
             fields("guest.console cpu=0 text=")[1].1,
             Value::Text(String::new())
+        );
+    }
+
+    #[test]
+    fn a_value_with_blanks_is_kept() {
+        let event = Event::parse(
+            "machine.unsupported cpu=0 reason=no VMX here",
+            None,
+            Level::Error,
+        );
+        assert_eq!(event.kind, "machine.unsupported");
+        assert_eq!(
+            event.get("reason"),
+            Some(&Value::Text("no VMX here".into()))
         );
     }
 

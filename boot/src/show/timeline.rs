@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn a_guest_cannot_drive_the_terminal() {
-        let shown = line("guest.console cpu=0 guest=0 text=\u{1b}[2Jhi\u{9b}");
-        assert!(shown.ends_with("web: \\u{1b}[2Jhi\\u{9b}"), "{shown:?}");
+        let shown = line("guest.console cpu=0 guest=0 vcpu=1 text=\u{1b}[2Jhi\u{9b}");
+        assert!(shown.ends_with("web/1: \\u{1b}[2Jhi\\u{9b}"), "{shown:?}");
         assert!(!line("\u{1b}[2J").contains('\u{1b}'));
     }
 

@@ -21,14 +21,14 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "hypervisor.up",
         Look::Life,
-        "hypervisor up: version {version}, {processors} processors, {interface}",
+        "hypervisor up: version {version}, {processors} processors",
     ),
     (
         "guest.up",
         Look::Life,
-        "{guest} up: {vcpus} vCPUs, {memory} MiB, {interface}",
+        "{name} up: {vcpus} vCPUs, {memory} MiB, interface {interface}",
     ),
-    ("guest.console", Look::Guest, "{guest}: {text}"),
+    ("guest.console", Look::Guest, "{guest}/{vcpu}: {text}"),
     (
         "guest.shutdown",
         Look::Life,
@@ -40,11 +40,7 @@ pub const WORDS: &[(&str, Look, &str)] = &[
         Look::MachineCheck,
         "fault injected: bank {bank} of processor {target}, status {status}",
     ),
-    (
-        "fault.refused",
-        Look::MachineCheck,
-        "fault refused: {reason}",
-    ),
+    ("fault.refused", Look::MachineCheck, "fault refused: {text}"),
     ("mc.entered", Look::MachineCheck, "#MC in {context} context"),
     (
         "mc.rendezvous",
