@@ -1,1 +1,45 @@
 //! The language, once: parse, check, model, interpret, generate.
+//!
+//! A spec file is exactly one `interface! { ... }`. [`compile`] takes the tokens inside the braces and gives the
+//! checked [`model::Model`], from which [`interpret`] answers accesses and [`generate`] makes Rust. The macro and the
+//! command line call the same functions, so they say the same about a spec, at the same line and column.
+
+pub mod ast;
+mod check;
+pub mod codes;
+pub mod diagnostics;
+pub mod generate;
+pub mod interpret;
+pub mod model;
+mod parse;
+pub mod source;
+pub mod words;
+
+use diagnostics::{Diagnostic, Diagnostics};
+use model::Model;
+use proc_macro2::{Span, TokenStream};
+
+/// What became of a spec.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The model; none if there are errors.
+    pub model: Option<Model>,
+    /// Errors and warnings, in the order of the source.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Compiles what stands between the braces of `interface! { ... }`. `end` is where a missing thing is reported.
+pub fn compile(tokens: TokenStream, end: Span) -> Outcome {
+    let mut diagnostics = Diagnostics::default();
+    let spec = parse::parse(tokens, &mut diagnostics);
+    // After a mistake in the words the meaning would be guesswork: one mistake, one error.
+    let model = if diagnostics.has_errors() {
+        None
+    } else {
+        check::check(&spec, end, &mut diagnostics)
+    };
+    Outcome {
+        model,
+        diagnostics: diagnostics.into_sorted(),
+    }
+}

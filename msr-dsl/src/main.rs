@@ -1,2 +1,9 @@
 //! `cargo msr`.
-fn main() {}
+mod cli;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(cli::Arguments::parse())
+}

@@ -1,2 +1,25 @@
 //! The interfaces Bankshot shows its guests.
+//!
+//! Each `NAME.msr` beside this package's sources is one interface over its whole life; a module per version holds the
+//! state of one vCPU. [`McState`] is the run-time choice among the machine-check interfaces: one image holds every
+//! released version, and a guest lives under the one it was created with.
 #![no_std]
+#![forbid(unsafe_code)]
+
+mod choice;
+mod mc_state;
+
+pub use choice::{Choice, ChoiceError};
+pub use mc_state::McState;
+
+/// The machine-check interface of Xen's redesign (`vmce.msr`).
+pub mod vmce {
+    use msr_dsl_macros::interface;
+    include!("../vmce.msr");
+}
+
+/// Every other MSR of a 64-bit guest (`platform.msr`).
+pub mod platform {
+    use msr_dsl_macros::interface;
+    include!("../platform.msr");
+}

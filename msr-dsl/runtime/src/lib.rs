@@ -4,6 +4,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod feature;
+
+pub use bitfield_struct;
+pub use feature::{Feature, FeatureError};
+
 /// Why an access was not answered from the state of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal<H> {
@@ -47,8 +52,30 @@ pub trait Interface {
     const VERSION: u16;
     /// MSRs that go to hardware without an exit.
     const PASS_THROUGH: &'static [PassThrough];
+    /// Features that this version knows.
+    const FEATURES: &'static [Feature];
     /// Accesses that need the hypervisor to act (uninhabited when the spec has none).
     type Hook: Copy;
+
+    /// A new guest's vCPU, with the features that every guest has.
+    fn create() -> Self;
+    /// The guest's capability word (0 where the interface has none).
+    fn capability_word(&self) -> u64;
+    /// Gives the guest another capability word, unchecked; see [`Interface::with_features`].
+    fn set_capability_word(&mut self, word: u64);
+    /// A new guest's vCPU with some more features, by name.
+    ///
+    /// # Errors
+    /// A name that this version does not know, or a feature whose requirement is not met.
+    fn with_features<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<Self, FeatureError<'n>>
+    where
+        Self: Sized,
+    {
+        let mut state = Self::create();
+        let word = feature::select(Self::FEATURES, state.capability_word(), names)?;
+        state.set_capability_word(word);
+        Ok(state)
+    }
 
     /// RDMSR of `msr` (32 bits, ECX).
     fn read(&self, msr: u32) -> Result<u64, Refusal<Self::Hook>>;

@@ -1,0 +1,454 @@
+//! Names in expressions, their types, and cycles among registers that read each other.
+
+use super::Context;
+use crate::ast::{self, ExprKind, Op};
+use crate::codes;
+use crate::diagnostics::Diagnostics;
+use crate::model::{Expr, Read, RegisterId, Type, View};
+use crate::words::suggest;
+
+/// What an expression may speak of.
+#[derive(Clone, Copy)]
+pub struct Scope {
+    /// The register it belongs to.
+    pub own: Option<RegisterId>,
+    /// `value`: it is about a write.
+    pub value: bool,
+    /// Constants alone.
+    pub constant: bool,
+}
+
+impl Scope {
+    /// Numbers and operators.
+    pub const CONSTANT: Self = Self {
+        own: None,
+        value: false,
+        constant: true,
+    };
+    /// Other registers, no own one.
+    pub const OUTSIDE: Self = Self {
+        own: None,
+        value: false,
+        constant: false,
+    };
+    /// A register's reads and conditions.
+    pub const fn of(own: RegisterId) -> Self {
+        Self {
+            own: Some(own),
+            value: false,
+            constant: false,
+        }
+    }
+    /// A register's writes.
+    pub const fn write(own: RegisterId) -> Self {
+        Self {
+            own: Some(own),
+            value: true,
+            constant: false,
+        }
+    }
+}
+
+/// Resolves an expression of any type.
+pub fn resolve(
+    cx: &Context,
+    expr: &ast::Expr,
+    scope: Scope,
+    diagnostics: &mut Diagnostics,
+) -> Option<Expr> {
+    Some(match &expr.kind {
+        ExprKind::Number(number) => Expr::Number(*number),
+        ExprKind::Bool(value) => Expr::Bool(*value),
+        ExprKind::Path { base, index, field } => {
+            return path(
+                cx,
+                expr,
+                base,
+                index.as_ref(),
+                field.as_ref(),
+                scope,
+                diagnostics,
+            );
+        }
+        ExprKind::Not(inner) => Expr::Not(Box::new(resolve(cx, inner, scope, diagnostics)?)),
+        ExprKind::Binary(op, a, b) => {
+            let (left, right) = (
+                resolve(cx, a, scope, diagnostics),
+                resolve(cx, b, scope, diagnostics),
+            );
+            return binary(*op, (left?, a), (right?, b), diagnostics);
+        }
+        ExprKind::If(condition, yes, no) => {
+            let condition = condition_in(cx, condition, scope, diagnostics);
+            let (a, b) = (
+                resolve(cx, yes, scope, diagnostics)?,
+                resolve(cx, no, scope, diagnostics)?,
+            );
+            if a.ty() != b.ty() {
+                wrong_type(no, b.ty(), a.ty(), diagnostics);
+                return None;
+            }
+            Expr::If(Box::new(condition?), Box::new(a), Box::new(b))
+        }
+    })
+}
+
+/// Resolves a condition.
+pub fn condition_in(
+    cx: &Context,
+    expr: &ast::Expr,
+    scope: Scope,
+    diagnostics: &mut Diagnostics,
+) -> Option<Expr> {
+    let resolved = resolve(cx, expr, scope, diagnostics)?;
+    if resolved.ty() != Type::Bool {
+        wrong_type(expr, Type::Bits, Type::Bool, diagnostics);
+        return None;
+    }
+    Some(resolved)
+}
+
+/// Resolves a value; a truth value counts as 0 or 1.
+pub fn value_in(
+    cx: &Context,
+    expr: &ast::Expr,
+    scope: Scope,
+    diagnostics: &mut Diagnostics,
+) -> Option<Expr> {
+    let resolved = resolve(cx, expr, scope, diagnostics)?;
+    Some(match resolved.ty() {
+        Type::Bits => resolved,
+        Type::Bool => Expr::AsBit(Box::new(resolved)),
+    })
+}
+
+/// Resolves a constant.
+pub fn constant(cx: &Context, expr: &ast::Expr, diagnostics: &mut Diagnostics) -> Option<u64> {
+    let resolved = value_in(cx, expr, Scope::CONSTANT, diagnostics)?;
+    Some(crate::interpret::constant(&resolved))
+}
+
+fn wrong_type(expr: &ast::Expr, is: Type, wanted: Type, diagnostics: &mut Diagnostics) {
+    let word = |ty| {
+        if ty == Type::Bool {
+            "a condition"
+        } else {
+            "a number"
+        }
+    };
+    let help = match wanted {
+        Type::Bool => "compare it: `... != 0`",
+        Type::Bits => "use numbers on both sides, or `1 if CONDITION else 0`",
+    };
+    diagnostics.add(
+        &codes::WRONG_TYPE,
+        expr.span,
+        format!("this is {}, not {}", word(is), word(wanted)),
+        help,
+    );
+}
+
+fn binary(
+    op: Op,
+    left: (Expr, &ast::Expr),
+    right: (Expr, &ast::Expr),
+    diagnostics: &mut Diagnostics,
+) -> Option<Expr> {
+    let ((left, left_at), (right, right_at)) = (left, right);
+    let wanted = match op {
+        Op::Both | Op::Either => Some(Type::Bool),
+        Op::Shl | Op::Shr | Op::Lt | Op::Le | Op::Gt | Op::Ge => Some(Type::Bits),
+        Op::And | Op::Or | Op::Eq | Op::Ne => None,
+    };
+    for (side, at) in [(&left, left_at), (&right, right_at)] {
+        let wanted = wanted.unwrap_or(left.ty());
+        if side.ty() != wanted {
+            wrong_type(at, side.ty(), wanted, diagnostics);
+            return None;
+        }
+    }
+    if matches!(op, Op::Shl | Op::Shr) && !matches!(right, Expr::Number(0..=63)) {
+        diagnostics.add(
+            &codes::SHIFT,
+            right_at.span,
+            "a shift by something else than a number from 0 to 63",
+            "write the number of bits",
+        );
+        return None;
+    }
+    Some(Expr::Binary(op, Box::new(left), Box::new(right)))
+}
+
+fn path(
+    cx: &Context,
+    expr: &ast::Expr,
+    base: &ast::Name,
+    index: Option<&ast::At<u64>>,
+    field: Option<&ast::Name>,
+    scope: Scope,
+    diagnostics: &mut Diagnostics,
+) -> Option<Expr> {
+    if scope.constant {
+        diagnostics.add(
+            &codes::NOT_CONSTANT,
+            expr.span,
+            format!("`{}` is not a constant", base.text),
+            "only numbers and operators stand here",
+        );
+        return None;
+    }
+    if let Some(own) = scope.own {
+        let whole = match base.text.as_str() {
+            "value" if scope.value => Some(Expr::Value),
+            "value" => {
+                diagnostics.add(
+                    &codes::NO_VALUE,
+                    base.span,
+                    "`value` is the value being written; nothing is written here",
+                    "use it in `legal` and `require`",
+                );
+                return None;
+            }
+            "state" => Some(Expr::State),
+            "i" => return Some(Expr::Index),
+            _ => None,
+        };
+        if let Some(whole) = whole {
+            return match field {
+                Some(field) => field_of(cx, own, field, whole, diagnostics),
+                None => Some(whole),
+            };
+        }
+        if index.is_none() && field.is_none() && field_names(cx, own).contains(&base.text.as_str())
+        {
+            return field_of(cx, own, base, Expr::State, diagnostics);
+        }
+    }
+    if let Some(id) = cx.names.get(base.text.as_str()).copied() {
+        let whole = register_value(cx, id, base, index, diagnostics)?;
+        return match field {
+            Some(field) => field_of(cx, id, field, whole, diagnostics),
+            None => Some(whole),
+        };
+    }
+    if let Some(feature) = cx.features().find(|feature| feature.name.text == base.text) {
+        let bit = feature.bit.first()?;
+        return condition_in(cx, bit, Scope::OUTSIDE, diagnostics);
+    }
+    unknown(cx, base, scope, diagnostics);
+    None
+}
+
+fn unknown(cx: &Context, base: &ast::Name, scope: Scope, diagnostics: &mut Diagnostics) {
+    let elsewhere = cx.spec.registers.iter().any(|r| r.name.text == base.text)
+        || cx.spec.features.iter().any(|f| f.name.text == base.text);
+    if elsewhere {
+        diagnostics.add(
+            &codes::NOT_IN_VERSION,
+            base.span,
+            format!("`{}` does not exist in version {}", base.text, cx.version),
+            "put the line into `in VERSIONS { ... }`, or widen the versions of what it names",
+        );
+        return;
+    }
+    let mut known: Vec<&str> = cx.registers.iter().map(|r| r.name.text.as_str()).collect();
+    known.extend(cx.features().map(|f| f.name.text.as_str()));
+    if let Some(own) = scope.own {
+        known.extend(field_names(cx, own));
+    }
+    let help = crate::words::closest(&base.text, known.iter().copied()).map_or_else(
+        || "it is neither a register, a feature, nor a field of this register".to_owned(),
+        |c| format!("did you mean `{c}`?"),
+    );
+    diagnostics.add(
+        &codes::UNKNOWN_NAME,
+        base.span,
+        format!("unknown name `{}`", base.text),
+        help,
+    );
+}
+
+fn register_value(
+    cx: &Context,
+    id: RegisterId,
+    base: &ast::Name,
+    index: Option<&ast::At<u64>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Expr> {
+    match (cx.registers[id.0].banked, index) {
+        (false, None) => Some(Expr::Register(id)),
+        (true, Some(index)) => {
+            let stored = cx.stored();
+            if index.value >= u64::from(stored) {
+                diagnostics.add(
+                    &codes::NO_SUCH_BANK,
+                    index.span,
+                    format!("bank {} has no state", index.value),
+                    format!("banks with state: 0 to {}", i64::from(stored) - 1),
+                );
+                return None;
+            }
+            Some(Expr::Cell(id, index.value as u32))
+        }
+        (true, None) => {
+            diagnostics.add(
+                &codes::WHICH_BANK,
+                base.span,
+                format!("`{}` exists in each bank", base.text),
+                format!("name the bank: `{}[1]`", base.text),
+            );
+            None
+        }
+        (false, Some(index)) => {
+            diagnostics.add(
+                &codes::WHICH_BANK,
+                index.span,
+                format!("`{}` is not banked", base.text),
+                "leave the bank out",
+            );
+            None
+        }
+    }
+}
+
+fn field_names<'a>(cx: &Context<'a>, id: RegisterId) -> Vec<&'a str> {
+    cx.fields(id)
+        .map(|field| field.name.text.as_str())
+        .collect()
+}
+
+fn field_of(
+    cx: &Context,
+    id: RegisterId,
+    field: &ast::Name,
+    whole: Expr,
+    diagnostics: &mut Diagnostics,
+) -> Option<Expr> {
+    let Some(found) = cx.fields(id).find(|one| one.name.text == field.text) else {
+        let register = cx.registers[id.0];
+        let elsewhere = register.statements.iter().any(
+            |said| matches!(&said.what, ast::Statement::Field(f) if f.name.text == field.text),
+        );
+        match elsewhere {
+            true => diagnostics.add(
+                &codes::NOT_IN_VERSION,
+                field.span,
+                format!(
+                    "field `{}` does not exist in version {}",
+                    field.text, cx.version
+                ),
+                "put the line into `in VERSIONS { ... }`, or widen the versions of the field",
+            ),
+            false => diagnostics.add(
+                &codes::UNKNOWN_NAME,
+                field.span,
+                format!("`{}` has no field `{}`", register.name.text, field.text),
+                suggest(&field.text, &field_names(cx, id)),
+            ),
+        }
+        return None;
+    };
+    let bits = Expr::Field(Box::new(whole), found.hi as u32, found.lo as u32);
+    Some(match found.ty.value {
+        ast::FieldType::Bool => Expr::IsSet(Box::new(bits)),
+        _ => bits,
+    })
+}
+
+impl<'a> Context<'a> {
+    /// The fields that a register has in this version.
+    pub fn fields(&self, id: RegisterId) -> impl Iterator<Item = &'a ast::Field> + use<'a> {
+        let version = self.version;
+        super::select::select(&self.registers[id.0].statements, version).filter_map(move |said| {
+            match &said.what {
+                ast::Statement::Field(field) if super::select::lives(field.versions, version) => {
+                    Some(field)
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// The features of this version.
+    pub fn features(&self) -> impl Iterator<Item = &'a ast::Feature> + use<'a> {
+        let version = self.version;
+        self.spec
+            .features
+            .iter()
+            .filter(move |feature| super::select::lives(feature.versions, version))
+    }
+
+    /// How many banks have state, as the spec says.
+    pub fn stored(&self) -> u32 {
+        let banks = super::select::select(&self.spec.interfaces[0].banks, self.version).next();
+        let stored =
+            banks.and_then(|banks| super::select::select(&banks.what.stored, self.version).next());
+        stored.map_or(0, |said| said.what.value.min(64) as u32)
+    }
+}
+
+/// No register's value depends on itself.
+pub fn cycles(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
+    fn visit(view: &View, id: RegisterId, path: &mut Vec<RegisterId>) -> Option<Vec<RegisterId>> {
+        if let Some(at) = path.iter().position(|one| *one == id) {
+            return Some(path[at..].to_vec());
+        }
+        path.push(id);
+        for next in depends_on(view, id) {
+            if let Some(cycle) = visit(view, next, path) {
+                return Some(cycle);
+            }
+        }
+        path.pop();
+        None
+    }
+    for (id, _) in view.ids() {
+        let Some(cycle) = visit(view, id, &mut Vec::new()) else {
+            continue;
+        };
+        let first = cycle.iter().min().copied().unwrap_or(id);
+        let names: Vec<&str> = cycle
+            .iter()
+            .map(|id| view.register(*id).name.as_str())
+            .collect();
+        diagnostics.add(
+            &codes::CYCLE,
+            cx.registers[first.0].name.span,
+            format!(
+                "what `{}` reads depends on itself ({})",
+                view.register(first).name,
+                names.join(" -> ")
+            ),
+            "break the circle: let one of them be state",
+        );
+        return;
+    }
+}
+
+/// The registers whose read value is part of this one's.
+pub fn depends_on(view: &View, id: RegisterId) -> Vec<RegisterId> {
+    let register = view.register(id);
+    let mut found = Vec::new();
+    let mut note = |expr: &Expr| {
+        expr.walk(&mut |one| {
+            if let Expr::Register(other) = one {
+                found.push(*other);
+            }
+        });
+    };
+    if let Read::Value(value) = &register.read {
+        note(value);
+    }
+    if let Some((condition, _)) = &register.present {
+        note(condition);
+    }
+    for field in &register.fields {
+        field.read.iter().chain(&field.present).for_each(&mut note);
+    }
+    if register.banked
+        && let Some(banks) = &view.banks
+    {
+        note(&banks.count);
+    }
+    found
+}

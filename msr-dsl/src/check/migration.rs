@@ -1,0 +1,321 @@
+//! What a saved record holds.
+
+use super::expression::constant;
+use super::register::{the, writable};
+use super::{Context, field};
+use crate::ast::{self, RemovedThing, Spec, Statement};
+use crate::codes;
+use crate::diagnostics::{Diagnostics, start};
+use crate::model::{Migrate, RegisterId, View};
+use crate::words::suggest;
+use std::collections::HashMap;
+
+/// Resolves what migration does with every register, and the tags of this version.
+pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
+    let mut used: HashMap<u64, RegisterId> = HashMap::new();
+    for i in 0..view.registers.len() {
+        let id = RegisterId(i);
+        let said = the(cx, id, "migrate", diagnostics, |s| {
+            if let Statement::Migrate(m) = s {
+                Some(m)
+            } else {
+                None
+            }
+        });
+        let register = &view.registers[i];
+        let name = cx.registers[i].name.span;
+        let mut default_accepts = register.reset | writable(register);
+        if let Some(injection) = &view.injection {
+            for (injected, mask) in [
+                injection.global,
+                injection.status,
+                injection.address,
+                injection.misc,
+            ] {
+                default_accepts |= if injected == id { mask } else { 0 };
+            }
+        }
+        let migrate = match said {
+            None if register.stored => {
+                diagnostics.add(
+                    &codes::MIGRATE_UNSAID,
+                    name,
+                    format!(
+                        "`{}` has state, and version {} does not say whether it migrates",
+                        register.name, cx.version
+                    ),
+                    "add `migrate saved TAG;`, or `migrate transient \"why\";`",
+                );
+                continue;
+            }
+            None => Migrate::Derived,
+            Some((ast::Migrate::Derived, span)) if register.stored => {
+                diagnostics.add(
+                    &codes::MIGRATE_DERIVED,
+                    span,
+                    format!(
+                        "`{}` has state of its own: it follows from nothing else",
+                        register.name
+                    ),
+                    "write `migrate saved TAG;`, or `migrate transient \"why\";`",
+                );
+                continue;
+            }
+            Some((ast::Migrate::Derived, _)) => Migrate::Derived,
+            Some((ast::Migrate::Transient(_), span)) if !register.stored => {
+                diagnostics.add(
+                    &codes::MIGRATE_NOTHING,
+                    span,
+                    format!("`{}` has no state that could be lost", register.name),
+                    "write `migrate derived;`, or leave the line out",
+                );
+                continue;
+            }
+            Some((ast::Migrate::Transient(why), span)) => {
+                if why.trim().is_empty() {
+                    diagnostics.add(
+                        &codes::MIGRATE_REASON,
+                        span,
+                        "no reason why it is not saved",
+                        "say what makes it safe to lose",
+                    );
+                }
+                Migrate::Transient(why.clone())
+            }
+            Some((ast::Migrate::Saved { tag, default }, _)) => {
+                if let Some(other) = used.insert(tag.value, id) {
+                    diagnostics.add(
+                        &codes::TAG_TWICE,
+                        tag.span,
+                        format!(
+                            "tag {} is that of `{}`",
+                            tag.value,
+                            view.register(other).name
+                        ),
+                        "give each item of the record its own tag",
+                    );
+                }
+                if !(1..=0xffff).contains(&tag.value) {
+                    diagnostics.add(
+                        &codes::OUT_OF_RANGE,
+                        tag.span,
+                        format!("tag {}", tag.value),
+                        "tags go from 1 to 65535",
+                    );
+                }
+                let default = default
+                    .as_ref()
+                    .map_or(Some(register.reset), |expr| constant(cx, expr, diagnostics));
+                Migrate::Saved {
+                    tag: tag.value as u16,
+                    default: default.unwrap_or(0),
+                }
+            }
+        };
+        let accepts = the(cx, id, "restore accepts", diagnostics, |s| {
+            if let Statement::Accepts(bits) = s {
+                Some(bits)
+            } else {
+                None
+            }
+        });
+        let mut mask = default_accepts;
+        if let Some((bits, span)) = accepts {
+            mask = field::bits(cx, id, bits, diagnostics).unwrap_or(default_accepts);
+            if !matches!(migrate, Migrate::Saved { .. }) {
+                diagnostics.add(
+                    &codes::RESTORE_WITHOUT_SAVE,
+                    span,
+                    format!(
+                        "`{}` is not in the record, so nothing is restored",
+                        register.name
+                    ),
+                    "leave the line out, or write `migrate saved TAG;`",
+                );
+            } else if register.reset & !mask != 0 && view.capability == Some(id) {
+                diagnostics.add(
+                    &codes::RESTORE_RESET,
+                    span,
+                    "a restore refuses what a new guest has",
+                    format!(
+                        "add bits {}",
+                        super::register::ranges(register.reset & !mask)
+                    ),
+                );
+            }
+        }
+        let after = the(cx, id, "restore after", diagnostics, |s| {
+            if let Statement::After(names) = s {
+                Some(names)
+            } else {
+                None
+            }
+        });
+        let after = after.map(|(names, _)| {
+            names
+                .iter()
+                .filter_map(|name| after_id(view, id, name, diagnostics))
+                .collect()
+        });
+        let register = &mut view.registers[i];
+        register.migrate = migrate;
+        register.accepts = mask;
+        register.after = after.unwrap_or_default();
+    }
+    tombstones(cx, view, &used, diagnostics);
+    after_cycles(cx, view, diagnostics);
+}
+
+fn after_id(
+    view: &View,
+    own: RegisterId,
+    name: &ast::Name,
+    diagnostics: &mut Diagnostics,
+) -> Option<RegisterId> {
+    let known: Vec<&str> = view
+        .registers
+        .iter()
+        .map(|register| register.name.as_str())
+        .collect();
+    match view.find(&name.text) {
+        Some(id) if id != own => Some(id),
+        Some(_) => {
+            diagnostics.add(
+                &codes::RESTORE_CYCLE,
+                name.span,
+                "restored after itself",
+                "name another register",
+            );
+            None
+        }
+        None => {
+            diagnostics.add(
+                &codes::UNKNOWN_NAME,
+                name.span,
+                format!("unknown register `{}`", name.text),
+                suggest(&name.text, &known),
+            );
+            None
+        }
+    }
+}
+
+fn after_cycles(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
+    fn reaches(view: &View, from: RegisterId, to: RegisterId, seen: &mut Vec<RegisterId>) -> bool {
+        if seen.contains(&from) {
+            return false;
+        }
+        seen.push(from);
+        view.register(from)
+            .after
+            .iter()
+            .any(|next| *next == to || reaches(view, *next, to, seen))
+    }
+    for (id, register) in view.ids() {
+        if reaches(view, id, id, &mut Vec::new()) {
+            diagnostics.add(
+                &codes::RESTORE_CYCLE,
+                cx.registers[id.0].name.span,
+                format!("`{}` is restored after itself in the end", register.name),
+                "take one `restore after` out of the circle",
+            );
+            return;
+        }
+    }
+}
+
+/// What is gone stays gone: its tag or bit is not used again.
+fn tombstones(
+    cx: &Context,
+    view: &mut View,
+    used: &HashMap<u64, RegisterId>,
+    diagnostics: &mut Diagnostics,
+) {
+    for removed in &cx.spec.removed {
+        match &removed.what {
+            RemovedThing::Tag { tag, accepted } => {
+                let is_used = used.get(&tag.value);
+                if let Some(id) = is_used
+                    && newest(cx)
+                {
+                    let place = start(removed.span);
+                    diagnostics.add(
+                        &codes::TOMBSTONE,
+                        cx.registers[id.0].name.span,
+                        format!(
+                            "tag {} was removed (at {}:{}) and is used by `{}`",
+                            tag.value,
+                            place.line,
+                            place.column,
+                            view.register(*id).name
+                        ),
+                        "take a tag that was never used",
+                    );
+                }
+                if *accepted && is_used.is_none() {
+                    view.dropped_tags.push(tag.value as u16);
+                }
+            }
+            RemovedThing::Bit(name, bit) => {
+                let Some(id) = view.find(&name.text) else {
+                    continue;
+                };
+                if let Some(field) = view
+                    .register(id)
+                    .fields
+                    .iter()
+                    .find(|field| field.mask() >> bit.value & 1 == 1)
+                    && newest(cx)
+                {
+                    let place = start(removed.span);
+                    diagnostics.add(
+                        &codes::TOMBSTONE,
+                        cx.registers[id.0].name.span,
+                        format!(
+                            "bit {} of `{}` was removed (at {}:{}) and is used by `{}`",
+                            bit.value, name.text, place.line, place.column, field.name
+                        ),
+                        "take a bit that was never used",
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn newest(cx: &Context) -> bool {
+    cx.spec.interfaces[0]
+        .versions
+        .last()
+        .is_some_and(|line| line.number.value == u64::from(cx.version))
+}
+
+/// A tag means the same register in every version.
+pub fn across(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
+    let mut owners: HashMap<u16, (&str, u16)> = HashMap::new();
+    for view in views {
+        for register in &view.registers {
+            let Migrate::Saved { tag, .. } = register.migrate else {
+                continue;
+            };
+            let (owner, first) = *owners.entry(tag).or_insert((&register.name, view.version));
+            let ast = spec
+                .registers
+                .iter()
+                .rfind(|ast| ast.name.text == register.name);
+            if owner != register.name
+                && let Some(ast) = ast
+            {
+                diagnostics.add(
+                    &codes::TAG_REUSED,
+                    ast.name.span,
+                    format!(
+                        "tag {tag} is `{}` in version {} and `{owner}` in version {first}",
+                        register.name, view.version
+                    ),
+                    "a tag keeps its meaning for ever: take a new one",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! From the syntax tree to the model: names are resolved, and every mistake that a careful reviewer would ask about
+//! is found here and nowhere else. One file per subject.
+
+mod addresses;
+mod banks;
+mod expression;
+mod features;
+mod field;
+mod injection;
+mod migration;
+mod register;
+mod select;
+mod versions;
+
+use crate::ast::Spec;
+use crate::codes;
+use crate::diagnostics::Diagnostics;
+use crate::model::{Hook, Model, RegisterId, View};
+use crate::words::suggest;
+use proc_macro2::Span;
+use std::collections::HashMap;
+
+/// Checks a spec whose words are right. None if it has errors.
+pub fn check(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model> {
+    let interface = versions::interface(spec, end, diagnostics)?;
+    names(spec, diagnostics);
+    let numbers = versions::numbers(interface, diagnostics);
+    if diagnostics.has_errors() {
+        return None;
+    }
+    versions::ranges(spec, &numbers, diagnostics);
+    let views: Vec<View> = interface
+        .versions
+        .iter()
+        .map(|line| Context::new(spec, line.number.value as u16).view(line, diagnostics))
+        .collect();
+    if diagnostics.has_errors() {
+        return None;
+    }
+    migration::across(spec, &views, diagnostics);
+    Some(Model {
+        name: interface.name.text.clone(),
+        doc: interface.doc.clone(),
+        vendor: interface
+            .vendor
+            .first()
+            .map_or_else(|| "any".to_owned(), |vendor| vendor.text.clone()),
+        views,
+    })
+}
+
+/// What the passes over one version share.
+pub(crate) struct Context<'a> {
+    spec: &'a Spec,
+    version: u16,
+    /// The registers of this version: their statements, by number.
+    registers: Vec<&'a crate::ast::Register>,
+    names: HashMap<&'a str, RegisterId>,
+    hooks: Vec<&'a crate::ast::Hook>,
+}
+
+impl<'a> Context<'a> {
+    fn new(spec: &'a Spec, version: u16) -> Self {
+        let registers: Vec<_> = spec
+            .registers
+            .iter()
+            .filter(|r| select::lives(r.versions, version))
+            .collect();
+        let names = registers
+            .iter()
+            .enumerate()
+            .map(|(i, r)| (r.name.text.as_str(), RegisterId(i)))
+            .collect();
+        Self {
+            spec,
+            version,
+            registers,
+            names,
+            hooks: spec.hooks.iter().collect(),
+        }
+    }
+
+    fn view(&self, line: &crate::ast::VersionLine, diagnostics: &mut Diagnostics) -> View {
+        let interface = &self.spec.interfaces[0];
+        let registers = (0..self.registers.len())
+            .map(|i| register::register(self, RegisterId(i), diagnostics))
+            .collect();
+        let mut view = View {
+            name: interface.name.text.clone(),
+            version: self.version,
+            text: line.text.value.clone(),
+            restore_only: line.restore_only,
+            capability: None,
+            banks: None,
+            features: Vec::new(),
+            hooks: self
+                .hooks
+                .iter()
+                .map(|hook| self.hook(hook, diagnostics))
+                .collect(),
+            registers,
+            injection: None,
+            dropped_tags: Vec::new(),
+            extra: interface
+                .extra
+                .first()
+                .map_or(0, |extra| extra.value as usize),
+        };
+        if diagnostics.has_errors() {
+            return view;
+        }
+        view.capability = features::capability(self, &view, diagnostics);
+        view.banks = banks::banks(self, diagnostics);
+        view.features = features::features(self, &view, diagnostics);
+        view.injection = injection::injection(self, &view, diagnostics);
+        register::storage(self, &mut view);
+        migration::tags(self, &mut view, diagnostics);
+        register::after_storage(self, &view, diagnostics);
+        addresses::addresses(self, &mut view, diagnostics);
+        if !diagnostics.has_errors() {
+            expression::cycles(self, &view, diagnostics);
+        }
+        if !diagnostics.has_errors() {
+            banks::consistent(self, &view, diagnostics);
+            features::consistent(self, &view, diagnostics);
+            injection::consistent(self, &view, diagnostics);
+        }
+        view
+    }
+
+    fn hook(&self, hook: &crate::ast::Hook, diagnostics: &mut Diagnostics) -> Hook {
+        use crate::model::Argument;
+        let mut arguments = Vec::new();
+        let Some(list) = &hook.arguments else {
+            diagnostics.add(
+                &codes::HOOK_WITHOUT_TYPE,
+                hook.name.span,
+                format!("hook `{}` has no type", hook.name.text),
+                format!(
+                    "write its arguments: `hook {}(value: u64);`, or `hook {}();` if it has none",
+                    hook.name.text, hook.name.text
+                ),
+            );
+            return Hook {
+                name: hook.name.text.clone(),
+                doc: hook.doc.clone(),
+                arguments,
+            };
+        };
+        for (name, ty) in list {
+            let (argument, right) = match name.text.as_str() {
+                "value" => (Argument::Value, "u64"),
+                "msr" => (Argument::Msr, "u32"),
+                "index" => (Argument::Index, "u32"),
+                other => {
+                    diagnostics.add(
+                        &codes::HOOK_ARGUMENT,
+                        name.span,
+                        format!("a hook has no argument `{other}`"),
+                        suggest(other, &["value", "msr", "index"]),
+                    );
+                    continue;
+                }
+            };
+            if ty.text != right {
+                diagnostics.add(
+                    &codes::HOOK_ARGUMENT,
+                    ty.span,
+                    format!("argument `{}` is not a `{}`", name.text, ty.text),
+                    format!("write `{}: {right}`", name.text),
+                );
+            }
+            arguments.push(argument);
+        }
+        Hook {
+            name: hook.name.text.clone(),
+            doc: hook.doc.clone(),
+            arguments,
+        }
+    }
+}
+
+/// No name stands for two things in one version.
+fn names(spec: &Spec, diagnostics: &mut Diagnostics) {
+    let overlap = |a: Option<crate::ast::Versions>, b: Option<crate::ast::Versions>| match (a, b) {
+        (Some(a), Some(b)) => {
+            a.from <= b.to.unwrap_or(u16::MAX) && b.from <= a.to.unwrap_or(u16::MAX)
+        }
+        _ => true,
+    };
+    let mut seen: Vec<(&crate::ast::Name, Option<crate::ast::Versions>, &str)> = Vec::new();
+    let registers = spec
+        .registers
+        .iter()
+        .map(|r| (&r.name, r.versions, "register"));
+    let features = spec
+        .features
+        .iter()
+        .map(|f| (&f.name, f.versions, "feature"));
+    let hooks = spec.hooks.iter().map(|h| (&h.name, None, "hook"));
+    for (name, versions, kind) in registers.chain(features).chain(hooks) {
+        if ["value", "state", "i"].contains(&name.text.as_str()) {
+            diagnostics.add(
+                &codes::NAME_TAKEN,
+                name.span,
+                format!("`{}` has a meaning of its own in expressions", name.text),
+                "choose another name",
+            );
+        }
+        match seen
+            .iter()
+            .find(|(other, over, _)| other.text == name.text && overlap(*over, versions))
+        {
+            Some((first, _, first_kind)) => {
+                let at = crate::diagnostics::start(first.span);
+                diagnostics.add(
+                    &codes::NAME_TWICE,
+                    name.span,
+                    format!(
+                        "`{}` is the name of a {first_kind} already (at {}:{})",
+                        name.text, at.line, at.column
+                    ),
+                    "rename one, or let their versions not overlap",
+                );
+            }
+            None => seen.push((name, versions, kind)),
+        }
+    }
+}

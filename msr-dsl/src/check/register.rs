@@ -1,0 +1,487 @@
+//! Registers: what reads and writes do, and whether there is state.
+
+use super::expression::{Scope, condition_in, constant, value_in};
+use super::select::{select, single};
+use super::{Context, field};
+use crate::ast::{self, Init, Statement};
+use crate::codes;
+use crate::diagnostics::Diagnostics;
+use crate::model::{
+    BitRule, Expr, Illegal, Legal, Migrate, Read, Register, RegisterId, Rule, View, Write,
+};
+use crate::words::suggest;
+use proc_macro2::Span;
+
+/// The statements of one kind that count in this version; one is allowed.
+pub fn the<'a, T>(
+    cx: &Context<'a>,
+    id: RegisterId,
+    what: &str,
+    diagnostics: &mut Diagnostics,
+    pick: impl Fn(&'a Statement) -> Option<T>,
+) -> Option<(T, Span)> {
+    let found = select(&cx.registers[id.0].statements, cx.version)
+        .filter_map(|said| Some((pick(&said.what)?, said.span)));
+    single(found.collect::<Vec<_>>(), what, diagnostics)
+}
+
+/// Resolves a register. Addresses, state and migration follow in later passes.
+pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> Register {
+    let ast = cx.registers[id.0];
+    let said_write = the(cx, id, "write", diagnostics, |s| {
+        if let Statement::Write(write) = s {
+            Some(write)
+        } else {
+            None
+        }
+    });
+    let (write, rule) = match said_write {
+        Some((write, _)) => write_rule(cx, id, write, diagnostics),
+        None => {
+            diagnostics.add(
+                &codes::WRITE_UNSAID,
+                ast.name.span,
+                format!(
+                    "`{}` does not say what a write does in version {}",
+                    ast.name.text, cx.version
+                ),
+                "add `write store;`, `write ignore;`, `write fault;`, ...",
+            );
+            (Write::Fault, BitRule::Ignore)
+        }
+    };
+    let by_bits = matches!(write, Write::Bits(_));
+    let fields = field::fields(cx, id, &rule, by_bits, diagnostics);
+    let named = fields.iter().fold(0, |mask, field| mask | field.mask());
+    let reserved = reserved(cx, id, &rule, !named, diagnostics);
+    let read = the(cx, id, "read", diagnostics, |s| {
+        if let Statement::Read(read) = s {
+            Some(read)
+        } else {
+            None
+        }
+    });
+    let present = the(cx, id, "when", diagnostics, |s| {
+        if let Statement::When(c, a) = s {
+            Some((c, *a))
+        } else {
+            None
+        }
+    });
+    let reset = the(cx, id, "reset", diagnostics, |s| {
+        if let Statement::Reset(value) = s {
+            Some(value)
+        } else {
+            None
+        }
+    });
+    let reset = reset
+        .and_then(|(value, _)| constant(cx, value, diagnostics))
+        .unwrap_or(0);
+    scope(cx, id, diagnostics);
+    Register {
+        name: ast.name.text.clone(),
+        doc: ast.doc.clone(),
+        cite: select(&ast.statements, cx.version)
+            .filter_map(|said| {
+                if let Statement::Cite(text) = &said.what {
+                    Some(text.clone())
+                } else {
+                    None
+                }
+            })
+            .collect(),
+        banked: ast.banked,
+        addresses: Vec::new(),
+        stored: false,
+        present: present.and_then(|((condition, absent), _)| {
+            Some((
+                condition_in(cx, condition, Scope::of(id), diagnostics)?,
+                absent,
+            ))
+        }),
+        reset,
+        init: init(cx, id, reset, diagnostics),
+        read: read
+            .map_or(Some(Read::Value(Expr::State)), |(read, _)| {
+                read_rule(cx, id, read, diagnostics)
+            })
+            .unwrap_or(Read::Fault),
+        write,
+        rules: rules(cx, id, diagnostics),
+        fields,
+        reserved,
+        reserved_mask: !named,
+        migrate: Migrate::Derived,
+        accepts: 0,
+        after: Vec::new(),
+    }
+}
+
+fn scope(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) {
+    let scope = the(cx, id, "scope", diagnostics, |s| {
+        if let Statement::Scope(name) = s {
+            Some(name)
+        } else {
+            None
+        }
+    });
+    match scope {
+        Some((name, _)) if name.text == "guest" => diagnostics.add(
+            &codes::NOT_YET,
+            name.span,
+            "state that a whole guest shares is not there yet",
+            "leave `scope` out: every register belongs to its vCPU",
+        ),
+        Some((name, _)) if name.text != "vcpu" => diagnostics.add(
+            &codes::UNKNOWN_NAME,
+            name.span,
+            format!("unknown scope `{}`", name.text),
+            suggest(&name.text, &["vcpu", "guest"]),
+        ),
+        _ => {}
+    }
+}
+
+fn init(cx: &Context, id: RegisterId, reset: u64, diagnostics: &mut Diagnostics) -> Option<u64> {
+    let init = the(cx, id, "init", diagnostics, |s| {
+        if let Statement::Init(init) = s {
+            Some(init)
+        } else {
+            None
+        }
+    });
+    match init?.0 {
+        Init::Keep => None,
+        Init::Reset => Some(reset),
+        Init::Value(value) => constant(cx, value, diagnostics),
+    }
+}
+
+fn hook(cx: &Context, name: &ast::Name, diagnostics: &mut Diagnostics) -> Option<usize> {
+    let found = cx.hooks.iter().position(|hook| hook.name.text == name.text);
+    if found.is_none() {
+        let known: Vec<&str> = cx
+            .hooks
+            .iter()
+            .map(|hook| hook.name.text.as_str())
+            .collect();
+        let help = crate::words::closest(&name.text, known.iter().copied()).map_or_else(
+            || format!("declare it: `hook {}(value: u64);`", name.text),
+            |c| format!("did you mean `{c}`?"),
+        );
+        diagnostics.add(
+            &codes::UNKNOWN_HOOK,
+            name.span,
+            format!("unknown hook `{}`", name.text),
+            help,
+        );
+    }
+    found
+}
+
+fn read_rule(
+    cx: &Context,
+    id: RegisterId,
+    read: &ast::Read,
+    diagnostics: &mut Diagnostics,
+) -> Option<Read> {
+    Some(match read {
+        ast::Read::Value(value) => Read::Value(value_in(cx, value, Scope::of(id), diagnostics)?),
+        ast::Read::Fault => Read::Fault,
+        ast::Read::Unlisted => Read::Unlisted,
+        ast::Read::Pass => Read::Pass,
+        ast::Read::Hook(name) => {
+            let found = hook(cx, name, diagnostics)?;
+            let takes_value = |(argument, _): &(ast::Name, ast::Name)| argument.text == "value";
+            if cx.hooks[found].arguments.iter().flatten().any(takes_value) {
+                diagnostics.add(
+                    &codes::HOOK_ARGUMENT,
+                    name.span,
+                    format!(
+                        "`{}` takes the written value, and a read writes none",
+                        name.text
+                    ),
+                    "declare another hook for reads",
+                );
+            }
+            Read::Hook(found)
+        }
+    })
+}
+
+fn write_rule(
+    cx: &Context,
+    id: RegisterId,
+    write: &ast::Write,
+    diagnostics: &mut Diagnostics,
+) -> (Write, BitRule) {
+    match write {
+        ast::Write::Bits(rule, then) => {
+            let resolved =
+                field::bit_rule(cx, id, &rule.value, diagnostics).unwrap_or(BitRule::Ignore);
+            let then = then.as_ref().and_then(|name| hook(cx, name, diagnostics));
+            (Write::Bits(then), resolved)
+        }
+        ast::Write::Fault => (Write::Fault, BitRule::Ignore),
+        ast::Write::Unlisted => (Write::Unlisted, BitRule::Ignore),
+        ast::Write::Pass => (Write::Pass, BitRule::Ignore),
+        ast::Write::Hook(name) => (
+            hook(cx, name, diagnostics).map_or(Write::Fault, Write::Hook),
+            BitRule::Ignore,
+        ),
+    }
+}
+
+fn reserved(
+    cx: &Context,
+    id: RegisterId,
+    default: &BitRule,
+    unnamed: u64,
+    diagnostics: &mut Diagnostics,
+) -> BitRule {
+    let said = the(cx, id, "reserved", diagnostics, |s| {
+        if let Statement::Reserved(rule) = s {
+            Some(rule)
+        } else {
+            None
+        }
+    });
+    let has_fields = cx.fields(id).next().is_some();
+    match said {
+        Some((_, span)) if unnamed == 0 => {
+            diagnostics.add(
+                &codes::NO_RESERVED,
+                span,
+                "every bit has a field: none is reserved",
+                "leave `reserved` out",
+            );
+            BitRule::Ignore
+        }
+        Some((rule, span)) => {
+            let resolved =
+                field::bit_rule(cx, id, &rule.value, diagnostics).unwrap_or(BitRule::Ignore);
+            if resolved.changes() && !matches!(resolved, BitRule::Store) {
+                diagnostics.add(
+                    &codes::RESERVED_WRITABLE,
+                    span,
+                    "reserved bits that are writable in a way of their own",
+                    "give them a field, or write `reserved ignore;`, `fault_if_set`, `fault_on_change` or `store`",
+                );
+            }
+            resolved
+        }
+        None if unnamed != 0 && has_fields && default.changes() => {
+            let register = cx.registers[id.0];
+            diagnostics.add(
+                &codes::RESERVED_UNSAID,
+                register.name.span,
+                format!("`{}` does not say what a write does to bits {}", register.name.text, ranges(unnamed)),
+                "add `reserved fault_if_set;` (or `ignore`, `fault_on_change`, `store`), or name the bits",
+            );
+            BitRule::Ignore
+        }
+        None => default.clone(),
+    }
+}
+
+/// `63:4, 2` for a mask.
+pub fn ranges(mask: u64) -> String {
+    let mut parts = Vec::new();
+    let mut bit = 64;
+    while bit > 0 {
+        bit -= 1;
+        if mask >> bit & 1 == 0 {
+            continue;
+        }
+        let hi = bit;
+        while bit > 0 && mask >> (bit - 1) & 1 == 1 {
+            bit -= 1;
+        }
+        parts.push(if hi == bit {
+            hi.to_string()
+        } else {
+            format!("{hi}:{bit}")
+        });
+    }
+    parts.join(", ")
+}
+
+fn rules(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for said in select(&cx.registers[id.0].statements, cx.version) {
+        let (legal, otherwise) = match &said.what {
+            Statement::Legal(sets, otherwise) => (
+                field::sets(cx, id, sets, diagnostics).map(Legal::Sets),
+                *otherwise,
+            ),
+            Statement::Require(condition, otherwise) => (
+                condition_in(cx, condition, Scope::write(id), diagnostics).map(Legal::Holds),
+                *otherwise,
+            ),
+            _ => continue,
+        };
+        if otherwise == Illegal::Keep {
+            diagnostics.add(
+                &codes::KEEP_WHOLE,
+                said.span,
+                "`else keep` for a whole register",
+                "`keep` is for one field; for the whole register write `else ignore;`",
+            );
+        }
+        rules.extend(legal.map(|legal| Rule { legal, otherwise }));
+    }
+    rules
+}
+
+fn mentions_state(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.walk(&mut |one| found |= *one == Expr::State);
+    found
+}
+
+/// The register's bits that a write can change.
+pub fn writable(register: &Register) -> u64 {
+    if !matches!(register.write, Write::Bits(_)) {
+        return 0;
+    }
+    let mut mask = if register.reserved.changes() {
+        register.reserved_mask
+    } else {
+        0
+    };
+    for field in register.fields.iter().filter(|field| field.write.changes()) {
+        mask |= field.mask();
+    }
+    mask
+}
+
+/// Which registers have cells: what can change, and what others have to remember.
+pub fn storage(cx: &Context, view: &mut View) {
+    let injected: Vec<RegisterId> = view
+        .injection
+        .iter()
+        .flat_map(|injection| {
+            [
+                injection.global.0,
+                injection.status.0,
+                injection.address.0,
+                injection.misc.0,
+            ]
+        })
+        .collect();
+    for i in 0..view.registers.len() {
+        let id = RegisterId(i);
+        let saved = select(&cx.registers[i].statements, cx.version)
+            .any(|said| matches!(said.what, Statement::Migrate(ast::Migrate::Saved { .. })));
+        let register = &view.registers[i];
+        let shown = matches!(&register.read, Read::Value(value) if mentions_state(value))
+            || register
+                .fields
+                .iter()
+                .filter_map(|field| field.read.as_ref())
+                .any(mentions_state);
+        let all_computed =
+            register.reserved_mask == 0 && register.fields.iter().all(|field| field.read.is_some());
+        let stored = (shown && !all_computed)
+            || writable(register) != 0
+            || saved
+            || view.capability == Some(id)
+            || injected.contains(&id);
+        view.registers[i].stored = stored;
+    }
+}
+
+/// What can be said only when it is known which registers have state.
+pub fn after_storage(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
+    for (id, register) in view.ids() {
+        let name = cx.registers[id.0].name.span;
+        let reset = the(cx, id, "reset", diagnostics, |s| {
+            if let Statement::Reset(value) = s {
+                Some(value.span)
+            } else {
+                None
+            }
+        });
+        if let Some((span, _)) = reset
+            && !register.stored
+        {
+            diagnostics.add(
+                &codes::RESET_WITHOUT_STATE,
+                span,
+                format!("`{}` has a reset value and no state", register.name),
+                "its reads never show it: write the value after `read`, or leave `reset` out",
+            );
+        }
+        let constant = register.stored
+            && writable(register) == 0
+            && view.capability != Some(id)
+            && !view
+                .injection
+                .as_ref()
+                .is_some_and(|i| [i.global.0, i.status.0, i.address.0, i.misc.0].contains(&id))
+            && !matches!(register.migrate, Migrate::Saved { .. });
+        if constant {
+            diagnostics.add(
+                &codes::CONSTANT_STATE,
+                name,
+                format!("nothing changes the state of `{}`", register.name),
+                format!("write `read {:#x};`", register.reset),
+            );
+        }
+        if let Some((span, _)) = reset {
+            bad_reset(register, span, diagnostics);
+        }
+    }
+}
+
+fn bad_reset(register: &Register, span: Span, diagnostics: &mut Diagnostics) {
+    let fault = match register.reserved {
+        BitRule::FaultIfSet => register.reserved_mask,
+        _ => 0,
+    };
+    let fixed = register
+        .fields
+        .iter()
+        .filter(|field| field.read.is_some())
+        .fold(0, |mask, field| mask | field.mask());
+    if register.reset & fault != 0 {
+        diagnostics.add(
+            &codes::RESET_OUTSIDE,
+            span,
+            format!(
+                "the reset value sets reserved bits {}",
+                ranges(register.reset & fault)
+            ),
+            "clear them, or give them a field",
+        );
+    } else if register.reset & fixed != 0 {
+        diagnostics.add(
+            &codes::RESET_OUTSIDE,
+            span,
+            format!(
+                "the reset value sets bits {}, whose reads are computed",
+                ranges(register.reset & fixed)
+            ),
+            "clear them: no read shows them",
+        );
+    }
+    for field in &register.fields {
+        let value = (register.reset & field.mask()) >> field.lo;
+        let refused = field
+            .rules
+            .iter()
+            .any(|rule| !crate::interpret::in_sets(rule, value));
+        if refused {
+            diagnostics.add(
+                &codes::RESET_OUTSIDE,
+                span,
+                format!(
+                    "the reset value gives `{}` the illegal value {value:#x}",
+                    field.name
+                ),
+                "choose a legal one",
+            );
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `msr check`.
+
+use super::file::text;
+use super::{NO, USAGE};
+use msr_dsl::codes;
+use msr_dsl::diagnostics::{Diagnostic, Severity};
+use msr_dsl::source::compile_text;
+use msr_dsl::words::suggest;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Checks each file; status 1 if one has errors, 2 if one cannot be read.
+pub fn check(files: &[PathBuf], json: bool) -> ExitCode {
+    let (mut errors, mut unreadable) = (0, false);
+    for path in files {
+        let source = match text(path) {
+            Ok(source) => source,
+            Err(message) => {
+                eprintln!("{message}");
+                unreadable = true;
+                continue;
+            }
+        };
+        let file = path.display().to_string();
+        let outcome = compile_text(&source);
+        for diagnostic in &outcome.diagnostics {
+            errors += usize::from(diagnostic.severity() == Severity::Error);
+            match json {
+                true => println!("{}", to_json(diagnostic, &file)),
+                false => println!("{}", diagnostic.render(&file, &source)),
+            }
+        }
+        if let (Some(model), false) = (&outcome.model, json) {
+            let versions: Vec<String> = model
+                .views
+                .iter()
+                .map(|view| view.version.to_string())
+                .collect();
+            let registers = model.newest().registers.len();
+            println!(
+                "{file}: {} fine: version {}, {registers} registers",
+                model.name,
+                versions.join(", ")
+            );
+        }
+    }
+    match (errors, unreadable) {
+        (_, true) => ExitCode::from(USAGE),
+        (0, _) => ExitCode::SUCCESS,
+        _ => ExitCode::from(NO),
+    }
+}
+
+fn to_json(diagnostic: &Diagnostic, file: &str) -> serde_json::Value {
+    serde_json::json!({
+        "file": file,
+        "line": diagnostic.place().line,
+        "column": diagnostic.place().column,
+        "severity": if diagnostic.severity() == Severity::Error { "error" } else { "warning" },
+        "code": diagnostic.code.id,
+        "message": diagnostic.message,
+        "help": diagnostic.help,
+    })
+}
+
+/// What a code means.
+pub fn explain(id: &str) -> ExitCode {
+    match codes::find(id) {
+        Some(code) => {
+            println!("{}: {}\n\n{}", code.id, code.title, code.explanation);
+            ExitCode::SUCCESS
+        }
+        None => {
+            let known: Vec<&str> = codes::ALL.iter().map(|code| code.id).collect();
+            eprintln!("no code `{id}`: {}", suggest(id, &known));
+            ExitCode::from(USAGE)
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The command line. Results on standard output, talk on standard error; exit status 0 fine, 1 the answer is no, 2 usage
+//! or environment.
+
+mod check;
+mod file;
+mod sim;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The MSR virtualization language: check, simulate and show specs.
+#[derive(Parser)]
+#[command(name = "msr", bin_name = "cargo msr", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find mistakes in spec files.
+    Check {
+        /// Spec files.
+        #[arg(required_unless_present = "explain")]
+        files: Vec<PathBuf>,
+        /// One JSON object per finding.
+        #[arg(long)]
+        json: bool,
+        /// Say what a code means.
+        #[arg(long, value_name = "CODE")]
+        explain: Option<String>,
+    },
+    /// Answer accesses as a guest would see them: `reset`, `rdmsr ADDR`, `wrmsr ADDR VALUE` on standard input.
+    Sim {
+        /// A spec file, with `@VERSION` for another than the newest.
+        spec: String,
+        /// A feature that the guest is given.
+        #[arg(long, value_name = "NAME")]
+        feature: Vec<String>,
+        /// The guest's capability word (MCG_CAP), as a restored guest may have it.
+        #[arg(long, value_name = "VALUE", value_parser = sim::number)]
+        cap: Option<u64>,
+    },
+}
+
+/// Runs one command.
+pub fn run(arguments: Arguments) -> ExitCode {
+    match arguments.command {
+        Command::Check {
+            explain: Some(code),
+            ..
+        } => check::explain(&code),
+        Command::Check { files, json, .. } => check::check(&files, json),
+        Command::Sim { spec, feature, cap } => sim::sim(&spec, &feature, cap),
+    }
+}
+
+/// The answer is no.
+const NO: u8 = 1;
+/// Wrong use, or a file that cannot be read.
+const USAGE: u8 = 2;

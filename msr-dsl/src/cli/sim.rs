@@ -1,0 +1,149 @@
+//! `msr sim`: the reference interpreter, fed with accesses from standard input.
+
+use super::USAGE;
+use super::file::{model, split};
+use msr_dsl::interpret::{Answer, Machine};
+use msr_dsl::model::{Model, View};
+use msr_dsl::words::suggest;
+use msr_runtime::Reset;
+use std::io::{BufRead, Write};
+use std::process::ExitCode;
+
+/// A hexadecimal number, with or without 0x.
+pub fn number(text: &str) -> Result<u64, String> {
+    let digits = text
+        .strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))
+        .unwrap_or(text);
+    u64::from_str_radix(digits, 16)
+        .map_err(|_| format!("`{text}` is not a hexadecimal number of at most 64 bits"))
+}
+
+/// Runs until the end of standard input, or to the first bad line.
+pub fn sim(spec: &str, features: &[String], cap: Option<u64>) -> ExitCode {
+    match run(spec, features, cap) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn run(spec: &str, features: &[String], cap: Option<u64>) -> Result<(), String> {
+    let (file, version) = split(spec);
+    let model = model(file)?;
+    let view = view(&model, version)?;
+    let mut machine = new_guest(view, features, cap)?;
+    let mut out = std::io::stdout().lock();
+    for (number, line) in std::io::stdin().lock().lines().enumerate() {
+        let line = line.map_err(|error| format!("standard input: {error}"))?;
+        let answer = execute(&mut machine, &line)
+            .map_err(|message| format!("line {}: {message}", number + 1))?;
+        if let Some(answer) = answer {
+            writeln!(out, "{answer}").map_err(|error| format!("standard output: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn view(model: &Model, version: Option<u16>) -> Result<&View, String> {
+    let Some(version) = version else {
+        return Ok(model.newest());
+    };
+    model.version(version).ok_or_else(|| {
+        let known: Vec<String> = model
+            .views
+            .iter()
+            .map(|view| view.version.to_string())
+            .collect();
+        format!(
+            "`{}` has no version {version}; it has {}",
+            model.name,
+            known.join(", ")
+        )
+    })
+}
+
+/// A guest as it is created: with features, or with the capability word of another one.
+fn new_guest<'a>(
+    view: &'a View,
+    features: &[String],
+    cap: Option<u64>,
+) -> Result<Machine<'a>, String> {
+    let mut machine = Machine::new(view);
+    for name in features {
+        machine.add_feature(name).map_err(|known| {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            format!(
+                "no feature `{name}` in version {}: {}",
+                view.version,
+                suggest(name, &known)
+            )
+        })?;
+    }
+    if let Some((feature, one_of)) = machine.unmet_requirement() {
+        return Err(format!(
+            "feature `{feature}` requires {}",
+            one_of.join(" or ")
+        ));
+    }
+    if let Some(cap) = cap {
+        let Some(id) = view.capability else {
+            return Err(format!("`{}` has no capability register", view.name));
+        };
+        let register = view.register(id);
+        if cap & !register.accepts != 0 {
+            let refused = cap & !register.accepts;
+            return Err(format!(
+                "`{}` {cap:#x} is refused: unknown bits {refused:#x}",
+                register.name
+            ));
+        }
+        machine.set_capability(cap);
+    }
+    Ok(machine)
+}
+
+/// One line; blank lines and comments (`#`) answer nothing.
+fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> {
+    let words: Vec<&str> = line
+        .split('#')
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .collect();
+    let msr = |text: &str| {
+        let value = number(text)?;
+        u32::try_from(value)
+            .map_err(|_| format!("`{text}` is not an MSR's number: it has more than 32 bits"))
+    };
+    match words.as_slice() {
+        [] => Ok(None),
+        ["reset"] => {
+            machine.reset(Reset::PowerOn);
+            Ok(None)
+        }
+        ["rdmsr", address] => Ok(Some(text(machine.read(msr(address)?)))),
+        ["wrmsr", address, value] => Ok(Some(text(machine.write(msr(address)?, number(value)?)))),
+        ["rdmsr" | "wrmsr" | "reset", ..] => Err(format!(
+            "wrong number of words in `{}`: `reset`, `rdmsr ADDR`, `wrmsr ADDR VALUE`",
+            words.join(" ")
+        )),
+        [other, ..] => Err(format!(
+            "unknown command `{other}`: {}",
+            suggest(other, &["reset", "rdmsr", "wrmsr"])
+        )),
+    }
+}
+
+fn text(answer: Answer) -> String {
+    match answer {
+        Answer::Value(value) => format!("{value:#018x}"),
+        Answer::Ok => "ok".to_owned(),
+        Answer::Fault => "#GP".to_owned(),
+        Answer::Unlisted => "unhandled".to_owned(),
+        Answer::Hook(name) => format!("hook {name}"),
+        Answer::Pass => "pass".to_owned(),
+    }
+}

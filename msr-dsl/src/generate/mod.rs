@@ -1,0 +1,110 @@
+//! From the model to Rust: a module per version with its registers' types, its state, and the runtime's traits.
+//!
+//! The generated code is `no_std`, allocates nothing, has no `unsafe` and cannot panic. It names the runtime as
+//! `::msr_runtime`.
+
+mod expression;
+mod fields;
+mod injection;
+mod names;
+mod read;
+mod state;
+mod table;
+mod write;
+
+use crate::model::{BitRule, Model, Register, View, Write};
+use names::camel;
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+/// The Rust for a whole spec.
+pub fn generate(model: &Model) -> TokenStream {
+    let name = &model.name;
+    let versions = model
+        .views
+        .iter()
+        .filter(|view| !view.restore_only)
+        .map(|view| view.version);
+    let versions: Vec<u16> = versions.collect();
+    let modules = model
+        .views
+        .iter()
+        .filter(|view| !view.restore_only)
+        .map(version);
+    quote! {
+        /// The interface's name.
+        pub const NAME: &str = #name;
+        /// Versions under which a guest can run, oldest first.
+        pub const VERSIONS: &[u16] = &[#(#versions),*];
+        #(#modules)*
+    }
+}
+
+fn version(view: &View) -> TokenStream {
+    let module = format_ident!("v{}", view.version);
+    let doc = format!("Version {}: {}", view.version, view.text);
+    let types = view.registers.iter().map(fields::types);
+    let hook = hook(view);
+    let table = table::table(view);
+    let items = &table.items;
+    let state = state::state(view, &table.locate);
+    let injection = injection::injection(view);
+    quote! {
+        #[doc = #doc]
+        #[allow(clippy::all, unused_variables, unused_parens, unused_mut, dead_code, missing_docs)]
+        pub mod #module {
+            use ::msr_runtime::{Interface, Refusal, Reset};
+            #(#types)*
+            #hook
+            #items
+            #state
+            #injection
+        }
+    }
+}
+
+fn hook(view: &View) -> TokenStream {
+    if view.hooks.is_empty() {
+        return quote! {
+            /// This version has no hooks.
+            pub use ::core::convert::Infallible as Hook;
+        };
+    }
+    let variants = view.hooks.iter().map(|hook| {
+        let name = camel(&hook.name);
+        let doc = fields::doc(&hook.doc, &hook.name);
+        let arguments = hook.arguments.iter().map(|argument| match argument {
+            crate::model::Argument::Value => quote!(/** The value written. */ value: u64),
+            crate::model::Argument::Msr => quote!(/** The MSR's number. */ msr: u32),
+            crate::model::Argument::Index => {
+                quote!(/** Bank, or place in the register's range. */ index: u32)
+            }
+        });
+        if hook.arguments.is_empty() {
+            quote!(#doc #name,)
+        } else {
+            quote!(#doc #name { #(#arguments),* },)
+        }
+    });
+    quote! {
+        /// Accesses for which the hypervisor has to act.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Hook { #(#variants)* }
+    }
+}
+
+/// The register's bits that a write can change.
+fn writable(register: &Register) -> u64 {
+    if !matches!(register.write, Write::Bits(_)) {
+        return 0;
+    }
+    let of = |rule: &BitRule, mask: u64| if rule.changes() { mask } else { 0 };
+    let fields = register
+        .fields
+        .iter()
+        .map(|field| of(&field.write, field.mask()));
+    fields.fold(
+        of(&register.reserved, register.reserved_mask),
+        |all, mask| all | mask,
+    )
+}

@@ -1,0 +1,237 @@
+//! The state of one vCPU and the `Interface` of one version.
+
+use super::expression::hex;
+use super::names::snake;
+use super::{read, write};
+use crate::model::{BitRule, Offer, Read, Register, RegisterId, View, Write};
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+/// `State` and what it implements.
+pub fn state(view: &View, locate: &TokenStream) -> TokenStream {
+    let stored: Vec<(RegisterId, &Register)> =
+        view.ids().filter(|(_, register)| register.stored).collect();
+    let fields = stored.iter().map(|(_, register)| {
+        let (name, ty) = (snake(&register.name), cell_type(view, register));
+        quote!(#name: #ty,)
+    });
+    let born = stored.iter().map(|(_, register)| {
+        let (name, value) = (
+            snake(&register.name),
+            cell_value(view, register, register.reset),
+        );
+        quote!(#name: #value,)
+    });
+    let accessors = view.ids().map(|(id, _)| read::accessors(view, id));
+    let capability = capability(view);
+    let doc = format!(
+        "What one vCPU has under version {} of `{}`.",
+        view.version, view.name
+    );
+    let interface = interface(view, &stored, locate);
+    quote! {
+        #[doc = #doc]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct State { #(#fields)* }
+
+        impl State {
+            /// A new guest's vCPU, with the features that every guest has.
+            pub const fn new() -> Self {
+                Self { #(#born)* }
+            }
+            #capability
+            #(#accessors)*
+        }
+
+        impl Default for State {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        #interface
+    }
+}
+
+fn cell_type(view: &View, register: &Register) -> TokenStream {
+    let cells = view.cells(register);
+    if register.banked {
+        quote!([u64; #cells])
+    } else {
+        quote!(u64)
+    }
+}
+
+fn cell_value(view: &View, register: &Register, value: u64) -> TokenStream {
+    let (cells, value) = (view.cells(register), hex(value));
+    if register.banked {
+        quote!([#value; #cells])
+    } else {
+        value
+    }
+}
+
+fn capability(view: &View) -> TokenStream {
+    let Some(id) = view.capability else {
+        return TokenStream::new();
+    };
+    let name = snake(&view.register(id).name);
+    quote! {
+        /// The guest's capability word.
+        pub const fn capability(&self) -> u64 {
+            self.#name
+        }
+
+        /// The same guest with another capability word.
+        #[must_use]
+        pub const fn with_capability(mut self, capability: u64) -> Self {
+            self.#name = capability;
+            self
+        }
+    }
+}
+
+fn interface(view: &View, stored: &[(RegisterId, &Register)], locate: &TokenStream) -> TokenStream {
+    let (name, version) = (&view.name, view.version);
+    let slot = |id: RegisterId| Literal::usize_unsuffixed(id.0 + 1);
+    let reads = view.ids().map(|(id, _)| {
+        let (slot, arm) = (slot(id), read::arm(view, id));
+        quote!(#slot => #arm,)
+    });
+    let writes = view.ids().map(|(id, _)| {
+        let (slot, arm) = (slot(id), write::arm(view, id));
+        quote!(#slot => #arm,)
+    });
+    let resets = resets(view, stored);
+    let pass = pass_through(view);
+    let features = features(view);
+    quote! {
+        impl Interface for State {
+            const NAME: &'static str = #name;
+            const VERSION: u16 = #version;
+            const PASS_THROUGH: &'static [::msr_runtime::PassThrough] = &[#(#pass),*];
+            #features
+            type Hook = Hook;
+
+            fn create() -> Self {
+                Self::new()
+            }
+
+            #[inline]
+            fn read(&self, msr: u32) -> Result<u64, Refusal<Hook>> {
+                #locate
+                match slot {
+                    #(#reads)*
+                    _ => Err(Refusal::Unlisted),
+                }
+            }
+
+            #[inline]
+            fn write(&mut self, msr: u32, value: u64) -> Result<(), Refusal<Hook>> {
+                #locate
+                match slot {
+                    #(#writes)*
+                    _ => Err(Refusal::Unlisted),
+                }
+            }
+
+            fn reset(&mut self, reset: Reset) {
+                #resets
+            }
+        }
+    }
+}
+
+fn resets(view: &View, stored: &[(RegisterId, &Register)]) -> TokenStream {
+    let resettable = || stored.iter().filter(|(id, _)| view.capability != Some(*id));
+    let power_on = resettable().map(|(_, register)| {
+        let (name, value) = (
+            snake(&register.name),
+            cell_value(view, register, register.reset),
+        );
+        quote!(self.#name = #value;)
+    });
+    let init = resettable().filter_map(|(_, register)| {
+        let value = register.init?;
+        let name = snake(&register.name);
+        let sticky = register
+            .fields
+            .iter()
+            .map(|field| (&field.write, field.mask()))
+            .chain([(&register.reserved, register.reserved_mask)])
+            .filter(|(rule, _)| matches!(rule, BitRule::Sticky))
+            .fold(0, |all, (_, mask)| all | mask);
+        let (sticky, fresh) = (hex(sticky), hex(value & !sticky));
+        Some(if register.banked {
+            quote!(for cell in &mut self.#name { *cell = (*cell & #sticky) | #fresh; })
+        } else {
+            quote!(self.#name = (self.#name & #sticky) | #fresh;)
+        })
+    });
+    quote! {
+        match reset {
+            Reset::PowerOn => { #(#power_on)* }
+            Reset::Init => { #(#init)* }
+        }
+    }
+}
+
+/// Ranges of MSRs whose reads or writes go to hardware; neighbours of one kind are one range.
+fn pass_through(view: &View) -> Vec<TokenStream> {
+    let mut msrs: Vec<(u32, bool, bool)> = Vec::new();
+    for register in &view.registers {
+        let (read, write) = (
+            matches!(register.read, Read::Pass),
+            matches!(register.write, Write::Pass),
+        );
+        if read || write {
+            msrs.extend(
+                register
+                    .addresses
+                    .iter()
+                    .flat_map(|address| address.msrs())
+                    .map(|(msr, _)| (msr, read, write)),
+            );
+        }
+    }
+    msrs.sort_unstable();
+    let mut ranges: Vec<(u32, u32, bool, bool)> = Vec::new();
+    for (msr, read, write) in msrs {
+        match ranges.last_mut() {
+            Some(last) if last.1 + 1 == msr && (last.2, last.3) == (read, write) => last.1 = msr,
+            _ => ranges.push((msr, msr, read, write)),
+        }
+    }
+    let range = |(first, last, read, write): &(u32, u32, bool, bool)| quote!(::msr_runtime::PassThrough { first: #first, last: #last, read: #read, write: #write });
+    ranges.iter().map(range).collect()
+}
+
+fn features(view: &View) -> TokenStream {
+    let list = view.features.iter().map(|feature| {
+        let (name, bit) = (&feature.name, hex(1 << feature.bit));
+        let default = feature.offer == Offer::Default;
+        let requires = feature.requires.iter().map(|one_of| quote!(&[#(#one_of),*]));
+        let host = match &feature.host {
+            Some(host) => quote!(Some(#host)),
+            None => quote!(None),
+        };
+        quote!(::msr_runtime::Feature { name: #name, bit: #bit, default: #default, requires: &[#(#requires),*], host: #host })
+    });
+    let with = match view.capability {
+        Some(id) => {
+            let name = snake(&view.register(id).name);
+            quote! {
+                fn capability_word(&self) -> u64 { self.#name }
+                fn set_capability_word(&mut self, word: u64) { self.#name = word; }
+            }
+        }
+        None => quote! {
+            fn capability_word(&self) -> u64 { 0 }
+            fn set_capability_word(&mut self, _word: u64) {}
+        },
+    };
+    quote! {
+        const FEATURES: &'static [::msr_runtime::Feature] = &[#(#list),*];
+        #with
+    }
+}

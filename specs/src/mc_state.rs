@@ -1,0 +1,158 @@
+//! The run-time choice among the machine-check interfaces and their versions.
+
+use crate::ChoiceError;
+use msr_runtime::{Feature, Interface, MachineCheck, MachineCheckEvent, Refusal, Reset};
+
+/// A machine-check interface has no hooks: all it does is in its state.
+type NoHook = core::convert::Infallible;
+
+macro_rules! mc_state {
+    ($($module:ident { $($variant:ident = $version:ident),* $(,)? })*) => {
+        /// The machine-check registers of one vCPU, under the interface and version that its guest was created with.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum McState {
+            $($(
+                #[doc = concat!("`", stringify!($module), "`, version ", stringify!($version), ".")]
+                $variant(crate::$module::$version::State),
+            )*)*
+        }
+
+        // A version that a spec gained has to be offered here.
+        $(const _: () = assert!(crate::$module::VERSIONS.len() == [$(stringify!($variant)),*].len());)*
+
+        macro_rules! each {
+            ($self:expr, $state:ident => $body:expr) => {
+                match $self { $($(McState::$variant($state) => $body,)*)* }
+            };
+        }
+
+        impl McState {
+            /// A new guest's vCPU, by interface name and version, with some more features by name.
+            ///
+            /// # Errors
+            /// No such interface, version or feature, or a feature whose requirement is not met.
+            pub fn create<'n>(
+                interface: &'n str,
+                version: u16,
+                features: impl IntoIterator<Item = &'n str>,
+            ) -> Result<Self, ChoiceError<'n>> {
+                $($(
+                    type $variant = crate::$module::$version::State;
+                    if interface == <$variant>::NAME && version == <$variant>::VERSION {
+                        return <$variant>::with_features(features).map(Self::$variant).map_err(ChoiceError::Feature);
+                    }
+                )*)*
+                $(if interface == crate::$module::NAME {
+                    return Err(ChoiceError::Version(interface, version, crate::$module::VERSIONS));
+                })*
+                Err(ChoiceError::Interface(interface, Self::INTERFACES))
+            }
+
+            /// The machine-check interfaces, by name.
+            pub const INTERFACES: &'static [&'static str] = &[$(crate::$module::NAME),*];
+
+            /// The newest version of an interface under which a guest can run.
+            pub fn newest(interface: &str) -> Option<u16> {
+                $(if interface == crate::$module::NAME {
+                    return crate::$module::VERSIONS.last().copied();
+                })*
+                None
+            }
+        }
+    };
+}
+
+mc_state! {
+    vmce { Vmce2 = v2, Vmce3 = v3 }
+}
+
+#[inline(always)]
+fn no_hook<T, H>(result: Result<T, Refusal<H>>) -> Result<T, Refusal<NoHook>>
+where
+    NoHook: From<H>,
+{
+    result.map_err(|refusal| match refusal {
+        Refusal::Fault => Refusal::Fault,
+        Refusal::Unlisted => Refusal::Unlisted,
+        Refusal::Pass => Refusal::Pass,
+        Refusal::Hook(hook) => Refusal::Hook(hook.into()),
+    })
+}
+
+impl McState {
+    /// RDMSR.
+    ///
+    /// # Errors
+    /// What else than a value the guest gets.
+    #[inline(always)]
+    pub fn read(&self, msr: u32) -> Result<u64, Refusal<NoHook>> {
+        each!(self, state => no_hook(state.read(msr)))
+    }
+
+    /// WRMSR.
+    ///
+    /// # Errors
+    /// What else than success the guest gets.
+    #[inline(always)]
+    pub fn write(&mut self, msr: u32, value: u64) -> Result<(), Refusal<NoHook>> {
+        each!(self, state => no_hook(state.write(msr, value)))
+    }
+
+    /// Power-on or INIT.
+    pub fn reset(&mut self, reset: Reset) {
+        each!(self, state => state.reset(reset));
+    }
+
+    /// The interface's name.
+    pub fn name(&self) -> &'static str {
+        fn of<S: Interface>(_: &S) -> &'static str {
+            S::NAME
+        }
+        each!(self, state => of(state))
+    }
+
+    /// The version under which the guest lives.
+    pub fn version(&self) -> u16 {
+        fn of<S: Interface>(_: &S) -> u16 {
+            S::VERSION
+        }
+        each!(self, state => of(state))
+    }
+
+    /// Features that the version knows.
+    pub fn features(&self) -> &'static [Feature] {
+        fn of<S: Interface>(_: &S) -> &'static [Feature] {
+            S::FEATURES
+        }
+        each!(self, state => of(state))
+    }
+
+    /// The guest's capability word.
+    pub fn capability_word(&self) -> u64 {
+        each!(self, state => state.capability_word())
+    }
+
+    /// Every vCPU of the guest is told of an error, or only the one it is for.
+    pub fn broadcast(&self) -> bool {
+        fn of<S: MachineCheck>(_: &S) -> bool {
+            S::BROADCAST
+        }
+        each!(self, state => of(state))
+    }
+
+    /// The guest has not finished with an earlier machine check (MCIP).
+    #[inline(always)]
+    pub fn in_progress(&self) -> bool {
+        each!(self, state => state.in_progress())
+    }
+
+    /// The guest was promised local machine checks and has enabled them.
+    pub fn local_enabled(&self) -> bool {
+        each!(self, state => state.local_enabled())
+    }
+
+    /// A machine check as this vCPU is to see it.
+    pub fn inject(&mut self, event: &MachineCheckEvent) {
+        each!(self, state => state.inject(event));
+    }
+}
