@@ -32,12 +32,12 @@ impl Captures {
 
     /// A text with each `$name` replaced by what was captured. `None`: one was not.
     pub fn fill(&self, template: &str) -> Option<Value> {
-        let mut text = template.to_owned();
-        // Longest first: `$gpa` must not spoil `$gpa2`.
-        let mut all: Vec<_> = names(template).collect();
-        all.sort_by_key(|name| std::cmp::Reverse(name.len()));
-        for name in all {
-            text = text.replace(&format!("${name}"), &self.get(name)?.to_string());
+        let (start, _) = template.split_once('$').unwrap_or((template, ""));
+        let mut text = start.to_owned();
+        for rest in template.split('$').skip(1) {
+            let (name, after) = split(rest);
+            text.push_str(&self.get(name)?.to_string());
+            text.push_str(after);
         }
         Some(Value::parse(&text))
     }
@@ -53,8 +53,34 @@ impl Captures {
 
 /// The names that stand in a text as `$name`.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {
-    text.split('$').skip(1).map(|rest| {
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        &rest[..end.unwrap_or(rest.len())]
-    })
+    text.split('$').skip(1).map(|rest| split(rest).0)
+}
+
+/// A name and what follows it.
+fn split(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_replaced_by_what_was_captured() {
+        let mut captures = Captures::default();
+        let regex = Regex::new(r"(?<a>\S+) (?<ab>\S+)").unwrap();
+        assert!(captures.take(&regex, "0x1000 two"));
+        assert_eq!(captures.fill("$a"), Some(Value::Hex(0x1000)));
+        assert_eq!(
+            captures.fill("x=$ab,$a."),
+            Some(Value::Text("x=two,0x1000.".into()))
+        );
+        assert_eq!(
+            captures.fill("$a$ab"),
+            Some(Value::Text("0x1000two".into()))
+        );
+        assert_eq!(captures.fill("$abc"), None);
+        assert_eq!(names("$a-$ab$c").collect::<Vec<_>>(), ["a", "ab", "c"]);
+    }
 }
