@@ -27,7 +27,7 @@ const LATE: u64 = 2;
 const LOST: u64 = 3;
 
 /// How long vCPU 0 waits for an error, in time stamp ticks.
-const PATIENCE: u64 = 2_000_000_000;
+const PATIENCE: u64 = 1_000_000_000;
 /// How long handlers wait for each other.
 const MEETING: u64 = 100_000_000;
 
