@@ -1,6 +1,6 @@
 //! Typed events: all that the engine says, in one table.
 //!
-//! A row of [`for_each_event!`] is the only place that knows a kind's level, name, fields and text. The enum, the words in
+//! A row of `for_each_event!` is the only place that knows a kind's level, name, fields and text. The enum, the words in
 //! which a ring keeps an event, the reference (`docs/events.md`) and the kernel's log frames are all made from it. A format
 //! names every field in its order; what it holds besides (`context=guest`) is fixed text.
 
