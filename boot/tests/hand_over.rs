@@ -89,7 +89,9 @@ fn hand_over(kind: Kind, way: Way) {
         banks: 4,
         mcg_cap: 0x100_0c04,
     };
-    let mut running = start(kind, &machine, &payload, way, work.path()).unwrap();
+    // The words of a missing emulator name the mend.
+    let mut running =
+        start(kind, &machine, &payload, way, work.path()).unwrap_or_else(|error| panic!("{error}"));
     let mut log = Log::of(std::mem::replace(&mut running.log, Box::new(empty())));
     for (head, end) in [
         tag(1, 8 + 18, b"mca=only period=5\0"),
