@@ -168,17 +168,23 @@ fn check_interface(interface: &Located<String>, known: &Known, problems: &mut Pr
         );
         return;
     };
-    if version.parse::<u32>().is_err() {
-        let message = format!("`{version}` is no version");
-        problems.add_with_help(
-            &interface.span,
-            message,
-            "a version is a number, as in `vmce@2`",
-        );
-    }
-    if !known.interfaces.iter().any(|known| known == name) {
-        let names: Vec<_> = known.interfaces.iter().map(String::as_str).collect();
+    let Some(versions) = known.interfaces.get(name) else {
+        let names: Vec<_> = known.interfaces.keys().map(String::as_str).collect();
         let message = format!("no interface is called `{name}`");
         problems.add_with_help(&interface.span, message, suggestion(name, &names));
+        return;
+    };
+    let number = version.parse::<u16>();
+    if versions.is_empty() && number.is_ok()
+        || number.is_ok_and(|number| versions.contains(&number))
+    {
+        return;
     }
+    let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
+    let message = format!("`{name}` has no version `{version}`");
+    problems.add_with_help(
+        &interface.span,
+        message,
+        format!("its versions: {}", versions.join(", ")),
+    );
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 pub struct Known {
     /// Programs under tests/guests/src/bin.
     pub images: Vec<String>,
-    /// Files under specs, without `.msr`.
-    pub interfaces: Vec<String>,
+    /// Interfaces under specs, and their versions; none where the spec has mistakes, which the build will name.
+    pub interfaces: BTreeMap<String, Vec<u16>>,
     /// Kinds of events and their fields; empty: not checked.
     pub kinds: BTreeMap<String, Vec<String>>,
 }
@@ -22,10 +22,29 @@ impl Known {
         images.sort();
         Self {
             images,
-            interfaces: stems(&workspace.join("specs"), "msr"),
+            interfaces: interfaces(&workspace.join("specs")),
             kinds: BTreeMap::new(),
         }
     }
+}
+
+/// The interfaces that a guest can be given: those with a capability register.
+fn interfaces(specs: &Path) -> BTreeMap<String, Vec<u16>> {
+    let mut interfaces = BTreeMap::new();
+    for name in stems(specs, "msr") {
+        let Ok(text) = std::fs::read_to_string(specs.join(&name).with_extension("msr")) else {
+            continue;
+        };
+        match msr_dsl::source::compile_text(&text).model {
+            Some(model) if model.newest().capability.is_none() => {}
+            Some(model) => {
+                let versions = model.views.iter().map(|view| view.version);
+                interfaces.insert(name, versions.collect());
+            }
+            None => _ = interfaces.insert(name, Vec::new()),
+        }
+    }
+    interfaces
 }
 
 /// Names of the files in a folder that end so; none if it cannot be read.

@@ -9,7 +9,7 @@ use crate::log::Value;
 fn known() -> Known {
     Known {
         images: vec!["broadcast".into(), "bench".into()],
-        interfaces: vec!["vmce".into()],
+        interfaces: BTreeMap::from([("vmce".into(), vec![2, 3])]),
         kinds: BTreeMap::from([
             (
                 "vmce.injected".into(),
@@ -186,6 +186,13 @@ fn mistakes_are_named_with_their_place_and_mend() {
             "8:13",
             "no interface is called `vcme`",
             "did you mean `vmce`?",
+        ),
+        (
+            "vcpus = 2",
+            "interface = 'vmce@4'",
+            "8:13",
+            "`vmce` has no version `4`",
+            "its versions: 2, 3",
         ),
         (
             "vcpus = 2",
