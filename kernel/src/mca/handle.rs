@@ -83,13 +83,13 @@ fn take_part<M: Machine, const P: usize>(
         here,
     };
     if here.mcg_status.lmce_s() {
-        return part.alone();
+        return part.alone(0);
     }
     match Rendezvous::enter(shared, machine) {
         Ok(Entry::Member(member)) => part.together(member),
-        Ok(Entry::Late) => {
+        Ok(Entry::Late { missed }) => {
             machine.emit(Event::Late {});
-            part.alone()
+            part.alone(missed)
         }
         Err(Stuck) => Err(part.stuck()),
     }
@@ -147,8 +147,8 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         Ok(self.verdict(&scan))
     }
 
-    /// A local #MC, or one for which the others have not waited.
-    fn alone(&self) -> Result<Verdict, Fatality> {
+    /// A local #MC, or one for which the others have not waited: that of rendezvous `missed`.
+    fn alone(&self, missed: u32) -> Result<Verdict, Fatality> {
         let Self {
             shared, machine, ..
         } = *self;
@@ -157,6 +157,7 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
             .recovery
             .take(shared, machine)
             .map_err(|Stuck| self.stuck())?;
+        Rendezvous::make_good(shared, machine.processor(), missed);
         shared.serial.fetch_add(1, Ordering::Relaxed);
         self.show_context();
         let scan = scan(machine, self.here);

@@ -101,7 +101,10 @@ pub(super) enum Entry {
     /// It is one of those who came.
     Member(Member),
     /// Its rendezvous is over, or goes on without it.
-    Late,
+    Late {
+        /// Number of that rendezvous; 0 if it was never expected.
+        missed: u32,
+    },
 }
 
 /// The part of one processor in a rendezvous.
@@ -175,17 +178,18 @@ impl Rendezvous {
     ) -> Result<Entry, Stuck> {
         let this = &shared.rendezvous;
         let Some(slot) = shared.slot(machine.processor()) else {
-            return Ok(Entry::Late);
+            return Ok(Entry::Late { missed: 0 });
         };
         let mut wait = Wait::for_arrival(shared, machine);
         let joined = loop {
             let gate = this.read();
             if !slot.online.load(Ordering::Relaxed) {
-                return Ok(Entry::Late);
+                return Ok(Entry::Late { missed: 0 });
             }
+            let missed = slot.missing.load(Ordering::Acquire);
             let next = match gate.state {
                 // This machine check was announced to a rendezvous that has gone on without this processor.
-                State::Idle if slot.missing.load(Ordering::Acquire) => return Ok(Entry::Late),
+                State::Idle if missed != 0 => return Ok(Entry::Late { missed }),
                 State::Idle => Gate {
                     number: gate.number.wrapping_add(1).max(1),
                     ..gate
@@ -195,7 +199,9 @@ impl Rendezvous {
                 State::Closed | State::Running
                     if slot.joined.load(Ordering::Relaxed) != gate.number =>
                 {
-                    return Ok(Entry::Late);
+                    return Ok(Entry::Late {
+                        missed: gate.number,
+                    });
                 }
                 // This processor has left that one and the others are about to: a new machine check is next.
                 State::Closed | State::Running => {
@@ -210,7 +216,7 @@ impl Rendezvous {
             }
             slot.joined.store(before, Ordering::Relaxed);
         };
-        slot.missing.store(false, Ordering::Relaxed);
+        slot.missing.store(0, Ordering::Relaxed);
         if joined.state == State::Closed {
             return this
                 .make_ready(shared, machine, joined, wait.ticks())
@@ -258,7 +264,7 @@ impl Rendezvous {
         if gate.arrived < gate.expected {
             for (processor, slot) in shared.online() {
                 if slot.joined.load(Ordering::Acquire) != gate.number {
-                    slot.missing.store(true, Ordering::Release);
+                    slot.missing.store(gate.number, Ordering::Release);
                     machine.emit(Event::Missing { processor });
                 }
             }
@@ -274,6 +280,16 @@ impl Rendezvous {
             Ordering::Release,
         );
         Ok(Member::of(gate))
+    }
+
+    /// A processor that missed a rendezvous is here after all, and has waited for the end of it.
+    pub fn make_good<const P: usize>(shared: &Shared<P>, processor: Pcpu, missed: u32) {
+        if let Some(slot) = shared.slot(processor) {
+            // It may have missed another one meanwhile.
+            let _ = slot
+                .missing
+                .compare_exchange(missed, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
     }
 
     /// Leaves. The last one to do so makes the place ready for the next rendezvous.
@@ -345,6 +361,6 @@ impl Barrier {
 pub(super) fn missing<const P: usize>(shared: &Shared<P>) -> impl Iterator<Item = Pcpu> {
     shared
         .online()
-        .filter(|(_, slot): &(Pcpu, &Slot)| slot.missing.load(Ordering::Acquire))
+        .filter(|(_, slot): &(Pcpu, &Slot)| slot.missing.load(Ordering::Acquire) != 0)
         .map(|(processor, _)| processor)
 }

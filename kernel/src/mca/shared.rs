@@ -23,8 +23,8 @@ pub(super) struct Slot {
     pub online: AtomicBool,
     /// Number of the last rendezvous that it joined.
     pub joined: AtomicU32,
-    /// It did not come to a rendezvous that expected it, and has not been seen since.
-    pub missing: AtomicBool,
+    /// Number of the rendezvous to which it did not come although it was expected; 0 if it has been seen since.
+    pub missing: AtomicU32,
     /// Generation of translations that it has seen the end of.
     pub flushed: AtomicU64,
 }
@@ -55,7 +55,7 @@ impl Slot {
             Self {
                 online: AtomicBool::new(false),
                 joined: AtomicU32::new(0),
-                missing: AtomicBool::new(false),
+                missing: AtomicU32::new(0),
                 flushed: AtomicU64::new(0),
             }
         }

@@ -1,0 +1,305 @@
+//! Running machine checks on the simulated machine.
+
+use std::rc::Rc;
+
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult};
+use kernel::mca::{Config, Interrupted, Shared, Verdict, catch_up, handle, start};
+use kernel::units::Pcpu;
+use kernel::vmce::{Delivery, follow_up};
+
+use super::view::View;
+use super::world::World;
+
+/// The most processors that the simulated machine has.
+pub const PROCESSORS: usize = 4096;
+
+/// Ticks that a processor waits for others; a tick is one look of its waiting loop.
+const TIMEOUT: u64 = 2_000;
+
+/// A loop of the scheduler ends after this many rounds: by then every bounded wait has ended.
+const ROUNDS: u64 = 200_000;
+
+/// Stack of a processor, in bytes.
+const STACK: usize = 64 << 10;
+
+/// Who goes on next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// One after the other, each until it waits.
+    Turns,
+    /// Any, at every call of `Machine`.
+    Random(u64),
+}
+
+/// Whether a processor comes to its machine check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attendance {
+    /// It comes.
+    Comes,
+    /// It comes after that many rounds of all the others.
+    Late(u64),
+    /// It never comes.
+    Never,
+    /// It comes, and stops for ever after that many suspensions.
+    Dies(u64),
+}
+
+/// One #MC of a processor.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// What it does at that time.
+    pub interrupted: Interrupted,
+    /// Its MCG_STATUS.
+    pub mcg_status: u64,
+}
+
+/// A processor's #MCs, one after the other.
+#[derive(Clone, Debug)]
+pub struct Signal {
+    /// The processor.
+    pub processor: u16,
+    /// Whether it comes.
+    pub attendance: Attendance,
+    /// Its #MCs.
+    pub calls: Vec<Call>,
+}
+
+/// How a processor's #MCs ended; fewer than its calls if it died or the machine was reset.
+pub type Outcome = Vec<Verdict>;
+
+/// A machine and the engine on it.
+pub struct Simulation {
+    /// The machine.
+    pub world: Rc<World>,
+    shared: Rc<Shared<PROCESSORS>>,
+}
+
+struct Running {
+    signal: Signal,
+    suspensions: u64,
+    done: bool,
+    coroutine: Coroutine<(), (), Outcome, DefaultStack>,
+    outcome: Outcome,
+}
+
+impl Signal {
+    /// One #MC of a processor that comes.
+    pub fn new(processor: u16, interrupted: Interrupted, mcg_status: u64) -> Self {
+        Self {
+            processor,
+            attendance: Attendance::Comes,
+            calls: vec![Call {
+                interrupted,
+                mcg_status,
+            }],
+        }
+    }
+
+    /// The same, with another attendance.
+    pub fn attending(self, attendance: Attendance) -> Self {
+        Self { attendance, ..self }
+    }
+
+    /// The same, with another #MC after the last.
+    pub fn then(mut self, interrupted: Interrupted, mcg_status: u64) -> Self {
+        self.calls.push(Call {
+            interrupted,
+            mcg_status,
+        });
+        self
+    }
+}
+
+impl Simulation {
+    /// Brings every processor of the machine up.
+    pub fn new(world: World) -> Self {
+        let this = Self::keeping_log(world);
+        this.world.clear_log();
+        this
+    }
+
+    /// The same, with the events of the bring-up.
+    pub fn keeping_log(world: World) -> Self {
+        let this = Self {
+            world: Rc::new(world),
+            shared: Rc::new(Shared::new()),
+        };
+        this.shared.configure(Config {
+            timeout: TIMEOUT,
+            empty_is_fatal: true,
+        });
+        for processor in 0..this.world.processors.len() as u16 {
+            start(&*this.shared, &this.view(processor));
+        }
+        this
+    }
+
+    /// An #MC for which no bank says why is tolerated.
+    pub fn tolerating_empty(self) -> Self {
+        self.shared.configure(Config {
+            timeout: TIMEOUT,
+            empty_is_fatal: false,
+        });
+        self
+    }
+
+    /// A processor in ordinary context.
+    pub fn view(&self, processor: u16) -> View<'_> {
+        View {
+            world: &self.world,
+            shared: &self.shared,
+            processor: Pcpu(processor),
+            yielder: None,
+            preemptible: false,
+        }
+    }
+
+    /// What the engine's processors share.
+    pub fn shared(&self) -> &Shared<PROCESSORS> {
+        &self.shared
+    }
+
+    /// Delivers #MCs until every processor that can has handled all of its own.
+    pub fn run(&self, order: Order, signals: &[Signal]) -> Vec<Outcome> {
+        let mut random = fastrand::Rng::with_seed(match order {
+            Order::Turns => 0,
+            Order::Random(seed) => seed,
+        });
+        let preemptible = order != Order::Turns;
+        let mut running: Vec<_> = signals
+            .iter()
+            .map(|signal| self.prepare(signal.clone(), preemptible))
+            .collect();
+        let mut round = 0;
+        while running.iter().any(Running::is_awaited) {
+            assert!(round < ROUNDS, "somebody waits for ever");
+            if preemptible {
+                for _ in 0..running.len() {
+                    let at = random.usize(..running.len());
+                    running[at].go_on(round);
+                }
+            } else {
+                running.iter_mut().for_each(|running| running.go_on(round));
+            }
+            self.take_interrupts(&running, &mut random);
+            round += 1;
+        }
+        self.settle(&running);
+        running.into_iter().map(|running| running.outcome).collect()
+    }
+
+    fn prepare(&self, signal: Signal, preemptible: bool) -> Running {
+        let (world, shared) = (self.world.clone(), self.shared.clone());
+        let processor = Pcpu(signal.processor);
+        let calls = signal.calls.clone();
+        let stack = DefaultStack::new(STACK).expect("memory for a stack");
+        let coroutine = Coroutine::with_stack(stack, move |yielder, ()| {
+            let machine = View {
+                world: &world,
+                shared: &shared,
+                processor,
+                yielder: Some(yielder),
+                preemptible,
+            };
+            let state = &world.processors[usize::from(processor.0)];
+            let mut verdicts = Vec::new();
+            for call in calls {
+                state.mcg_status.set(call.mcg_status);
+                state.in_machine_check.set(true);
+                let verdict = handle(&*shared, &machine, call.interrupted);
+                state.in_machine_check.set(false);
+                verdicts.push(verdict);
+                if matches!(verdict, Verdict::Fatal { .. }) {
+                    break;
+                }
+            }
+            verdicts
+        });
+        Running {
+            signal,
+            suspensions: 0,
+            done: false,
+            coroutine,
+            outcome: Vec::new(),
+        }
+    }
+
+    /// Processors that are in no machine check take their NMIs, some time.
+    fn take_interrupts(&self, running: &[Running], random: &mut fastrand::Rng) {
+        for (number, processor) in self.world.processors.iter().enumerate() {
+            let is_free = !processor.in_machine_check.get() && !is_dead(running, number as u16);
+            if is_free && processor.nmi.get() && random.bool() {
+                processor.nmi.set(false);
+                catch_up(&*self.shared, &self.view(number as u16));
+            }
+        }
+    }
+
+    /// The NMIs that are still under way arrive.
+    fn settle(&self, running: &[Running]) {
+        for (number, processor) in self.world.processors.iter().enumerate() {
+            if !is_dead(running, number as u16) && processor.nmi.replace(false) {
+                catch_up(&*self.shared, &self.view(number as u16));
+            }
+        }
+    }
+
+    /// Every vCPU of a guest is about to run: what is done with each.
+    pub fn enter(&self, guest: u8) -> Vec<Delivery> {
+        let state = &self.world.guests[usize::from(guest)];
+        (0..state.vcpus.len() as u8)
+            .map(|vcpu| state.before_entry(&self.view(0), guest, vcpu))
+            .collect()
+    }
+
+    /// The guest's handlers have done their work on every vCPU that is in one; then housekeeping looks twice.
+    pub fn finish(&self, guest: u8) -> bool {
+        let state = &self.world.guests[usize::from(guest)];
+        (0..state.vcpus.len() as u8).for_each(|vcpu| state.finish(&self.view(0), guest, vcpu));
+        let first = follow_up(&state.mailboxes);
+        assert!(!first, "what follows, follows at the second look");
+        follow_up(&state.mailboxes)
+    }
+}
+
+/// A processor that hangs takes no NMI.
+fn is_dead(running: &[Running], processor: u16) -> bool {
+    running.iter().any(|running| {
+        running.signal.processor == processor
+            && match running.signal.attendance {
+                Attendance::Never => true,
+                Attendance::Dies(after) => running.suspensions >= after,
+                _ => false,
+            }
+    })
+}
+
+impl Running {
+    /// The run goes on until it is done.
+    fn is_awaited(&self) -> bool {
+        !self.done
+            && match self.signal.attendance {
+                Attendance::Comes | Attendance::Late(_) => true,
+                Attendance::Never => false,
+                Attendance::Dies(after) => self.suspensions < after,
+            }
+    }
+
+    fn go_on(&mut self, round: u64) {
+        let is_here = match self.signal.attendance {
+            Attendance::Late(rounds) => round >= rounds,
+            _ => true,
+        };
+        if !self.is_awaited() || !is_here {
+            return;
+        }
+        match self.coroutine.resume(()) {
+            CoroutineResult::Yield(()) => self.suspensions += 1,
+            CoroutineResult::Return(outcome) => {
+                self.outcome = outcome;
+                self.done = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One processor's view of the simulated machine.
+
+use std::rc::Rc;
+
+use corosensei::Yielder;
+use kernel::event::Event;
+use kernel::mca::{Addressee, Machine, Owner, Shared, catch_up, registers};
+use kernel::units::{Bank, GuestId, Hpa, Pcpu, Tsc};
+
+use super::run::PROCESSORS;
+use super::world::{Processor, Step, World};
+
+/// A processor of the machine, as a `Machine`.
+pub struct View<'a> {
+    pub(super) world: &'a World,
+    pub(super) shared: &'a Rc<Shared<PROCESSORS>>,
+    pub(super) processor: Pcpu,
+    /// How to let other processors go on; none in ordinary context.
+    pub(super) yielder: Option<&'a Yielder<(), ()>>,
+    /// Other processors may go on at every call, not only where this one waits.
+    pub(super) preemptible: bool,
+}
+
+impl View<'_> {
+    fn state(&self) -> &Processor {
+        &self.world.processors[usize::from(self.processor.0)]
+    }
+
+    /// Other processors go on; an NMI that came meanwhile is taken.
+    fn suspend(&self) {
+        let Some(yielder) = self.yielder else { return };
+        yielder.suspend(());
+        if self.state().nmi.replace(false) {
+            catch_up(
+                self.shared,
+                &View {
+                    yielder: None,
+                    ..*self
+                },
+            );
+        }
+    }
+
+    fn called(&self) {
+        let clock = &self.state().clock;
+        clock.set(clock.get() + 1);
+        if self.preemptible {
+            self.suspend();
+        }
+    }
+
+    fn bank_register(&self, msr: u32) -> Option<(usize, u32)> {
+        let offset = msr.checked_sub(registers::MC0_CTL)?;
+        let bank = Bank(u8::try_from(offset / 4).ok()?);
+        Some((self.world.physical_bank(self.processor, bank)?, offset % 4))
+    }
+}
+
+impl Machine for View<'_> {
+    fn processor(&self) -> Pcpu {
+        self.processor
+    }
+
+    fn now(&self) -> Tsc {
+        Tsc(self.state().clock.get())
+    }
+
+    fn relax(&self) {
+        let clock = &self.state().clock;
+        clock.set(clock.get() + 1);
+        self.suspend();
+    }
+
+    fn read_msr(&self, msr: u32) -> u64 {
+        self.called();
+        match msr {
+            registers::MCG_CAP => self.state().cap,
+            registers::MCG_STATUS => self.state().mcg_status.get(),
+            registers::MCG_EXT_CTL => self.state().mcg_ext_ctl.get(),
+            registers::FEATURE_CONTROL => self.state().feature_control,
+            _ => {
+                let Some((bank, which)) = self.bank_register(msr) else {
+                    panic!("read of MSR {msr:#x}")
+                };
+                let regs = self.world.banks.borrow()[bank];
+                if which == 1 {
+                    self.world.did(self.processor, Step::ReadStatus(bank));
+                }
+                [regs.ctl, regs.status, regs.addr, regs.misc][which as usize]
+            }
+        }
+    }
+
+    fn write_msr(&self, msr: u32, value: u64) {
+        self.called();
+        match msr {
+            registers::MCG_CTL => {}
+            registers::MCG_EXT_CTL => self.state().mcg_ext_ctl.set(value),
+            registers::MCG_STATUS => {
+                assert_eq!(value, 0);
+                self.state().mcg_status.set(0);
+                self.world.did(self.processor, Step::ClearMcgStatus);
+            }
+            _ => {
+                let Some((bank, which)) = self.bank_register(msr) else {
+                    panic!("write of MSR {msr:#x}")
+                };
+                let regs = &mut self.world.banks.borrow_mut()[bank];
+                match which {
+                    0 => regs.ctl = value,
+                    1 => {
+                        assert_eq!(value, 0, "hardware faults on anything else");
+                        regs.status = 0;
+                        self.world.did(self.processor, Step::ClearStatus(bank));
+                    }
+                    _ => panic!("nobody needs to write ADDR or MISC"),
+                }
+            }
+        }
+    }
+
+    fn emit(&self, event: Event) {
+        self.world.emit(self.processor, event);
+        self.called();
+    }
+
+    fn owner_of(&self, page: Hpa) -> Owner {
+        assert_eq!(page, page.page());
+        self.world.owners.get(&page).copied().unwrap_or(Owner::Free)
+    }
+
+    fn retire(&self, page: Hpa, owner: Owner) -> bool {
+        assert_eq!(owner, self.owner_of(page));
+        self.called();
+        let is_new = self.world.retired.borrow_mut().insert(page);
+        if is_new {
+            self.world.did(self.processor, Step::Retire(page));
+            for processor in &self.world.processors {
+                processor.stale.borrow_mut().insert(page);
+            }
+        }
+        is_new
+    }
+
+    fn flush_translations(&self) {
+        self.world.did(self.processor, Step::Flush);
+        self.state().stale.borrow_mut().clear();
+    }
+
+    fn kick(&self, processor: Pcpu) {
+        assert_ne!(processor, self.processor, "no processor kicks itself");
+        self.world.did(self.processor, Step::Kick(processor));
+        self.world.processors[usize::from(processor.0)]
+            .nmi
+            .set(true);
+    }
+
+    fn guest(&self, guest: GuestId) -> Option<Addressee<'_>> {
+        let guest = self.world.guests.get(usize::from(guest.0))?;
+        Some(Addressee {
+            mailboxes: &guest.mailboxes,
+            broadcast: guest.broadcast,
+        })
+    }
+}
