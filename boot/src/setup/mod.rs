@@ -3,7 +3,8 @@
 mod apt;
 mod needs;
 
-pub use needs::{Need, Purpose, missing, packages};
+pub use needs::{Need, Purpose};
+use needs::{packages, present};
 
 use crate::error::{Error, Result};
 
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Impossible`] with the exact `apt-get` line, where this user may not install; what `apt-get` said when it failed.
 pub fn ensure(purposes: &[Purpose]) -> Result<()> {
-    let missing = missing(purposes, needs::present);
+    let missing = missing(purposes);
     if missing.is_empty() {
         return Ok(());
     }
@@ -31,12 +32,16 @@ pub fn ensure(purposes: &[Purpose]) -> Result<()> {
     };
     eprintln!("Installing {} with apt-get ({why}).", packages.join(" "));
     apt::install(prefix, &packages)?;
-    let still = needs::missing(purposes, needs::present);
-    match still.first() {
+    match self::missing(purposes).first() {
         None => Ok(()),
         Some(need) => Err(Error::Impossible(format!(
             "apt-get installed {}, but {} is still not there",
             need.package, need.file
         ))),
     }
+}
+
+/// What is not there for these purposes.
+pub fn missing(purposes: &[Purpose]) -> Vec<Need> {
+    needs::missing(purposes, present)
 }
