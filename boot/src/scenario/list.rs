@@ -24,11 +24,10 @@ pub struct Entry {
 /// # Errors
 /// One that is wrong.
 pub fn list(workspace: &Path, known: &Known) -> Result<Vec<Entry>> {
-    let folder = workspace.join(FOLDER);
-    stems(&folder, "toml")
+    stems(&workspace.join(FOLDER), "toml")
         .into_iter()
         .map(|name| {
-            let title = Scenario::load(&folder.join(&name).with_extension("toml"), known)?.title;
+            let title = Scenario::load(&find(workspace, &name)?, known)?.title;
             Ok(Entry { name, title })
         })
         .collect()
