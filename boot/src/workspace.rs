@@ -1,5 +1,6 @@
 //! The workspace that this tool belongs to, and what cargo builds from it.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -71,6 +72,9 @@ impl Workspace {
             "--message-format",
             "json-render-diagnostics",
         ]);
+        if std::io::stderr().is_terminal() {
+            cargo.args(["--color", "always"]);
+        }
         let output = cargo.output().doing(|| "start cargo".into())?;
         if !output.status.success() {
             return Err(Error::Failed {

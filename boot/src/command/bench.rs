@@ -85,7 +85,7 @@ const MEASURED: [Measured; 7] = [
 pub fn bench(options: &RunOptions) -> Result<Answer> {
     let workspace = Workspace::find()?;
     let scenario = Scenario::named(&workspace.root, SCENARIO)?;
-    let (verdict, followed) = execute(&workspace, &scenario, options, |_| {})?;
+    let (verdict, followed) = execute(&workspace, &scenario, options, |_| None)?;
     let rows: Vec<_> = followed.events.iter().filter_map(row).collect();
     if options.json {
         rows.iter().for_each(|row| put(&json(row)));

@@ -7,6 +7,7 @@ use super::cli::{RunArguments, RunOptions};
 use crate::emulator::{Kind, Way};
 use crate::error::Result;
 use crate::log::Event;
+use crate::progress::Progress;
 use crate::run::{Followed, Options, Verdict, run as run_scenario};
 use crate::scenario::Scenario;
 use crate::setup::{Purpose, ensure};
@@ -23,17 +24,16 @@ pub fn run(arguments: &RunArguments) -> Result<Answer> {
     let timeline = Timeline::new(scenario.guests.iter().map(|guest| guest.name.clone()));
     let as_json = arguments.options.json;
     let (verdict, followed) = execute(&workspace, &scenario, &arguments.options, |event| {
-        let line = if as_json {
+        Some(if as_json {
             json(event)
         } else {
             timeline.line(event)
-        };
-        put(&line);
+        })
     })?;
     Ok(close(&scenario, &verdict, &followed))
 }
 
-/// Sets up, builds, checks and runs.
+/// Sets up, builds, checks and runs. The lines that `each` gives are shown.
 ///
 /// # Errors
 /// As [`run`].
@@ -41,12 +41,18 @@ pub fn execute(
     workspace: &Workspace,
     scenario: &Scenario,
     options: &RunOptions,
-    each: impl FnMut(&Event),
+    mut each: impl FnMut(&Event) -> Option<String>,
 ) -> Result<(Verdict, Followed)> {
     let options = Options::from(options);
     ensure(&purposes(&options))?;
     let artifacts = workspace.build()?;
-    run_scenario(scenario, &artifacts, &options, each)
+    let progress = Progress::start(format!("running {}", scenario.name));
+    run_scenario(scenario, &artifacts, &options, |event| {
+        if let Some(line) = each(event) {
+            progress.heard();
+            put(&line);
+        }
+    })
 }
 
 fn purposes(options: &Options) -> Vec<Purpose> {

@@ -19,7 +19,7 @@ pub enum Item {
     Undecodable,
     /// Nothing more comes.
     End {
-        /// The end of what preceded the log, for when there was no log at all.
+        /// What there was instead of a log, if there was none at all; its end.
         noise: String,
     },
 }
@@ -50,7 +50,11 @@ pub fn read(mut log: Box<dyn Read + Send>, decoder: Decoder) -> Receiver<Item> {
                 }
             }
         }
-        let noise = framer.noise();
+        let noise = if framer.started() {
+            String::new()
+        } else {
+            framer.noise()
+        };
         // The run may have ended already: then nobody wants to know.
         let _ = sender.send(Item::End { noise });
     });
