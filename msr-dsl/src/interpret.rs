@@ -6,6 +6,8 @@ use crate::model::{
     View, Write,
 };
 use msr_runtime::{MachineCheckEvent, Reset};
+use std::collections::HashMap;
+use std::rc::Rc;
 
 /// What an access does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct Machine<'a> {
     view: &'a View,
     /// Per register, its cells.
     cells: Vec<Vec<u64>>,
+    /// The register at an MSR, and its bank (or place in a range).
+    places: Rc<HashMap<u32, (RegisterId, u32)>>,
 }
 
 /// What an expression is evaluated against.
@@ -47,7 +51,15 @@ impl<'a> Machine<'a> {
             .iter()
             .map(|register| vec![register.reset; view.cells(register)])
             .collect();
-        Self { view, cells }
+        let places = view.ids().flat_map(|(id, register)| {
+            let msrs = register.addresses.iter().flat_map(|address| address.msrs());
+            msrs.map(move |(msr, index)| (msr, (id, index)))
+        });
+        Self {
+            view,
+            cells,
+            places: Rc::new(places.collect()),
+        }
     }
 
     /// The version it runs.
@@ -136,17 +148,6 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The register at an MSR, and its bank (or place in a range).
-    fn locate(&self, msr: u32) -> Option<(RegisterId, u32)> {
-        self.view.ids().find_map(|(id, register)| {
-            let hit = register
-                .addresses
-                .iter()
-                .find_map(|address| address.msrs().find(|(at, _)| *at == msr));
-            hit.map(|(_, index)| (id, index))
-        })
-    }
-
     /// What keeps an access from the register: a bank beyond the count, or a missing feature.
     fn missing(&self, id: RegisterId, index: u32) -> Option<Absent> {
         let register = self.view.register(id);
@@ -190,7 +191,7 @@ impl<'a> Machine<'a> {
 
     /// RDMSR.
     pub fn read(&self, msr: u32) -> Answer {
-        let Some((id, index)) = self.locate(msr) else {
+        let Some((id, index)) = self.places.get(&msr).copied() else {
             return Answer::Unlisted;
         };
         match self.missing(id, index) {
@@ -215,6 +216,7 @@ impl<'a> Machine<'a> {
             return 0;
         };
         let place = self.place(id, index, 0);
+        let base = self.number(base, &place);
         (0..64).fold(0, |word, bit| {
             let shown = match field_at(register, bit) {
                 Some(field) if !self.field_present(field, &place) => 0,
@@ -223,7 +225,7 @@ impl<'a> Machine<'a> {
                     lo,
                     ..
                 }) => self.number(expr, &place) >> (bit - lo) & 1,
-                _ => self.number(base, &place) >> bit & 1,
+                _ => base >> bit & 1,
             };
             word | shown << bit
         })
@@ -247,7 +249,7 @@ impl<'a> Machine<'a> {
 
     /// WRMSR.
     pub fn write(&mut self, msr: u32, value: u64) -> Answer {
-        let Some((id, index)) = self.locate(msr) else {
+        let Some((id, index)) = self.places.get(&msr).copied() else {
             return Answer::Unlisted;
         };
         match self.missing(id, index) {
