@@ -2,12 +2,12 @@
 
 mod fast_path;
 mod jump_table;
-mod size;
+mod loaded;
 
 use object::read::elf::ElfFile64;
 
 pub use fast_path::check as check_fast_path;
-pub use size::loaded;
+use loaded::loaded;
 
 use crate::error::{Error, Result};
 
@@ -22,8 +22,7 @@ pub const FAST_EXIT: &str = "fast_exit";
 /// # Errors
 /// The first thing that is not so.
 pub fn check(elf: &[u8]) -> Result<()> {
-    let file = ElfFile64::parse(elf)
-        .map_err(|why| Error::Impossible(format!("the image is no ELF64: {why}")))?;
+    let file = parse(elf)?;
     let size = loaded(&file);
     if size > SIZE_BUDGET {
         return Err(Error::Impossible(format!(
@@ -31,6 +30,18 @@ pub fn check(elf: &[u8]) -> Result<()> {
         )));
     }
     check_fast_path(&file, FAST_EXIT).map_err(Error::Impossible)
+}
+
+/// Text and data of an image, in bytes.
+///
+/// # Errors
+/// It is no ELF64.
+pub fn size(elf: &[u8]) -> Result<u64> {
+    Ok(loaded(&parse(elf)?))
+}
+
+fn parse(elf: &[u8]) -> Result<ElfFile64<'_>> {
+    ElfFile64::parse(elf).map_err(|why| Error::Impossible(format!("the image is no ELF64: {why}")))
 }
 
 #[cfg(test)]
