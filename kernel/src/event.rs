@@ -303,7 +303,7 @@ impl Event {
 }
 
 /// The first word of a format.
-const fn name_of(format: &'static str) -> &'static str {
+pub(crate) const fn name_of(format: &'static str) -> &'static str {
     let bytes = format.as_bytes();
     let mut end = 0;
     while end < bytes.len() && bytes[end] != b' ' {

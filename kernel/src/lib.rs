@@ -31,6 +31,7 @@ pub mod faults;
 pub mod guest;
 pub mod handover;
 pub mod mca;
+pub mod message;
 pub mod ring;
 mod sync;
 pub mod units;

@@ -1,2 +1,223 @@
-//! The hypervisor image.
-fn main() {}
+//! The hypervisor image: from the boot loader to running guests.
+#![no_std]
+#![no_main]
+#![deny(missing_docs)]
+
+mod entry;
+mod guests;
+mod machine;
+mod run;
+mod vmx;
+
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use kernel::handover::acpi;
+use kernel::handover::arena::Arena;
+use kernel::handover::command_line::Options;
+use kernel::handover::module::{self, Kind};
+use kernel::handover::multiboot::{BOOT_MAGIC, Information, Ram};
+use kernel::units::Hpa;
+
+use machine::processor::Processor;
+use machine::{log, memory, messages, power, smp, traps};
+use vmx::controls::Controls;
+
+/// Why nothing can go on.
+pub enum Failure {
+    /// An exception in root mode.
+    Exception {
+        /// Its vector.
+        vector: u32,
+        /// The instruction that met it.
+        rip: u64,
+        /// CR2.
+        address: u64,
+    },
+    /// A processor could not enter VMX operation although the first could.
+    Vmx,
+}
+
+/// Processor 0 has made everything that the others need.
+static READY: AtomicBool = AtomicBool::new(false);
+static CONTROLS: memory::Once<Controls> = memory::Once::new();
+
+/// Processor 0, from the entry code: EAX and EBX as the boot loader left them.
+extern "C" fn start(magic: u32, information: u32) -> ! {
+    log::init();
+    traps::init();
+    // SAFETY: the loader says that this is the structure, and it is below 4 GiB; the length is its own first word.
+    let information = unsafe {
+        let address = Hpa(information.into());
+        let length = if magic == BOOT_MAGIC {
+            (address.0 as *const u32).read()
+        } else {
+            0
+        };
+        Information::new(memory::bytes(address, length as usize))
+    };
+    if let Err(refusal) = boot(magic, &information) {
+        log::now();
+        refusal.write();
+        messages::write_off();
+        power::off();
+    }
+    READY.store(true, Ordering::Release);
+    for other in Processor::all().skip(1) {
+        other.request(0);
+    }
+    run::begin(CONTROLS.get())
+}
+
+/// Why the machine cannot be run, for the user.
+enum Refusal<'a> {
+    /// The processor lacks something.
+    Unsupported(&'static str),
+    /// The loader's input is wrong.
+    Boot(&'static str, &'a str),
+}
+
+impl Refusal<'_> {
+    fn write(&self) {
+        match self {
+            Self::Unsupported(reason) => messages::machine_unsupported(reason),
+            Self::Boot(what, text) => messages::boot_refused(what, text),
+        }
+    }
+}
+
+fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>> {
+    let no_memory = |_| Refusal::Boot("not enough memory", "");
+    memory::init(free_memory(information));
+    let processor = Processor::create().map_err(no_memory)?;
+    // SAFETY: this is the processor that it was made for.
+    unsafe { processor.adopt() };
+    if magic != BOOT_MAGIC {
+        return Err(Refusal::Boot("not booted by multiboot2", ""));
+    }
+    let options = Options::parse(information.command_line())
+        .map_err(|word| Refusal::Boot("command line", word))?;
+    run::set_period(options.period);
+    if !options.mca_only {
+        let controls = vmx::capability::enable().and_then(|()| Controls::find());
+        CONTROLS.set(controls.map_err(|missing| Refusal::Unsupported(missing.reason()))?);
+    }
+    start_processors(information);
+    log::now();
+    messages::hypervisor_up(
+        env!("CARGO_PKG_VERSION"),
+        Processor::count(),
+        machine::host::bank_count(),
+        if cfg!(feature = "faults") {
+            "yes"
+        } else {
+            "no"
+        },
+    );
+    for module in information.modules() {
+        take_module(&module).map_err(|what| Refusal::Boot(what, module.string))?;
+    }
+    Ok(())
+}
+
+/// RAM that neither the image nor what the loader left occupies.
+fn free_memory(information: &Information<'_>) -> Arena {
+    unsafe extern "C" {
+        static image_start: u8;
+        static image_end: u8;
+    }
+    let image = Ram {
+        start: Hpa(&raw const image_start as u64),
+        end: Hpa(&raw const image_end as u64),
+    };
+    let modules = information.modules().map(|module| Ram {
+        start: module.start,
+        end: module.end,
+    });
+    let own = information.range().map(|(start, end)| Ram { start, end });
+    let in_use = modules.chain([image]).chain(own);
+    Arena::new(information.ram(), in_use, memory::MAPPED)
+}
+
+fn start_processors(information: &Information<'_>) {
+    // SAFETY: firmware memory that nobody writes any more.
+    let bios_area = unsafe { memory::bytes(Hpa(0xe_0000), 0x2_0000) };
+    let rsdp = information.rsdp().or_else(|| acpi::find_rsdp(bios_area));
+    let madt = rsdp.and_then(|rsdp| acpi::find_madt(rsdp, memory::acpi_table));
+    let ids = acpi::processors(madt.unwrap_or(&[]));
+    smp::start_others(ids, |id| {
+        log::now();
+        messages::processor_missing(id);
+    });
+}
+
+fn take_module(module: &kernel::handover::multiboot::Module<'_>) -> Result<(), &'static str> {
+    // SAFETY: the loader put the module there, and the arena leaves it alone.
+    let bytes = unsafe { memory::bytes(module.start, (module.end.0 - module.start.0) as usize) };
+    match Kind::parse(module.string).map_err(|error| match error {
+        module::Error::Kind(_) => "module: neither guest nor faults",
+        module::Error::Word(_) => "module: a word that is not understood",
+        module::Error::Missing(key) => key,
+    })? {
+        Kind::Guest(config) => {
+            let guest = guests::create(&config, bytes).map_err(guests::Error::text)?;
+            log::now();
+            messages::guest_up(
+                guest.id.0,
+                config.name,
+                config.vcpus,
+                config.memory_mib,
+                config.interface,
+            );
+            Ok(())
+        }
+        #[cfg(feature = "faults")]
+        Kind::Faults => run::faults::schedule(bytes),
+        #[cfg(not(feature = "faults"))]
+        Kind::Faults => Err("module: this image has no fault injector"),
+    }
+}
+
+/// Any other processor, from the entry code, on the stack that was made for it.
+extern "C" fn start_processor() -> ! {
+    let Some(processor) = smp::claim() else {
+        machine::halt()
+    };
+    // SAFETY: `claim` gives each block to one processor.
+    unsafe { processor.adopt() };
+    while !READY.load(Ordering::Acquire) {
+        processor.requests.store(0, Ordering::Release);
+        if !READY.load(Ordering::Acquire) {
+            traps::sleep(&processor.requests);
+        }
+    }
+    run::begin(CONTROLS.get())
+}
+
+/// Says what happened and stops the machine.
+pub fn fail(failure: Failure) -> ! {
+    log::break_hold();
+    log::now();
+    match failure {
+        Failure::Exception {
+            vector,
+            rip,
+            address,
+        } => messages::exception(vector, rip, address),
+        Failure::Vmx => messages::machine_unsupported("vmx-operation-refused"),
+    }
+    messages::write_off();
+    power::off()
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    log::break_hold();
+    log::now();
+    let (line, file) = info
+        .location()
+        .map_or((0, ""), |location| (location.line(), location.file()));
+    messages::panicked(line, file);
+    messages::write_off();
+    power::off()
+}

@@ -1,7 +1,9 @@
 //! The run-time choice among the machine-check interfaces and their versions.
 
 use crate::ChoiceError;
-use msr_runtime::{Feature, Interface, MachineCheck, MachineCheckEvent, Refusal, Reset};
+use msr_runtime::{
+    Feature, Interface, MachineCheck, MachineCheckEvent, PassThrough, Refusal, Reset,
+};
 
 /// A machine-check interface has no hooks: all it does is in its state.
 type NoHook = core::convert::Infallible;
@@ -119,6 +121,14 @@ impl McState {
         each!(self, state => of(state))
     }
 
+    /// MSRs of the interface that go to hardware without an exit.
+    pub fn pass_through(&self) -> &'static [PassThrough] {
+        fn of<S: Interface>(_: &S) -> &'static [PassThrough] {
+            S::PASS_THROUGH
+        }
+        each!(self, state => of(state))
+    }
+
     /// Features that the version knows.
     pub fn features(&self) -> &'static [Feature] {
         fn of<S: Interface>(_: &S) -> &'static [Feature] {
@@ -131,28 +141,25 @@ impl McState {
     pub fn capability_word(&self) -> u64 {
         each!(self, state => state.capability_word())
     }
+}
 
-    /// Every vCPU of the guest is told of an error, or only the one it is for.
-    pub fn broadcast(&self) -> bool {
-        fn of<S: MachineCheck>(_: &S) -> bool {
-            S::BROADCAST
-        }
-        each!(self, state => of(state))
+impl MachineCheck for McState {
+    #[inline(always)]
+    fn is_broadcast(&self) -> bool {
+        each!(self, state => state.is_broadcast())
     }
 
-    /// The guest has not finished with an earlier machine check (MCIP).
     #[inline(always)]
-    pub fn in_progress(&self) -> bool {
+    fn in_progress(&self) -> bool {
         each!(self, state => state.in_progress())
     }
 
-    /// The guest was promised local machine checks and has enabled them.
-    pub fn local_enabled(&self) -> bool {
+    #[inline(always)]
+    fn local_enabled(&self) -> bool {
         each!(self, state => state.local_enabled())
     }
 
-    /// A machine check as this vCPU is to see it.
-    pub fn inject(&mut self, event: &MachineCheckEvent) {
+    fn inject(&mut self, event: &MachineCheckEvent) {
         each!(self, state => state.inject(event));
     }
 }

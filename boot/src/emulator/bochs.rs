@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{Machine, Running, Way, machine_check_msrs, program};
 use crate::error::{self, Doing, Error, Result};
-use crate::image::{self, Direct, Payload};
+use crate::image::{self, Payload};
 
 const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const VGA_BIOS: &str = "/usr/share/bochs/VGABIOS-lgpl-latest";
@@ -94,13 +94,12 @@ fn medium(machine: &Machine, payload: &Payload, way: Way, work: &Path) -> Result
     match way {
         Way::Direct => {
             let direct = image::direct(payload, machine.memory_mib)?;
-            error::write(&work.join("memory"), &direct.memory)?;
+            error::write(&work.join("disk"), &direct.disk)?;
             error::write(&work.join("rom"), direct.rom)?;
             Ok(format!(
                 "optromimage1: file=rom, address={OPTION_ROM:#x}\n\
-                 optramimage1: file=memory, address={:#x}\n\
-                 boot: disk\n",
-                Direct::ADDRESS
+                 ata0-master: type=disk, path=disk, mode=flat\n\
+                 boot: disk\n"
             ))
         }
         Way::Iso => {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use super::{Kind, Machine, Running, Way, kvm, program};
 use crate::error::{self, Doing, Result};
-use crate::image::{self, Direct, Payload};
+use crate::image::{self, Payload};
 
 const QEMU: &str = "qemu-system-x86_64";
 const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
@@ -80,15 +80,16 @@ fn medium(machine: &Machine, payload: &Payload, way: Way, work: &Path) -> Result
     let text = match way {
         Way::Direct => {
             let direct = image::direct(payload, machine.memory_mib)?;
-            error::write(&work.join("memory"), &direct.memory)?;
+            error::write(&work.join("disk"), &direct.disk)?;
             error::write(&work.join("rom"), direct.rom)?;
-            let loader = format!(
-                "loader,file=memory,addr={:#x},force-raw=on",
-                Direct::ADDRESS
-            );
-            return Ok(["-option-rom", "rom", "-device", &loader]
-                .map(String::from)
-                .to_vec());
+            return Ok([
+                "-option-rom",
+                "rom",
+                "-drive",
+                "file=disk,format=raw,if=ide",
+            ]
+            .map(String::from)
+            .to_vec());
         }
         Way::Iso => format!("-cdrom {ISO}"),
         Way::IsoUefi => {

@@ -9,12 +9,14 @@ use super::{Payload, rom};
 use crate::error::{self, Error, Result};
 
 const PAGE: usize = 4096;
+/// Bytes of a cylinder of 16 heads and 63 sectors: a disk of an emulator has whole ones.
+const CYLINDER: usize = 16 * 63 * rom::SECTOR;
 
 /// What is put into the machine before it starts.
 #[derive(Debug)]
 pub struct Direct {
-    /// Bytes for memory from [`Direct::ADDRESS`] on.
-    pub memory: Vec<u8>,
+    /// The first disk: bytes for memory from [`Direct::ADDRESS`] on, filled up to whole cylinders.
+    pub disk: Vec<u8>,
     /// The option ROM.
     pub rom: [u8; rom::BYTES],
 }
@@ -77,9 +79,18 @@ fn lay_out(payload: &Payload, kernel: &[u8], memory_mib: u32) -> Result<Direct, 
     let description = describe(payload, &places, ram);
     let start = (information - flat::BASE) as usize;
     memory[start..start + description.len()].copy_from_slice(&description);
+    let command = rom::SECTORS_AT_ONCE * rom::SECTOR;
+    let commands = memory.len().div_ceil(command);
+    if end(&memory).next_multiple_of(command as u64) > limit {
+        return Err(format!(
+            "with its modules it does not fit into a machine of {memory_mib} MiB"
+        ));
+    }
+    memory.resize((commands * command).next_multiple_of(CYLINDER), 0);
+    let load_at = address(flat::BASE);
     Ok(Direct {
-        memory,
-        rom: rom::build(entry, address(information)),
+        disk: memory,
+        rom: rom::build(entry, address(information), load_at, commands as u32),
     })
 }
 
@@ -122,7 +133,7 @@ mod tests {
     /// Reads a little-endian word at a physical address.
     fn word(direct: &Direct, address: u64) -> u32 {
         let at = (address - Direct::ADDRESS) as usize;
-        u32::from_le_bytes(direct.memory[at..at + 4].try_into().unwrap())
+        u32::from_le_bytes(direct.disk[at..at + 4].try_into().unwrap())
     }
 
     #[test]
@@ -137,7 +148,7 @@ mod tests {
                 let (start, end) = (word(&direct, tag + 8), word(&direct, tag + 12));
                 assert_eq!(start % 4096, 0);
                 let offset = |address: u32| (u64::from(address) - Direct::ADDRESS) as usize;
-                let bytes = &direct.memory[offset(start)..offset(end)];
+                let bytes = &direct.disk[offset(start)..offset(end)];
                 assert!(bytes.iter().all(|byte| *byte == 7));
                 seen.push(bytes.len());
             }

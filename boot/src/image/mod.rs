@@ -11,7 +11,7 @@ mod rom;
 
 use std::path::PathBuf;
 
-pub use direct::{Direct, direct};
+pub use direct::direct;
 pub use iso::write_iso;
 
 /// What is booted (docs/boot-protocol.md).

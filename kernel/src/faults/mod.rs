@@ -12,7 +12,7 @@ mod refused;
 mod schedule;
 
 #[cfg(any(feature = "faults", test))]
-pub use command::{Fault, parse};
+pub use command::{Fault, MAX_LINE, parse};
 #[cfg(any(feature = "faults", test))]
 pub use overlay::{Overlay, raise};
 pub use refused::Refused;

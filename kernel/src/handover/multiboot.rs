@@ -45,6 +45,12 @@ impl<'a> Information<'a> {
         Self { bytes }
     }
 
+    /// Where the structure itself lies.
+    pub fn range(&self) -> Option<(Hpa, Hpa)> {
+        let start = self.bytes.as_ptr() as u64;
+        (!self.bytes.is_empty()).then(|| (Hpa(start), Hpa(start + self.bytes.len() as u64)))
+    }
+
     /// The kernel's command line; empty when the loader gave none or one that is not UTF-8.
     pub fn command_line(&self) -> &'a str {
         self.tags()

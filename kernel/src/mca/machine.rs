@@ -37,7 +37,7 @@ pub enum Interrupted {
 pub struct Addressee<'a> {
     /// One per vCPU, in order.
     pub mailboxes: &'a [Mailbox],
-    /// Every vCPU is told of an error (Intel), or only the one it is for (AMD): `MachineCheck::BROADCAST` of its interface.
+    /// Every vCPU is told of an error (Intel), or only the one it is for (AMD): `MachineCheck::is_broadcast` of its interface.
     pub broadcast: bool,
 }
 

@@ -167,6 +167,22 @@ impl Mailbox {
         self.local_enabled.store(false, Ordering::Relaxed);
     }
 
+    /// The vCPU's handler has not cleared MCIP. For the vCPU's own processor.
+    #[inline(always)]
+    pub fn is_in_progress(&self) -> bool {
+        self.in_progress.load(Ordering::Relaxed)
+    }
+
+    /// Keeps up with the vCPU's state after a write by a guest that was not in its handler. For the vCPU's own processor;
+    /// [`super::after_write`] is for one that was.
+    #[inline(always)]
+    pub fn mirror<S: msr_runtime::MachineCheck>(&self, state: &S) {
+        self.in_progress
+            .store(state.in_progress(), Ordering::Relaxed);
+        self.local_enabled
+            .store(state.local_enabled(), Ordering::Relaxed);
+    }
+
     // The writer's side: #MC context.
 
     /// Leaves mail. `follows` says that it belongs behind other mail of the same machine check.

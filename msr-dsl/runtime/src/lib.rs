@@ -112,7 +112,7 @@ pub struct MachineCheckEvent {
 /// The machine-check part of an interface, made from the spec's `injection` section.
 pub trait MachineCheck {
     /// Every vCPU of the guest is told of an error (Intel), or only the one it is for (AMD).
-    const BROADCAST: bool;
+    fn is_broadcast(&self) -> bool;
     /// MCG_STATUS.MCIP: the guest has not finished with an earlier one.
     fn in_progress(&self) -> bool;
     /// The guest was promised local machine checks and has enabled them.

@@ -39,7 +39,10 @@ pub fn injection(view: &View) -> TokenStream {
         .map_or_else(|| quote!(false), |condition| rust(view, condition));
     quote! {
         impl ::msr_runtime::MachineCheck for State {
-            const BROADCAST: bool = #broadcast;
+            #[inline(always)]
+            fn is_broadcast(&self) -> bool {
+                #broadcast
+            }
 
             #[inline]
             fn in_progress(&self) -> bool {

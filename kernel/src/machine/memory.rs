@@ -1,0 +1,139 @@
+//! Physical memory as the hypervisor reaches it: mapped one to one.
+
+use core::cell::UnsafeCell;
+use core::slice;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use kernel::handover::arena::{Arena, OutOfMemory};
+use kernel::units::{Hpa, PAGE_SIZE};
+
+/// What the entry code maps, and so how far the hypervisor reaches, in bytes.
+pub const MAPPED: Hpa = Hpa(4 << 30);
+
+/// Bytes at a physical address, read as a slice.
+///
+/// # Safety
+/// The range is RAM below [`MAPPED`] that nobody writes while the slice lives.
+pub unsafe fn bytes(start: Hpa, length: usize) -> &'static [u8] {
+    // SAFETY: by the caller; memory is mapped one to one.
+    unsafe { slice::from_raw_parts(start.0 as *const u8, length) }
+}
+
+struct Shared {
+    arena: UnsafeCell<Option<Arena>>,
+    taken: AtomicBool,
+}
+
+// SAFETY: `taken` lets one processor in at a time.
+unsafe impl Sync for Shared {}
+
+static SHARED: Shared = Shared {
+    arena: UnsafeCell::new(None),
+    taken: AtomicBool::new(false),
+};
+
+/// Gives the hypervisor its memory. Once, by processor 0.
+pub fn init(arena: Arena) {
+    with_arena(|slot| *slot = Some(arena));
+}
+
+/// The range that is still free: owned by nobody.
+pub fn free_range() -> (Hpa, Hpa) {
+    with_arena(|arena| {
+        arena
+            .as_ref()
+            .map_or((Hpa(0), Hpa(0)), |arena| (arena.bottom(), arena.top()))
+    })
+}
+
+/// `count` zeroed 4 KiB pages in a row, the caller's for ever.
+pub fn pages(count: u64) -> Result<Hpa, OutOfMemory> {
+    let start = with_arena(|arena| arena.as_mut().ok_or(OutOfMemory)?.pages(count))?;
+    // SAFETY: the arena hands out each page once; it is RAM and mapped.
+    unsafe { core::ptr::write_bytes(start.0 as *mut u8, 0, (count * PAGE_SIZE) as usize) };
+    Ok(start)
+}
+
+/// `count` zeroed 2 MiB pages in a row, for a guest.
+pub fn large_pages(count: u64) -> Result<Hpa, OutOfMemory> {
+    let start = with_arena(|arena| arena.as_mut().ok_or(OutOfMemory)?.large_pages(count))?;
+    // SAFETY: as in `pages`.
+    unsafe {
+        core::ptr::write_bytes(
+            start.0 as *mut u8,
+            0,
+            (count * kernel::units::LARGE_PAGE_SIZE) as usize,
+        )
+    };
+    Ok(start)
+}
+
+/// Moves a value to pages of its own, where it stays.
+pub fn place<T>(value: T) -> Result<&'static mut T, OutOfMemory> {
+    let size = size_of::<T>() as u64;
+    let start = pages(size.div_ceil(PAGE_SIZE).max(1))?;
+    const { assert!(align_of::<T>() <= PAGE_SIZE as usize) };
+    let place = start.0 as *mut T;
+    // SAFETY: fresh pages of sufficient size and alignment, given to nobody else.
+    unsafe {
+        place.write(value);
+        Ok(&mut *place)
+    }
+}
+
+fn with_arena<T>(action: impl FnOnce(&mut Option<Arena>) -> T) -> T {
+    while SHARED.taken.swap(true, Ordering::Acquire) {
+        core::hint::spin_loop();
+    }
+    // SAFETY: `taken` is ours.
+    let result = action(unsafe { &mut *SHARED.arena.get() });
+    SHARED.taken.store(false, Ordering::Release);
+    result
+}
+
+/// The ACPI table at an address: its header says how long it is.
+pub fn acpi_table(address: Hpa) -> Option<&'static [u8]> {
+    const HEADER: u64 = 36;
+    const LONGEST: usize = 1 << 20;
+    if address.0 == 0 || address.0.checked_add(LONGEST as u64)? > MAPPED.0 {
+        return None;
+    }
+    // SAFETY: below MAPPED; ACPI tables lie in memory that firmware does not write any more.
+    unsafe {
+        let length = ((address.0 + 4) as *const u32).read_unaligned() as usize;
+        (HEADER as usize..=LONGEST)
+            .contains(&length)
+            .then(|| bytes(address, length))
+    }
+}
+
+/// A value that is set once, at boot, and then only read.
+pub struct Once<T>(UnsafeCell<Option<T>>, AtomicBool);
+
+// SAFETY: written before `set` publishes it, only read after.
+unsafe impl<T: Sync> Sync for Once<T> {}
+
+impl<T> Once<T> {
+    /// Not set.
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(None), AtomicBool::new(false))
+    }
+
+    /// Sets it. Once, by processor 0.
+    pub fn set(&self, value: T) {
+        if !self.1.load(Ordering::Acquire) {
+            // SAFETY: not published yet, so nobody reads.
+            unsafe { *self.0.get() = Some(value) };
+            self.1.store(true, Ordering::Release);
+        }
+    }
+
+    /// The value, if it has been set.
+    pub fn get(&self) -> Option<&T> {
+        // SAFETY: published, so nobody writes.
+        self.1
+            .load(Ordering::Acquire)
+            .then(|| unsafe { (*self.0.get()).as_ref() })
+            .flatten()
+    }
+}

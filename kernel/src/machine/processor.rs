@@ -1,0 +1,198 @@
+//! One processor's own block: stacks, descriptors, what others ask of it. Reached through GS.
+
+use core::arch::asm;
+use core::cell::{Cell, RefCell};
+use core::mem::offset_of;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, Ordering};
+
+use kernel::handover::arena::OutOfMemory;
+use kernel::ring::EventRing;
+use kernel::units::{PAGE_SIZE, Pcpu};
+use x86::msr::IA32_GS_BASE;
+
+use super::descriptors::{self, Gdt, TablePointer, TaskState};
+use super::{apic, memory, traps, wrmsr};
+use crate::run::queue::Queue;
+
+/// Processors that this image brings up, at most; further ones stay as the firmware left them.
+pub const MAX_PROCESSORS: usize = 64;
+
+/// Pages of each stack. The ordinary one is the deepest.
+const STACK_PAGES: u64 = 4;
+
+/// Events that one processor keeps until they are logged, at most.
+pub const RING: usize = 256;
+
+/// Another processor wants this one to take a machine check (the injector's vector).
+pub const RAISE_MACHINE_CHECK: u32 = 1 << 0;
+
+/// What belongs to one processor. The first fields are known to assembly by their offsets.
+#[repr(C)]
+pub struct Processor {
+    /// This block's address: GS:0.
+    this: *const Processor,
+    /// Top of the stack of ordinary context: every VM exit starts there.
+    stack_top: u64,
+    nmi_stack_bottom: u64,
+    nmi_stack_top: u64,
+    /// Its number.
+    pub number: Pcpu,
+    /// Its APIC identifier.
+    pub apic_id: u32,
+    /// What others ask, by [`RAISE_MACHINE_CHECK`] and its like.
+    pub requests: AtomicU32,
+    /// In VMX operation: translations may be flushed, and with a vCPU here an NMI may write its VMCS.
+    pub in_vmx_operation: AtomicBool,
+    /// The vCPU that runs here, or none.
+    pub vcpu: AtomicPtr<crate::vmx::vcpu::Vcpu>,
+    /// When housekeeping is next due, in time stamp ticks. Its own, ordinary context.
+    pub next_housekeeping: Cell<u64>,
+    /// The vCPUs that run here. Its own, ordinary context.
+    pub queue: RefCell<Queue>,
+    /// What happened here and has not been logged.
+    pub ring: EventRing<RING>,
+    task: TaskState,
+    gdt: Gdt,
+}
+
+/// GS offset of the ordinary stack's top.
+pub const STACK_TOP: usize = offset_of!(Processor, stack_top);
+/// GS offset of the NMI stack's lowest address.
+pub const NMI_STACK_BOTTOM: usize = offset_of!(Processor, nmi_stack_bottom);
+/// GS offset of the NMI stack's top.
+pub const NMI_STACK_TOP: usize = offset_of!(Processor, nmi_stack_top);
+
+static PROCESSORS: [AtomicPtr<Processor>; MAX_PROCESSORS] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; MAX_PROCESSORS];
+static COUNT: AtomicU16 = AtomicU16::new(0);
+
+impl Processor {
+    /// Makes the block and the stacks of the next processor.
+    pub fn create() -> Result<&'static Self, OutOfMemory> {
+        let stack_size = STACK_PAGES * PAGE_SIZE;
+        let mut stacks = [0; 4];
+        for top in &mut stacks {
+            *top = memory::pages(STACK_PAGES)?.0 + stack_size;
+        }
+        let [ordinary, nmi, machine_check, exception] = stacks;
+        let number = COUNT.load(Ordering::Relaxed);
+        let block = memory::place(Self {
+            this: ptr::null(),
+            stack_top: ordinary,
+            nmi_stack_bottom: nmi - stack_size,
+            nmi_stack_top: nmi,
+            number: Pcpu(number),
+            apic_id: 0,
+            requests: AtomicU32::new(0),
+            in_vmx_operation: AtomicBool::new(false),
+            vcpu: AtomicPtr::new(ptr::null_mut()),
+            next_housekeeping: Cell::new(0),
+            queue: RefCell::new(Queue::new()),
+            ring: EventRing::new(),
+            task: TaskState::new(nmi, machine_check, exception),
+            gdt: [0; 5],
+        })?;
+        block.this = block;
+        block.gdt = descriptors::gdt(&raw const block.task);
+        Ok(block)
+    }
+
+    /// Makes the running processor the one of this block: GDT, task, IDT, GS, local APIC. Called on it, once.
+    ///
+    /// # Safety
+    /// `self` was created for this processor and is used by no other.
+    pub unsafe fn adopt(&'static self) {
+        let gdt = TablePointer {
+            limit: size_of::<Gdt>() as u16 - 1,
+            base: (&raw const self.gdt) as u64,
+        };
+        // SAFETY: the table has flat 64-bit code and data at the selectors that are loaded; it lives for ever, as the task state does.
+        unsafe {
+            asm!(
+                "lgdt [{gdt}]",
+                "push {code}",
+                "lea {scratch}, [rip + 2f]",
+                "push {scratch}",
+                "retfq", // CS from the new table
+                "2:",
+                "mov ds, {data:e}",
+                "mov es, {data:e}",
+                "mov ss, {data:e}",
+                "mov fs, {zero:e}",
+                "mov gs, {zero:e}",
+                "ltr {task:x}",
+                gdt = in(reg) &gdt,
+                code = in(reg) u64::from(descriptors::CODE),
+                data = in(reg) u32::from(descriptors::DATA),
+                zero = in(reg) 0,
+                task = in(reg) descriptors::TASK,
+                scratch = out(reg) _,
+            );
+            wrmsr(IA32_GS_BASE, self.this as u64);
+        }
+        traps::load();
+        apic::init();
+        // SAFETY: nobody else reads the field before the block is published below.
+        unsafe { (&raw const self.apic_id).cast_mut().write(apic::id()) };
+        PROCESSORS[usize::from(self.number.0)].store(self.this.cast_mut(), Ordering::Release);
+        COUNT.fetch_add(1, Ordering::Release);
+    }
+
+    /// The running processor's block.
+    #[inline(always)]
+    pub fn current() -> &'static Self {
+        let this: *const Self;
+        // SAFETY: GS:0 is the block's own address since `adopt`, which precedes all other code that runs on a processor;
+        // VM exits load it again from the VMCS.
+        unsafe {
+            asm!("mov {}, gs:[0]", out(reg) this, options(nostack, readonly, preserves_flags));
+            &*this
+        }
+    }
+
+    /// The processor of that number, if it has been brought up.
+    pub fn get(number: Pcpu) -> Option<&'static Self> {
+        let block = PROCESSORS
+            .get(usize::from(number.0))?
+            .load(Ordering::Acquire);
+        // SAFETY: published blocks live for ever; what others touch in them is atomic.
+        unsafe { block.as_ref() }
+    }
+
+    /// Processors that have been brought up.
+    pub fn count() -> u16 {
+        COUNT.load(Ordering::Acquire)
+    }
+
+    /// Every processor that has been brought up.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        (0..Self::count()).filter_map(|number| Self::get(Pcpu(number)))
+    }
+
+    /// Top of the stack of ordinary context.
+    pub const fn stack_top(&self) -> u64 {
+        self.stack_top
+    }
+
+    /// Address of the GDT, for the VMCS.
+    pub fn gdt_base(&self) -> u64 {
+        (&raw const self.gdt) as u64
+    }
+
+    /// Address of the task state, for the VMCS.
+    pub fn task_base(&self) -> u64 {
+        (&raw const self.task) as u64
+    }
+
+    /// This block's address, for the VMCS.
+    pub fn base(&self) -> u64 {
+        self.this as u64
+    }
+
+    /// Asks this processor for something and gets it out of its guest or out of its sleep.
+    pub fn request(&self, what: u32) {
+        self.requests.fetch_or(what, Ordering::Release);
+        apic::send(self.apic_id, apic::Ipi::Nmi);
+    }
+}

@@ -1,0 +1,101 @@
+//! Where the log goes and commands come from: port 0xE9 of an emulator, COM1.
+
+use x86::io::{inb, outb};
+
+/// Bochs and QEMU's debug console: reads give the port's own number where it exists.
+const DEBUG_CONSOLE: u16 = 0xe9;
+const COM1: u16 = 0x3f8;
+const DATA: u16 = COM1;
+const INTERRUPT_ENABLE: u16 = COM1 + 1;
+const FIFO_CONTROL: u16 = COM1 + 2;
+const LINE_CONTROL: u16 = COM1 + 3;
+const MODEM_CONTROL: u16 = COM1 + 4;
+const LINE_STATUS: u16 = COM1 + 5;
+const DIVISOR_ACCESS: u8 = 1 << 7;
+const EIGHT_BITS: u8 = 3;
+const DATA_TERMINAL_READY: u8 = 1 << 0;
+const REQUEST_TO_SEND: u8 = 1 << 1;
+const DATA_READY: u8 = 1 << 0;
+const TRANSMITTER_EMPTY: u8 = 1 << 5;
+/// Polls before a UART that does not answer is given up for this byte.
+const PATIENCE: u32 = 1_000_000;
+/// Polls in which a following byte arrives at 115200 baud (87 microseconds; a port read takes about 1 on hardware, and a
+/// tick under an emulator that has 8,700 ticks a byte).
+const BYTE_TIME: u32 = 20_000;
+
+/// The way out, chosen once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// The emulator's debug console: a tick a byte.
+    DebugConsole,
+    /// COM1, 115200 8N1.
+    Com1,
+}
+
+/// Sets COM1 to 115200 8N1 without FIFO (input must not overrun between two polls), and finds the way out.
+pub fn init() -> Output {
+    // SAFETY: these ports are COM1's by convention since the PC/AT and the emulators' debug console; a machine without them
+    // ignores the writes and reads all ones.
+    unsafe {
+        outb(INTERRUPT_ENABLE, 0);
+        outb(LINE_CONTROL, DIVISOR_ACCESS);
+        outb(DATA, 1);
+        outb(INTERRUPT_ENABLE, 0);
+        outb(LINE_CONTROL, EIGHT_BITS);
+        outb(FIFO_CONTROL, 0);
+        outb(MODEM_CONTROL, DATA_TERMINAL_READY);
+        if inb(DEBUG_CONSOLE) == DEBUG_CONSOLE as u8 {
+            Output::DebugConsole
+        } else {
+            Output::Com1
+        }
+    }
+}
+
+/// Writes bytes; a UART that never empties loses them rather than hang the machine.
+pub fn write(output: Output, bytes: &[u8]) {
+    for &byte in bytes {
+        // SAFETY: as in `init`.
+        unsafe {
+            match output {
+                Output::DebugConsole => outb(DEBUG_CONSOLE, byte),
+                Output::Com1 => {
+                    let mut polls = 0;
+                    while inb(LINE_STATUS) & TRANSMITTER_EMPTY == 0 && polls < PATIENCE {
+                        polls += 1;
+                    }
+                    outb(DATA, byte);
+                }
+            }
+        }
+    }
+}
+
+/// Reads what has come on COM1 and hands over each byte, until a byte time has passed without one or the sink has had
+/// enough (returns false). RTS is raised only here, so that a sender with flow control waits meanwhile.
+pub fn read(mut sink: impl FnMut(u8) -> bool) {
+    // SAFETY: as in `init`.
+    unsafe {
+        // No UART: the status reads all ones.
+        if inb(LINE_STATUS) == 0xff {
+            return;
+        }
+        outb(MODEM_CONTROL, DATA_TERMINAL_READY | REQUEST_TO_SEND);
+        // With nothing there at once, there is nothing to wait for.
+        let mut polls = if inb(LINE_STATUS) & DATA_READY != 0 {
+            BYTE_TIME
+        } else {
+            0
+        };
+        while polls > 0 {
+            if inb(LINE_STATUS) & DATA_READY == 0 {
+                polls -= 1;
+            } else if sink(inb(DATA)) {
+                polls = BYTE_TIME;
+            } else {
+                break;
+            }
+        }
+        outb(MODEM_CONTROL, DATA_TERMINAL_READY);
+    }
+}

@@ -1,0 +1,253 @@
+//! Exceptions and NMI in root mode: entry code, the IDT, and who handles what.
+//!
+//! NMI and #MC interrupt Rust that uses XMM registers, so both save them. A #MC that has interrupted the NMI handler must not end
+//! with IRET: that would unblock NMIs, and the next one would overwrite the stack of the one that is being handled.
+
+use core::arch::global_asm;
+
+use super::descriptors::{Gate, IST_EXCEPTION, IST_MACHINE_CHECK, IST_NMI, TablePointer};
+use super::processor::{NMI_STACK_BOTTOM, NMI_STACK_TOP};
+
+const VECTORS: usize = 32;
+const NMI: usize = 2;
+const MACHINE_CHECK: usize = 18;
+
+/// What the processor pushed, and the entry code below it.
+#[repr(C)]
+pub struct Frame {
+    /// The interrupted instruction.
+    pub rip: u64,
+    cs: u64,
+    rflags: u64,
+    /// The interrupted stack.
+    pub rsp: u64,
+    ss: u64,
+}
+
+unsafe extern "C" {
+    static idle_check: [u8; 0];
+    static idle_end: [u8; 0];
+    static exception_stubs: [u8; 0];
+    fn nmi_entry();
+    fn machine_check_entry();
+    fn idle(requests: *const u32);
+}
+
+global_asm!(
+    r#"
+    # Saves what a C function may change and MXCSR, calls it with the frame's address, restores.
+    .macro SAVE
+    push rbx
+    mov rbx, rsp
+    push rax
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    cld
+    sub rsp, 512 + 8
+    and rsp, -16                            # FXSAVE and the ABI both want 16
+    fxsave64 [rsp]
+    ldmxcsr [rip + default_mxcsr]
+    lea rdi, [rbx + 8]                      # the frame: above the saved RBX
+    .endm
+    .macro RESTORE
+    fxrstor64 [rsp]
+    lea rsp, [rbx - 72]
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rdx
+    pop rcx
+    pop rax
+    pop rbx
+    .endm
+
+    .globl nmi_entry
+nmi_entry:
+    SAVE
+    call {nmi}
+    RESTORE
+    iretq
+
+    .globl machine_check_entry
+machine_check_entry:
+    SAVE
+    call {machine_check}
+    RESTORE
+    push rax
+    mov rax, [rsp + 32]                     # interrupted RSP
+    cmp rax, gs:[{nmi_bottom}]
+    jb 2f
+    cmp rax, gs:[{nmi_top}]
+    ja 2f
+    # Inside the NMI handler: return without IRET, past the red zone of what was interrupted.
+    push rcx
+    sub rax, 128 + 24
+    mov rcx, [rsp + 16]
+    mov [rax + 16], rcx                     # RIP
+    mov rcx, [rsp + 32]
+    mov [rax + 8], rcx                      # RFLAGS
+    mov rcx, [rsp + 8]
+    mov [rax], rcx                          # RAX
+    pop rcx
+    mov rsp, rax
+    pop rax
+    popfq
+    ret 128
+2:  pop rax
+    iretq
+
+    # Every other exception is the hypervisor's own fault: a stub of 16 bytes each, vector in RSI.
+    .balign 16
+    .globl exception_stubs
+exception_stubs:
+    .set vector, 0
+    .rept {vectors}
+    .balign 16
+    mov esi, vector
+    jmp exception_entry
+    .set vector, vector + 1
+    .endr
+exception_entry:
+    mov rdi, rsp
+    and rsp, -16
+    call {exception}
+    ud2
+
+    # idle(requests): halts unless somebody asks for something. An NMI between the check and HLT skips the HLT.
+    .globl idle
+idle:
+    .globl idle_check
+idle_check:
+    cmp dword ptr [rdi], 0
+    jne idle_end
+    hlt
+    .globl idle_end
+idle_end:
+    ret
+
+    .section .rodata
+    .balign 4
+    .globl default_mxcsr
+default_mxcsr: .long 0x1f80
+    .text
+    "#,
+    nmi = sym nmi,
+    machine_check = sym machine_check,
+    exception = sym exception,
+    nmi_bottom = const NMI_STACK_BOTTOM,
+    nmi_top = const NMI_STACK_TOP,
+    vectors = const VECTORS,
+);
+
+struct Idt(core::cell::UnsafeCell<[Gate; VECTORS]>);
+
+// SAFETY: written by `init` alone, before another processor runs.
+unsafe impl Sync for Idt {}
+
+static IDT: Idt = Idt(core::cell::UnsafeCell::new([Gate::ABSENT; VECTORS]));
+
+/// Fills the IDT. Once, by processor 0.
+pub fn init() {
+    let stubs = (&raw const exception_stubs) as u64;
+    // SAFETY: no other processor runs yet.
+    let gates = unsafe { &mut *IDT.0.get() };
+    for (vector, gate) in gates.iter_mut().enumerate() {
+        *gate = match vector {
+            NMI => Gate::new(nmi_entry as *const () as u64, IST_NMI),
+            MACHINE_CHECK => Gate::new(machine_check_entry as *const () as u64, IST_MACHINE_CHECK),
+            _ => Gate::new(stubs + 16 * vector as u64, IST_EXCEPTION),
+        };
+    }
+}
+
+/// Address of the IDT, for the VMCS.
+pub fn idt_base() -> u64 {
+    IDT.0.get() as u64
+}
+
+/// Loads the IDT on this processor.
+pub fn load() {
+    let pointer = TablePointer {
+        limit: (size_of::<Gate>() * VECTORS) as u16 - 1,
+        base: idt_base(),
+    };
+    // SAFETY: the table lives for ever and its gates are filled.
+    unsafe {
+        core::arch::asm!("lidt [{}]", in(reg) &pointer, options(nostack, readonly, preserves_flags))
+    };
+}
+
+/// Sleeps until an NMI or a machine check, unless `requests` is not zero.
+pub fn sleep(requests: &core::sync::atomic::AtomicU32) {
+    // SAFETY: `idle` reads the word and halts; interrupts are off, and NMI and #MC wake it.
+    unsafe { idle(requests.as_ptr()) };
+}
+
+/// Lets NMIs through again: they stay blocked after a VM exit that one caused until an IRET (SDM vol. 3, 28.2).
+pub fn unblock_nmi() {
+    // SAFETY: returns to the next instruction with the same stack, flags and segments.
+    unsafe {
+        core::arch::asm!(
+            "mov {rsp}, rsp",
+            "mov {ss:e}, ss",
+            "push {ss}",
+            "push {rsp}",
+            "pushfq",
+            "mov {ss:e}, cs",
+            "push {ss}",
+            "lea {rsp}, [rip + 2f]",
+            "push {rsp}",
+            "iretq",
+            "2:",
+            rsp = out(reg) _,
+            ss = out(reg) _,
+        );
+    }
+}
+
+/// Raises vector 18 on this processor, by the same way through the IDT as hardware takes.
+pub fn raise_machine_check() {
+    // SAFETY: the gate leads to `machine_check_entry`, which returns with everything restored.
+    unsafe { core::arch::asm!("int 18") };
+}
+
+extern "C" fn nmi(frame: &mut Frame) {
+    skip_halt(frame);
+    crate::run::nmi_in_root_mode();
+}
+
+extern "C" fn machine_check(frame: &mut Frame) {
+    skip_halt(frame);
+    crate::run::machine_check_in_root_mode();
+}
+
+/// What came between the idle loop's check and its HLT must not be slept over.
+fn skip_halt(frame: &mut Frame) {
+    let (check, end) = ((&raw const idle_check) as u64, (&raw const idle_end) as u64);
+    if (check..end).contains(&frame.rip) {
+        frame.rip = end;
+    }
+}
+
+extern "C" fn exception(stack: *const u64, vector: u32) -> ! {
+    let has_error_code = matches!(vector, 8 | 10..=14 | 17 | 21);
+    // SAFETY: the processor pushed the error code, where the vector has one, and the frame.
+    let rip = unsafe { stack.add(usize::from(has_error_code)).read() };
+    let address: u64;
+    // SAFETY: reading CR2 has no effect.
+    unsafe { core::arch::asm!("mov {}, cr2", out(reg) address) };
+    crate::fail(crate::Failure::Exception {
+        vector,
+        rip,
+        address,
+    })
+}

@@ -1,0 +1,81 @@
+//! What the hypervisor says outside a machine check: the lines that carry text or come up once. Log only, ordinary context only.
+//!
+//! One table, as for [`crate::event`]: the binary turns a row into a defmt frame, the documentation lists it.
+
+use crate::event::{Kind, Level};
+
+/// Hands the table of messages to a macro, whose input is rows of `#[doc] LEVEL FUNCTION FORMAT (FIELD: TYPE, ...)`.
+#[macro_export]
+macro_rules! for_each_message {
+    ($callback:ident) => {
+        $callback! {
+            /// The hypervisor runs on every processor that came up. `faults` says whether this image can inject errors.
+            info hypervisor_up "hypervisor.up cpu={=u16} version={=str} processors={=u16} banks={=u8} faults={=str}"
+                (version: &str, processors: u16, banks: u8, faults: &str)
+            /// A processor that ACPI lists did not come up; the machine goes on without it.
+            warn processor_missing "processor.missing cpu={=u16} apic={=u32}" (apic: u32)
+            /// A guest has been made and is about to run. Memory in MiB.
+            info guest_up "guest.up cpu={=u16} guest={=u8} name={=str} vcpus={=u8} memory={=u32} interface={=str}"
+                (guest: u8, name: &str, vcpus: u8, memory: u32, interface: &str)
+            /// A vCPU of a guest has been started (power-on of vCPU 0, SIPI for others).
+            info vcpu_up "vcpu.up cpu={=u16} guest={=u8} vcpu={=u8}" (guest: u8, vcpu: u8)
+            /// A line that a guest wrote to its console.
+            info guest_console "guest.console cpu={=u16} guest={=u8} vcpu={=u8} text={=str}"
+                (guest: u8, vcpu: u8, text: &str)
+            /// A VM exit for which there is no answer; the guest is stopped. Numbers as the VMCS has them.
+            error unknown_exit "guest.unknown-exit cpu={=u16} guest={=u8} vcpu={=u8} reason={=u32:#x} qualification={=u64:#x} rip={=u64:#x}"
+                (guest: u8, vcpu: u8, reason: u32, qualification: u64, rip: u64)
+            /// A guest touched memory that it does not have, or no longer has.
+            error bad_access "guest.bad-access cpu={=u16} guest={=u8} vcpu={=u8} gpa={=u64:#x} rip={=u64:#x}"
+                (guest: u8, vcpu: u8, gpa: u64, rip: u64)
+            /// How many exits a guest's vCPU made in all, when it ended.
+            info vcpu_exits "vcpu.exits cpu={=u16} guest={=u8} vcpu={=u8} exits={=u64}" (guest: u8, vcpu: u8, exits: u64)
+            /// This machine cannot run guests.
+            error machine_unsupported "machine.unsupported cpu={=u16} reason={=str}" (reason: &str)
+            /// The boot loader's input cannot be used; nothing runs.
+            error boot_refused "boot.refused cpu={=u16} what={=str} text={=str}" (what: &str, text: &str)
+            /// The hypervisor met an exception of its own: a fault in it. It stops.
+            error exception "hypervisor.exception cpu={=u16} vector={=u32} rip={=u64:#x} address={=u64:#x}"
+                (vector: u32, rip: u64, address: u64)
+            /// The hypervisor found itself in a state that its author held impossible. It stops.
+            error panicked "hypervisor.panic cpu={=u16} line={=u32} file={=str}" (line: u32, file: &str)
+        }
+    };
+}
+
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $level:ident $name:ident $format:literal ($($field:ident: $type:ty),* $(,)?))*) => {
+        /// Every message, in the order of the table.
+        pub const KINDS: &[Kind] = &[$(Kind {
+            name: crate::event::name_of($format),
+            level: Level::$level,
+            format: $format,
+            fields: &[$(stringify!($field),)*],
+            doc: concat!($($doc, " ",)+).trim_ascii(),
+        },)*];
+    };
+}
+
+for_each_message!(kinds);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_names_the_fields_in_their_order() {
+        for kind in KINDS {
+            let keys: Vec<_> = kind
+                .format
+                .split(' ')
+                .skip(1)
+                .filter_map(|word| word.split_once("={="))
+                .collect();
+            let names: Vec<_> = keys.iter().map(|(key, _)| *key).collect();
+            assert_eq!(names.first(), Some(&"cpu"), "{}", kind.name);
+            assert_eq!(&names[1..], kind.fields, "{}", kind.name);
+            // A value that may hold blanks has to be the last.
+            assert!(!names[..names.len() - 1].contains(&"text"), "{}", kind.name);
+        }
+    }
+}

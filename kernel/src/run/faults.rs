@@ -1,0 +1,150 @@
+//! The injector's hands: commands from the boot module, COM1 and guests; the vector on the processors concerned.
+
+use core::cell::RefCell;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use arrayvec::ArrayVec;
+use kernel::event::Event;
+use kernel::faults::{Fault, MAX_LINE, Overlay, Refused, Schedule, parse, raise};
+use kernel::guest::hypercall::{Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL};
+use kernel::mca::Machine;
+use kernel::units::{Bank, Gpa, Pcpu, Tsc};
+
+use crate::guests::Guest;
+use crate::machine::host::HOST;
+use crate::machine::processor::{MAX_PROCESSORS, Processor, RAISE_MACHINE_CHECK};
+use crate::machine::{serial, tsc};
+use crate::vmx::vcpu::{Registers, Shared};
+
+static OVERLAYS: [Overlay; MAX_PROCESSORS] = [const { Overlay::new() }; MAX_PROCESSORS];
+static LAST_RAISED: AtomicU64 = AtomicU64::new(0);
+
+/// What processor 0 alone uses, in ordinary context.
+struct Input {
+    schedule: Schedule<'static>,
+    /// The line that is being received; one byte more than a command may have, so that too long a one is seen.
+    line: ArrayVec<u8, { MAX_LINE + 1 }>,
+}
+
+struct Processor0<T>(RefCell<T>);
+
+// SAFETY: `schedule` and `look` run on processor 0 alone, in ordinary context, which they do not interrupt.
+unsafe impl<T> Sync for Processor0<T> {}
+
+static INPUT: Processor0<Input> = Processor0(RefCell::new(Input {
+    schedule: Schedule::empty(),
+    line: ArrayVec::new_const(),
+}));
+
+/// Takes the commands of a boot module.
+pub fn schedule(commands: &'static [u8]) -> Result<(), &'static str> {
+    INPUT.0.borrow_mut().schedule = Schedule::new(commands);
+    Ok(())
+}
+
+/// Raises what is due: a command of the module, or what has come on COM1. Processor 0, in housekeeping. True if a fault was
+/// raised: then the guests that it hits come before everything else.
+pub fn look() -> bool {
+    let mut input = INPUT.0.borrow_mut();
+    let Input { schedule, line } = &mut *input;
+    if let Some(due) = schedule.due(Tsc(tsc())) {
+        return carry_out(due);
+    }
+    let mut raised = false;
+    serial::read(|byte| {
+        if byte != b'\n' {
+            _ = line.try_push(byte);
+            return true;
+        }
+        if let Some(command) = parse(line).transpose() {
+            raised = carry_out(command);
+        }
+        line.clear();
+        // The rest waits its turn.
+        !raised
+    });
+    raised
+}
+
+/// Raises a fault, or says why not.
+fn carry_out(command: Result<Fault, Refused>) -> bool {
+    let result = command.and_then(raise_fault);
+    if let Err(reason) = result {
+        HOST.emit(Event::FaultRefused { reason });
+    }
+    result.is_ok()
+}
+
+/// [`kernel::guest::hypercall::Hypercall::Fault`].
+pub fn from_guest(registers: &Registers, caller: &Shared) -> Result<u64, Error> {
+    const THIS_PROCESSOR: u64 = 0xffff;
+    let flags = registers.rdi >> 8 & 0xff;
+    let processor = match registers.rdi >> 16 & 0xffff {
+        THIS_PROCESSOR => caller.processor.number,
+        number => Pcpu(number as u16),
+    };
+    let fault = Fault {
+        at: None,
+        processor,
+        bank: Bank(registers.rdi as u8),
+        status: registers.rsi,
+        mcg_status: registers.rdx,
+        addr: registers.r10,
+        misc: registers.r8,
+        guest: (flags & FAULT_GUEST_PHYSICAL != 0).then_some(caller.id.guest),
+        broadcast: flags & FAULT_BROADCAST != 0,
+    };
+    raise_fault(fault).map_err(|_| Error::Argument)?;
+    Ok(0)
+}
+
+/// Time stamp counter when the last fault was raised.
+pub fn last_raised() -> u64 {
+    LAST_RAISED.load(Ordering::Relaxed)
+}
+
+fn raise_fault(mut fault: Fault) -> Result<(), Refused> {
+    if let Some(guest) = fault.guest.take() {
+        let guest = Guest::get(guest).ok_or(Refused::NoGuestMemory)?;
+        fault.addr = guest
+            .memory
+            .host_address(Gpa(fault.addr))
+            .ok_or(Refused::NoGuestMemory)?
+            .0;
+    }
+    if fault.bank.0 >= crate::machine::host::bank_count() {
+        return Err(Refused::NoBank);
+    }
+    let overlays = OVERLAYS
+        .get(..usize::from(Processor::count()))
+        .unwrap_or(&[]);
+    HOST.emit(raise(&fault, overlays)?);
+    let this = Processor::current();
+    LAST_RAISED.store(tsc(), Ordering::Relaxed);
+    for processor in Processor::all() {
+        if processor.number != this.number
+            && (fault.broadcast || processor.number == fault.processor)
+        {
+            processor.request(RAISE_MACHINE_CHECK);
+        }
+    }
+    if fault.broadcast || fault.processor == this.number {
+        // This processor is between a VM exit and the next entry, or idle: it takes its own at once.
+        super::machine_check(super::interrupted(this));
+    }
+    Ok(())
+}
+
+/// RDMSR as the injector has it.
+pub fn read_overlay(msr: u32) -> Option<u64> {
+    overlay()?.read(msr)
+}
+
+/// WRMSR as the injector takes it.
+pub fn write_overlay(msr: u32, value: u64) -> bool {
+    overlay().is_some_and(|overlay| overlay.write(msr, value))
+}
+
+fn overlay() -> Option<&'static Overlay> {
+    OVERLAYS.get(usize::from(Processor::current().number.0))
+}

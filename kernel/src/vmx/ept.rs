@@ -1,0 +1,226 @@
+//! A guest's memory: one range of host memory, mapped by EPT in 2 MiB pages that are split when a 4 KiB page goes out of use
+//! (SDM vol. 3, 29.3).
+//!
+//! A page is taken out of use in #MC context: there its bit is set and its 2 MiB entry made absent, two stores, and nothing else.
+//! The entry is split when the guest next comes by (an EPT violation), in ordinary context. The 4 KiB tables were set aside at
+//! boot, one for each 2 MiB page, so that neither step can run out of memory.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use kernel::handover::arena::OutOfMemory;
+use kernel::units::{Gpa, Hpa, LARGE_PAGE_SIZE, PAGE_SIZE};
+
+use crate::machine::memory;
+use crate::machine::processor::Processor;
+use crate::vmx::instructions;
+
+const READ_WRITE_EXECUTE: u64 = 7;
+const WRITE_BACK: u64 = 6 << 3;
+const LARGE: u64 = 1 << 7;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// In an absent entry the hardware ignores the rest: these bits count the pages taken out of use while it is absent.
+const COUNT_ONE: u64 = 1 << 52;
+const ENTRIES: u64 = 512;
+/// EPTP: four levels, write-back tables.
+const EPTP: u64 = 3 << 3 | 6;
+
+/// A guest's memory.
+pub struct GuestMemory {
+    base: Hpa,
+    /// Bytes, a multiple of 2 MiB.
+    size: u64,
+    root: Hpa,
+    /// An entry for each 2 MiB.
+    directory: &'static [AtomicU64],
+    /// An entry for each 4 KiB, used once the 2 MiB above it have been split.
+    tables: &'static [AtomicU64],
+    /// A bit for each 4 KiB: out of use.
+    retired: &'static [AtomicU64],
+}
+
+/// What an EPT violation turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// The mapping is there now: the guest goes on.
+    Mended,
+    /// The page is out of use.
+    Retired,
+    /// No memory of this guest.
+    Outside,
+}
+
+impl GuestMemory {
+    /// `size` bytes (a multiple of 2 MiB) of zeroed memory from guest-physical 0 on.
+    pub fn create(size: u64) -> Result<Self, OutOfMemory> {
+        let large_pages = size / LARGE_PAGE_SIZE;
+        let base = memory::large_pages(large_pages)?;
+        let directories = large_pages.div_ceil(ENTRIES);
+        let directory = entries(directories)?;
+        let tables = entries(large_pages)?;
+        let retired = entries(size.div_ceil(PAGE_SIZE * 64).div_ceil(ENTRIES))?;
+        let root = entries(2)?;
+        let (root, pointers) = root.split_at(ENTRIES as usize);
+        root[0].store(address(pointers) | READ_WRITE_EXECUTE, Ordering::Relaxed);
+        for (pointer, index) in pointers.iter().zip(0..directories) {
+            let directory = address(directory) + index * PAGE_SIZE;
+            pointer.store(directory | READ_WRITE_EXECUTE, Ordering::Relaxed);
+        }
+        for (entry, index) in directory.iter().zip(0..large_pages) {
+            let page = base.0 + index * LARGE_PAGE_SIZE;
+            entry.store(
+                page | LARGE | WRITE_BACK | READ_WRITE_EXECUTE,
+                Ordering::Relaxed,
+            );
+        }
+        Ok(Self {
+            base,
+            size,
+            root: Hpa(address(root)),
+            directory,
+            tables,
+            retired,
+        })
+    }
+
+    /// The EPT pointer for the VMCS.
+    pub fn eptp(&self) -> u64 {
+        self.root.0 | EPTP
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Where it lies in the host.
+    pub fn base(&self) -> Hpa {
+        self.base
+    }
+
+    /// Host address of a guest address, whether in use or not.
+    pub fn host_address(&self, address: Gpa) -> Option<Hpa> {
+        (address.0 < self.size).then(|| self.base.plus(address.0))
+    }
+
+    /// Guest address of a host address.
+    pub fn guest_address(&self, address: Hpa) -> Option<Gpa> {
+        address
+            .0
+            .checked_sub(self.base.0)
+            .filter(|&offset| offset < self.size)
+            .map(Gpa)
+    }
+
+    /// `length` bytes of guest memory, to be read or written by the hypervisor before the guest runs.
+    ///
+    /// # Safety
+    /// No vCPU of the guest runs while the slice lives, and no other slice of the range does.
+    #[allow(clippy::mut_from_ref)] // the memory is not `self`; who may touch it when is the caller's duty
+    pub unsafe fn bytes(&self, start: Gpa, length: u64) -> Option<&mut [u8]> {
+        let end = start.0.checked_add(length)?;
+        if end > self.size {
+            return None;
+        }
+        // SAFETY: the range is this guest's, mapped, and by the caller used by nobody else.
+        Some(unsafe {
+            core::slice::from_raw_parts_mut((self.base.0 + start.0) as *mut u8, length as usize)
+        })
+    }
+
+    /// Reads 8 aligned bytes of a guest that may be running.
+    pub fn read_u64(&self, at: Gpa) -> Option<u64> {
+        let within = at.0.is_multiple_of(8) && at.0 < self.size;
+        // SAFETY: RAM of this guest, mapped and never handed out again; a racing guest store gives one value or the other.
+        within.then(|| unsafe { ((self.base.0 + at.0) as *const u64).read_volatile() })
+    }
+
+    /// Takes a page out of use. In #MC context: sets its bit and makes its mapping absent. True if it was in use until now.
+    pub fn retire(&self, page: Gpa) -> bool {
+        let Some((word, bit)) = self.retired_bit(page) else {
+            return false;
+        };
+        let was_in_use = word.fetch_or(bit, Ordering::SeqCst) & bit == 0;
+        let Some(entry) = self.directory.get((page.0 / LARGE_PAGE_SIZE) as usize) else {
+            return false;
+        };
+        let value = entry.load(Ordering::SeqCst);
+        if value & READ_WRITE_EXECUTE == 0 {
+            // Someone may be filling the table from the bits as they were: the count makes him begin again.
+            entry.fetch_add(COUNT_ONE, Ordering::SeqCst);
+        } else if value & LARGE != 0 {
+            entry.store(value & !READ_WRITE_EXECUTE, Ordering::SeqCst);
+        } else if let Some(entry) = self.tables.get((page.0 / PAGE_SIZE) as usize) {
+            entry.store(0, Ordering::SeqCst);
+        }
+        was_in_use
+    }
+
+    /// Answers an EPT violation.
+    pub fn violation(&self, at: Gpa) -> Violation {
+        let Some((word, bit)) = self.retired_bit(at.page()) else {
+            return Violation::Outside;
+        };
+        if word.load(Ordering::SeqCst) & bit != 0 {
+            return Violation::Retired;
+        }
+        self.split(at.0 / LARGE_PAGE_SIZE);
+        Violation::Mended
+    }
+
+    /// Replaces an absent 2 MiB entry by a table of those 4 KiB pages that are in use.
+    fn split(&self, large_page: u64) {
+        let first = large_page * ENTRIES;
+        let (Some(entry), Some(table)) = (
+            self.directory.get(large_page as usize),
+            self.tables.get(first as usize..(first + ENTRIES) as usize),
+        ) else {
+            return;
+        };
+        loop {
+            let before = entry.load(Ordering::SeqCst);
+            if before & READ_WRITE_EXECUTE != 0 {
+                return; // another vCPU has done it
+            }
+            for (entry, page) in table.iter().zip(first..) {
+                let page = Gpa(page * PAGE_SIZE);
+                let in_use = self
+                    .retired_bit(page)
+                    .is_some_and(|(word, bit)| word.load(Ordering::SeqCst) & bit == 0);
+                let value = (self.base.0 + page.0) | WRITE_BACK | READ_WRITE_EXECUTE;
+                entry.store(if in_use { value } else { 0 }, Ordering::SeqCst);
+            }
+            let after = address(table) | READ_WRITE_EXECUTE;
+            if entry
+                .compare_exchange(before, after, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+            {
+                return;
+            }
+        }
+    }
+
+    fn retired_bit(&self, page: Gpa) -> Option<(&AtomicU64, u64)> {
+        let number = (page.0 < self.size).then_some(page.0 / PAGE_SIZE)?;
+        Some((self.retired.get(number as usize / 64)?, 1 << (number % 64)))
+    }
+}
+
+/// Drops this processor's translations of every guest's memory.
+pub fn flush_translations(processor: &Processor) {
+    if processor.in_vmx_operation.load(Ordering::Relaxed) {
+        // SAFETY: the processor is in VMX operation; all-context INVEPT was checked for at boot.
+        unsafe { instructions::invept_all() };
+    }
+}
+
+fn entries(pages: u64) -> Result<&'static [AtomicU64], OutOfMemory> {
+    let start = memory::pages(pages)?;
+    // SAFETY: fresh zeroed pages, ours for ever; AtomicU64 has the layout of u64.
+    Ok(unsafe {
+        core::slice::from_raw_parts(start.0 as *const AtomicU64, (pages * ENTRIES) as usize)
+    })
+}
+
+fn address(table: &[AtomicU64]) -> u64 {
+    table.as_ptr() as u64 & ADDRESS
+}

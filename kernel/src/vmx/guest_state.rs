@@ -1,0 +1,122 @@
+//! The guest-state area for each way in which a vCPU starts.
+
+use x86::vmx::vmcs::{control, guest};
+
+use super::control_registers::{
+    CR0_HOST_OWNED, CR0_NUMERIC_ERROR, CR0_PROTECTION, CR0_RESET, CR4_MACHINE_CHECK, CR4_VMX,
+};
+use super::instructions::vmwrite;
+
+const FLAGS_RESET: u64 = 2;
+const DR7_RESET: u64 = 0x400;
+const PAT_RESET: u64 = 0x0007_0406_0007_0406;
+const ENTRY_IA32E_MODE: u64 = 1 << 9;
+/// VMCS fields of the segment registers, in the order of their encodings: ES, CS, SS, DS, FS, GS, LDTR, TR.
+const SELECTOR: u32 = guest::ES_SELECTOR;
+const LIMIT: u32 = guest::ES_LIMIT;
+const ACCESS_RIGHTS: u32 = guest::ES_ACCESS_RIGHTS;
+const BASE: u32 = guest::ES_BASE;
+const CS: u32 = 1;
+const LDTR: u32 = 6;
+const TR: u32 = 7;
+
+/// Access rights (SDM vol. 3, 25.4.1): present, accessed.
+mod rights {
+    pub const CODE_16: u64 = 0x9b;
+    pub const DATA_16: u64 = 0x93;
+    pub const CODE_32: u64 = 0xc09b;
+    pub const DATA_32: u64 = 0xc093;
+    pub const LDT: u64 = 0x82;
+    pub const BUSY_TASK: u64 = 0x8b;
+}
+
+/// Segments and mode that a start gives.
+struct Start {
+    cr0: u64,
+    code: (u64, u64, u64, u64),
+    data: (u64, u64, u64, u64),
+    rip: u64,
+}
+
+/// The PVH boot protocol: 32-bit protected mode, flat segments, paging off, at `entry`.
+///
+/// # Safety
+/// The vCPU's VMCS is current.
+pub unsafe fn pvh(entry: u32) {
+    let start = Start {
+        cr0: CR0_RESET | CR0_PROTECTION,
+        code: (0x08, 0, 0xffff_ffff, rights::CODE_32),
+        data: (0x10, 0, 0xffff_ffff, rights::DATA_32),
+        rip: entry.into(),
+    };
+    // SAFETY: by the caller.
+    unsafe { write(&start) };
+}
+
+/// After INIT and SIPI with this vector: real mode at that page (SDM vol. 3, 9.4.4.1).
+///
+/// # Safety
+/// The vCPU's VMCS is current.
+pub unsafe fn startup(vector: u8) {
+    let start = Start {
+        cr0: CR0_RESET,
+        code: (
+            u64::from(vector) << 8,
+            u64::from(vector) << 12,
+            0xffff,
+            rights::CODE_16,
+        ),
+        data: (0, 0, 0xffff, rights::DATA_16),
+        rip: 0,
+    };
+    // SAFETY: by the caller.
+    unsafe { write(&start) };
+}
+
+unsafe fn write(start: &Start) {
+    // SAFETY: by the caller; every field is in every VMCS of a processor that passed `Controls::find`.
+    unsafe {
+        for segment in 0..=TR {
+            let (selector, base, limit, rights) = match segment {
+                CS => start.code,
+                LDTR => (0, 0, 0xffff, rights::LDT),
+                TR => (0, 0, 0x67, rights::BUSY_TASK),
+                _ => start.data,
+            };
+            vmwrite(SELECTOR + 2 * segment, selector);
+            vmwrite(BASE + 2 * segment, base);
+            vmwrite(LIMIT + 2 * segment, limit);
+            vmwrite(ACCESS_RIGHTS + 2 * segment, rights);
+        }
+        for field in [guest::GDTR_BASE, guest::IDTR_BASE] {
+            vmwrite(field, 0);
+        }
+        for field in [guest::GDTR_LIMIT, guest::IDTR_LIMIT] {
+            vmwrite(field, 0xffff);
+        }
+        vmwrite(guest::CR0, start.cr0 & !CR0_HOST_OWNED | CR0_NUMERIC_ERROR);
+        vmwrite(control::CR0_READ_SHADOW, start.cr0);
+        vmwrite(guest::CR3, 0);
+        // The host's machine-check bit stays set whatever the guest reads (its own starts clear).
+        vmwrite(guest::CR4, CR4_MACHINE_CHECK | CR4_VMX);
+        vmwrite(control::CR4_READ_SHADOW, 0);
+        vmwrite(guest::DR7, DR7_RESET);
+        vmwrite(guest::RSP, 0);
+        vmwrite(guest::RIP, start.rip);
+        vmwrite(guest::RFLAGS, FLAGS_RESET);
+        vmwrite(guest::IA32_DEBUGCTL_FULL, 0);
+        vmwrite(guest::IA32_PAT_FULL, PAT_RESET);
+        vmwrite(guest::IA32_EFER_FULL, 0);
+        vmwrite(guest::IA32_SYSENTER_CS, 0);
+        vmwrite(guest::IA32_SYSENTER_ESP, 0);
+        vmwrite(guest::IA32_SYSENTER_EIP, 0);
+        vmwrite(guest::INTERRUPTIBILITY_STATE, 0);
+        vmwrite(guest::ACTIVITY_STATE, 0);
+        vmwrite(guest::PENDING_DBG_EXCEPTIONS, 0);
+        // No VMCS shadowing.
+        vmwrite(guest::LINK_PTR_FULL, u64::MAX);
+        let entry = super::instructions::vmread(control::VMENTRY_CONTROLS);
+        vmwrite(control::VMENTRY_CONTROLS, entry & !ENTRY_IA32E_MODE);
+        vmwrite(control::VMENTRY_INTERRUPTION_INFO_FIELD, 0);
+    }
+}

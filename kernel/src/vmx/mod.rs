@@ -1,0 +1,16 @@
+//! VMX: the VMCS, EPT, entry and exit, the MSR bitmap. The only place that knows it (SDM vol. 3, chapters 24 to 31).
+
+pub mod bitmap;
+pub mod capability;
+pub mod control_registers;
+pub mod controls;
+pub mod cpuid;
+pub mod entry;
+pub mod ept;
+pub mod event;
+pub mod exit;
+pub mod fast;
+pub mod guest_state;
+pub mod instructions;
+pub mod vcpu;
+pub mod vmcs;

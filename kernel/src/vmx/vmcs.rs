@@ -1,0 +1,132 @@
+//! VMX operation on a processor, and the control and host areas of a VMCS.
+
+use core::arch::asm;
+use core::sync::atomic::Ordering;
+
+use kernel::handover::arena::OutOfMemory;
+use kernel::units::Hpa;
+use x86::msr::{IA32_EFER, IA32_PAT};
+use x86::vmx::vmcs::{control, guest, host};
+
+use super::capability::{fixed_bits, revision};
+use super::control_registers::{CR0_HOST_OWNED, CR4_HOST_OWNED};
+use super::controls::Controls;
+use super::entry::{HOST_RSP, vm_exit};
+use super::instructions::{self, Failed, vmwrite};
+use super::vcpu::Vcpu;
+use crate::machine::processor::Processor;
+use crate::machine::{descriptors, memory, rdmsr, traps};
+
+const CR4_MACHINE_CHECK: u64 = 1 << 6;
+/// Vector 18 in the exception bitmap.
+const MACHINE_CHECK: u64 = 1 << 18;
+
+/// A page for a VMCS or for VMXON, with the revision identifier in place.
+pub fn region() -> Result<Hpa, OutOfMemory> {
+    let page = memory::pages(1)?;
+    // SAFETY: a fresh page of our own.
+    unsafe { (page.0 as *mut u32).write(revision()) };
+    Ok(page)
+}
+
+/// Enters VMX operation on this processor.
+pub fn enter_operation(processor: &Processor, region: Hpa) -> Result<(), Failed> {
+    let ((cr0_one, cr0_may), (cr4_one, cr4_may)) = (fixed_bits(false), fixed_bits(true));
+    // SAFETY: bits that VMX operation demands, and machine checks; paging and long mode stay as they are.
+    unsafe {
+        let (mut cr0, mut cr4): (u64, u64);
+        asm!("mov {}, cr0", "mov {}, cr4", out(reg) cr0, out(reg) cr4);
+        cr0 = (cr0 | cr0_one) & cr0_may;
+        cr4 = (cr4 | cr4_one | CR4_MACHINE_CHECK) & cr4_may;
+        asm!("mov cr0, {}", "mov cr4, {}", in(reg) cr0, in(reg) cr4);
+        instructions::vmxon(region)?;
+    }
+    processor.in_vmx_operation.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// Makes a vCPU's VMCS current and fills in what does not depend on how it starts.
+///
+/// # Safety
+/// Called on the vCPU's processor, in VMX operation, once.
+pub unsafe fn prepare(
+    vcpu: *mut Vcpu,
+    controls: &Controls,
+    msr_bitmap: Hpa,
+    period: u64,
+) -> Result<(), Failed> {
+    // SAFETY: by the caller; the VMCS page is the vCPU's own.
+    unsafe {
+        let region = Vcpu::own(vcpu).vmcs;
+        instructions::vmclear(region)?;
+        instructions::vmptrld(region)?;
+        let shared = Vcpu::shared(vcpu);
+        write_controls(
+            controls,
+            msr_bitmap,
+            shared.guest.memory.eptp(),
+            shared.guest.vpid(shared.id.index),
+        );
+        write_host(shared.processor, vcpu);
+        vmwrite(guest::VMX_PREEMPTION_TIMER_VALUE, period);
+    }
+    Ok(())
+}
+
+unsafe fn write_controls(controls: &Controls, msr_bitmap: Hpa, eptp: u64, vpid: u16) {
+    // SAFETY: by the caller.
+    unsafe {
+        vmwrite(control::PINBASED_EXEC_CONTROLS, controls.pin);
+        vmwrite(control::PRIMARY_PROCBASED_EXEC_CONTROLS, controls.primary);
+        vmwrite(
+            control::SECONDARY_PROCBASED_EXEC_CONTROLS,
+            controls.secondary,
+        );
+        vmwrite(control::VMEXIT_CONTROLS, controls.exit);
+        vmwrite(control::VMENTRY_CONTROLS, controls.entry);
+        vmwrite(control::EXCEPTION_BITMAP, MACHINE_CHECK);
+        vmwrite(control::PAGE_FAULT_ERR_CODE_MASK, 0);
+        vmwrite(control::PAGE_FAULT_ERR_CODE_MATCH, 0);
+        vmwrite(control::CR3_TARGET_COUNT, 0);
+        vmwrite(control::VMEXIT_MSR_STORE_COUNT, 0);
+        vmwrite(control::VMEXIT_MSR_LOAD_COUNT, 0);
+        vmwrite(control::VMENTRY_MSR_LOAD_COUNT, 0);
+        vmwrite(control::CR0_GUEST_HOST_MASK, CR0_HOST_OWNED);
+        vmwrite(control::CR4_GUEST_HOST_MASK, CR4_HOST_OWNED);
+        vmwrite(control::MSR_BITMAPS_ADDR_FULL, msr_bitmap.0);
+        vmwrite(control::EPTP_FULL, eptp);
+        vmwrite(control::VPID, vpid.into());
+    }
+}
+
+unsafe fn write_host(processor: &Processor, vcpu: *mut Vcpu) {
+    let (cr0, cr3, cr4): (u64, u64, u64);
+    // SAFETY: by the caller; the host state is this processor's own as it stands.
+    unsafe {
+        asm!("mov {}, cr0", "mov {}, cr3", "mov {}, cr4", out(reg) cr0, out(reg) cr3, out(reg) cr4);
+        vmwrite(host::CR0, cr0);
+        vmwrite(host::CR3, cr3);
+        vmwrite(host::CR4, cr4);
+        vmwrite(host::CS_SELECTOR, descriptors::CODE.into());
+        for field in [host::SS_SELECTOR, host::DS_SELECTOR, host::ES_SELECTOR] {
+            vmwrite(field, descriptors::DATA.into());
+        }
+        for field in [host::FS_SELECTOR, host::GS_SELECTOR] {
+            vmwrite(field, 0);
+        }
+        vmwrite(host::TR_SELECTOR, descriptors::TASK.into());
+        vmwrite(host::FS_BASE, 0);
+        vmwrite(host::GS_BASE, processor.base());
+        vmwrite(host::TR_BASE, processor.task_base());
+        vmwrite(host::GDTR_BASE, processor.gdt_base());
+        vmwrite(host::IDTR_BASE, traps::idt_base());
+        vmwrite(host::IA32_SYSENTER_CS, 0);
+        vmwrite(host::IA32_SYSENTER_ESP, 0);
+        vmwrite(host::IA32_SYSENTER_EIP, 0);
+        vmwrite(host::IA32_EFER_FULL, rdmsr(IA32_EFER));
+        vmwrite(host::IA32_PAT_FULL, rdmsr(IA32_PAT));
+        // The exit pushes straight into the vCPU's block.
+        vmwrite(host::RSP, vcpu as u64 + HOST_RSP as u64);
+        vmwrite(host::RIP, vm_exit as *const () as u64);
+    }
+}
