@@ -40,7 +40,9 @@ pub struct Vcpu {
 }
 
 impl MachineCheck for Vcpu {
-    const BROADCAST: bool = true;
+    fn is_broadcast(&self) -> bool {
+        true
+    }
 
     fn in_progress(&self) -> bool {
         self.mcg_status & 4 != 0
