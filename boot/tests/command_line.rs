@@ -1,5 +1,6 @@
 //! The program itself: exit statuses, what goes to standard output and what to standard error. Nothing is booted here.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 fn boot(arguments: &[&str]) -> Output {
@@ -101,4 +102,60 @@ fn set_up_says_the_line_to_run_where_it_may_not_install() {
     ] {
         assert!(said.contains(&format!(" {package}")), "{package}: {said}");
     }
+}
+
+/// A system on which `apt-get` is a script that notes what it is asked, and which has none of the programs at first.
+fn install(exit: u8) -> (Output, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let script = |name: &str, text: &str| {
+        let path = place.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let apt = "cd ${0%/*}\n\
+               [ $1 = --version ] && exit 0\n\
+               echo \"$@\" >> asked\n\
+               [ $1 = update ] && exit 0\n\
+               for program in bochs qemu-system-x86_64 grub-mkrescue xorriso mformat; do : > $program; done\n";
+    script(
+        "apt-get",
+        &format!("{apt}\necho no such package >&2\nexit {exit}"),
+    );
+    script("sudo", "[ $1 = -n ] && shift\nexec \"$@\"");
+    std::os::unix::fs::symlink("/usr/bin/env", place.join("env")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_boot"))
+        .arg("setup")
+        .env("PATH", place)
+        .output()
+        .unwrap();
+    let asked = std::fs::read_to_string(place.join("asked")).unwrap();
+    (output, asked)
+}
+
+#[test]
+fn set_up_installs_what_is_missing_and_says_why() {
+    let (output, asked) = install(0);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let asked: Vec<_> = asked.lines().collect();
+    assert_eq!(asked[0], "update");
+    assert!(
+        asked[1].starts_with("install -y --no-install-recommends bochs "),
+        "{asked:?}"
+    );
+    assert_eq!(asked.len(), 2);
+    assert_eq!(said.lines().count(), 1, "one line: {said}");
+    assert!(
+        said.contains("xorriso") && said.contains("to emulate a processor with VMX"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_installation_that_fails_is_said_with_its_reason() {
+    let (output, _) = install(100);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no such package"), "{said}");
 }
