@@ -126,7 +126,7 @@ impl Machine for View<'_> {
 
     fn owner_of(&self, page: Hpa) -> Owner {
         assert_eq!(page, page.page());
-        self.world.owners.get(&page).copied().unwrap_or(Owner::Free)
+        self.world.owner_of(page)
     }
 
     fn retire(&self, page: Hpa, owner: Owner) -> bool {

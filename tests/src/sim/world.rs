@@ -1,7 +1,7 @@
 //! The state of the simulated machine.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use kernel::event::{Event, Stamped};
 use kernel::mca::{Interrupted, Owner};
@@ -58,7 +58,8 @@ pub struct Processor {
 pub struct World {
     pub(super) processors: Vec<Processor>,
     pub(super) banks: RefCell<Vec<Regs>>,
-    pub(super) owners: BTreeMap<Hpa, Owner>,
+    /// Ranges of memory: start, bytes, and who has its first page.
+    owners: Vec<(Hpa, u64, Owner)>,
     pub(super) retired: RefCell<BTreeSet<Hpa>>,
     pub(super) events: RefCell<Vec<Stamped>>,
     pub(super) steps: RefCell<Vec<(Pcpu, Step)>>,
@@ -91,7 +92,7 @@ impl World {
                 Regs::default();
                 usize::from(processors) * usize::from(banks)
             ]),
-            owners: BTreeMap::new(),
+            owners: Vec::new(),
             retired: RefCell::default(),
             events: RefCell::default(),
             steps: RefCell::default(),
@@ -119,11 +120,11 @@ impl World {
     /// Adds a guest of `vcpus` vCPUs, with `pages` pages of guest-physical memory from 0 on, at `hpa`. Its number is the next free one.
     pub fn guest(mut self, vcpus: u8, hpa: u64, pages: u64) -> Self {
         let guest = GuestId(self.guests.len() as u8);
-        for page in 0..pages {
-            let gpa = Gpa(page * PAGE_SIZE);
-            self.owners
-                .insert(Hpa(hpa + page * PAGE_SIZE), Owner::Guest { guest, gpa });
-        }
+        self.owners.push((
+            Hpa(hpa),
+            pages * PAGE_SIZE,
+            Owner::Guest { guest, gpa: Gpa(0) },
+        ));
         self.guests.push(Guest::new(vcpus));
         self
     }
@@ -131,8 +132,21 @@ impl World {
     /// Gives pages to the hypervisor.
     pub fn hypervisor(mut self, hpa: u64, pages: u64) -> Self {
         self.owners
-            .extend((0..pages).map(|page| (Hpa(hpa + page * PAGE_SIZE), Owner::Hypervisor)));
+            .push((Hpa(hpa), pages * PAGE_SIZE, Owner::Hypervisor));
         self
+    }
+
+    pub(super) fn owner_of(&self, page: Hpa) -> Owner {
+        let inside =
+            |&&(start, bytes, _): &&(Hpa, u64, Owner)| (start.0..start.0 + bytes).contains(&page.0);
+        match self.owners.iter().find(inside) {
+            Some(&(start, _, Owner::Guest { guest, .. })) => Owner::Guest {
+                guest,
+                gpa: Gpa(page.0 - start.0),
+            },
+            Some(&(_, _, owner)) => owner,
+            None => Owner::Free,
+        }
     }
 
     /// Puts an error into a bank of a processor.
