@@ -161,8 +161,13 @@ fn read_msr(own: &Own, shared: &Shared) -> Option<u64> {
 fn write_msr(own: &mut Own, shared: &Shared) -> bool {
     let msr = own.registers.rcx as u32;
     let value = own.registers.rdx << 32 | own.registers.rax & 0xffff_ffff;
+    let was_in_progress = shared.mailbox.is_in_progress();
     let result = own.machine_check.write(msr, value);
     vmce::after_write(&HOST, shared.id, &own.machine_check, shared.mailbox);
+    if was_in_progress && !shared.mailbox.is_in_progress() {
+        // The story has been lived to its end: let it be told.
+        shared.processor.next_housekeeping.set(0);
+    }
     match result {
         Ok(()) => return true,
         Err(Refusal::Unlisted) => {}

@@ -117,7 +117,7 @@ fn interface(view: &View, stored: &[(RegisterId, &Register)], locate: &TokenStre
                 Self::new()
             }
 
-            #[inline]
+            #[inline(always)]
             fn read(&self, msr: u32) -> Result<u64, Refusal<Hook>> {
                 #locate
                 match slot {
@@ -126,7 +126,7 @@ fn interface(view: &View, stored: &[(RegisterId, &Register)], locate: &TokenStre
                 }
             }
 
-            #[inline]
+            #[inline(always)]
             fn write(&mut self, msr: u32, value: u64) -> Result<(), Refusal<Hook>> {
                 #locate
                 match slot {
