@@ -122,7 +122,10 @@ fn read_wants(
     problems: &mut Problems,
 ) -> Vec<(String, Want)> {
     let mut wants = Vec::new();
-    for (key, value) in table.iter() {
+    // In the order of the file, which the table does not keep.
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    for (key, value) in entries {
         let name = key.get_ref().as_ref();
         if let Some(fields) = known.kinds.get(kind)
             && !fields.iter().any(|field| field == name)

@@ -1,0 +1,204 @@
+//! The program with a machine: what it prints, where, and how it ends.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use boot::emulator::{self, Kind, Way};
+use boot::run::payload;
+use boot::scenario::Scenario;
+use boot::workspace::Workspace;
+
+/// The program. Nothing is installed by a test: without the emulator it would.
+fn program() -> Command {
+    let missing = boot::setup::missing(&boot::setup::Purpose::ALL);
+    assert!(missing.is_empty(), "run `cargo boot setup`: {missing:?}");
+    Command::new(env!("CARGO_BIN_EXE_boot"))
+}
+
+fn boot(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn json_is_one_event_per_line() {
+    let output = boot(&["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let lines = text(&output.stdout);
+    let mut times = Vec::new();
+    let mut kinds = Vec::new();
+    for line in lines.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        times.push(event["t"].as_u64().expect("a time"));
+        assert!(event["cpu"].is_u64(), "{line}");
+        kinds.push(event["kind"].as_str().expect("a kind").to_owned());
+        if event["kind"] == "vmce.injected" {
+            assert_eq!(event["guest"], 0);
+            assert!(event["vcpu"].is_u64());
+            assert_eq!(event["mcg_status"], "0x5", "{line}");
+        }
+    }
+    assert!(times.is_sorted(), "events are shown in the order of time");
+    for kind in [
+        "hypervisor.up",
+        "guest.up",
+        "mc.entered",
+        "vmce.injected",
+        "machine.off",
+    ] {
+        assert!(kinds.iter().any(|one| one == kind), "{kind} is missing");
+    }
+    assert!(text(&output.stderr).contains("expectations met"));
+}
+
+#[test]
+fn the_timeline_is_plain_in_a_pipe() {
+    let output = boot(&["run", "broadcast-srao"]);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(!shown.contains('\u{1b}'));
+    for words in [
+        "hypervisor up: version",
+        "g0 up: 2 vCPUs",
+        "vMCE to g0 vCPU 1",
+        "machine off",
+    ] {
+        assert!(shown.contains(words), "{words} is missing in\n{shown}");
+    }
+}
+
+#[test]
+fn an_expectation_that_is_not_met_is_status_1_and_named() {
+    let path = Workspace::find()
+        .unwrap()
+        .root
+        .join("tests/scenarios/broadcast-srao.toml");
+    let good = std::fs::read_to_string(path).unwrap();
+    let bad = good.replacen("g0 = 0\n", "g0 = 7\n", 1);
+    assert_ne!(good, bad);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("seven.toml");
+    std::fs::write(&file, bad).unwrap();
+    let output = boot(&["run", file.to_str().unwrap()]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("not met: guest g0 of seven shuts down with code 7"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_boot_that_takes_too_long_is_status_1_with_the_last_lines() {
+    let output = boot(&["--timeout", "0.5", "--iso"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("no end after 0.5 s; the last lines:"),
+        "{said}"
+    );
+}
+
+/// Something else runs the machine: its log is recorded, and read afterwards.
+#[test]
+fn watch_reads_a_recorded_log() {
+    let workspace = Workspace::find().unwrap();
+    let artifacts = workspace.build().unwrap_or_else(|error| panic!("{error}"));
+    let scenario = Scenario::named(&workspace.root, "reserved-writes").unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let payload = payload(&scenario, &artifacts).unwrap();
+    let mut machine = emulator::start(
+        Kind::Bochs,
+        &scenario.machine,
+        &payload,
+        Way::Direct,
+        work.path(),
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let mut log = Vec::new();
+    // Bochs ends by itself when the hypervisor switches the machine off.
+    machine.log.read_to_end(&mut log).unwrap();
+
+    let file = work.path().join("log");
+    std::fs::write(&file, &log).unwrap();
+    let image = artifacts.kernel.to_str().unwrap();
+    let output = boot(&["watch", "--image", image, file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("guest 0/0: rdmsr 0x179 -> 0x0000000001000c02"));
+
+    // The log of another image, or of none, is no log.
+    std::fs::write(&file, b"no log at all").unwrap();
+    let output = boot(&["watch", "--image", image, file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("ended without a log"));
+}
+
+/// Processes whose current folder is below this one.
+fn processes_in(folder: &Path) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|process| std::fs::read_link(process.path().join("cwd")).ok())
+        .filter(|cwd| cwd.starts_with(folder))
+        .count()
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < end, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Starts a run, sends a signal once the emulator runs, and gives what became of the run. No emulator is left behind.
+fn ended_by(signal: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let run = program()
+        .args(["run", "bench", "--iso"])
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("the emulator's start", || processes_in(folder.path()) > 0);
+    let pid = run.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args([signal, &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = run.wait_with_output().unwrap();
+    wait_until("the emulator's end", || processes_in(folder.path()) == 0);
+    output
+}
+
+#[test]
+fn ctrl_c_ends_the_run_and_the_emulator() {
+    let output = ended_by("-INT");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("interrupted"));
+}
+
+#[test]
+fn an_emulator_does_not_outlive_a_run_that_was_killed() {
+    assert_eq!(ended_by("-KILL").status.code(), None);
+}
+
+/// Where /dev/kvm is missing or has no VMX, that is said; nothing is booted.
+#[test]
+fn kvm_that_is_not_there_is_said() {
+    let output = boot(&["--on", "kvm"]);
+    let said = text(&output.stderr);
+    match output.status.code() {
+        Some(2) => assert!(said.contains("/dev/kvm") || said.contains("VMX"), "{said}"),
+        // A machine with nested VMX: the run has its answer.
+        status => assert!(matches!(status, Some(0 | 1)), "{said}"),
+    }
+}

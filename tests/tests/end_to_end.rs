@@ -1,0 +1,232 @@
+//! Every scenario on the emulated machine: boot, errors, guests, verdict. Nothing is installed here: where an emulator is
+//! missing, the test fails and names `cargo boot setup`.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use boot::emulator::{Kind, Way};
+use boot::log::Event;
+use boot::run::{Followed, Options, Verdict, run};
+use boot::scenario::Scenario;
+use boot::workspace::{Artifacts, Workspace};
+use msr_dsl::interpret::{Answer, Machine};
+use msr_dsl::source::compile_text;
+
+const BOCHS: Options = Options {
+    on: Kind::Bochs,
+    way: Way::Direct,
+    timeout: Duration::from_secs(120),
+};
+
+fn workspace() -> &'static Workspace {
+    static WORKSPACE: OnceLock<Workspace> = OnceLock::new();
+    WORKSPACE.get_or_init(|| Workspace::find().unwrap())
+}
+
+fn scenario(name: &str) -> Scenario {
+    Scenario::named(&workspace().root, name).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The image, built once for all tests.
+fn artifacts() -> &'static Artifacts {
+    static ARTIFACTS: OnceLock<Artifacts> = OnceLock::new();
+    ARTIFACTS.get_or_init(|| {
+        workspace()
+            .build()
+            .unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
+fn boot(scenario: &Scenario, options: &Options) -> (Verdict, Followed) {
+    run(scenario, artifacts(), options, |_| {}).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs a scenario to its good end.
+fn met(name: &str, options: &Options) -> Vec<Event> {
+    let (verdict, followed) = boot(&scenario(name), options);
+    assert!(
+        verdict == Verdict::Met,
+        "{name}: {verdict}\n{}",
+        log(&followed.events)
+    );
+    assert_eq!(
+        followed.undecodable, 0,
+        "log frames that could not be decoded"
+    );
+    followed.events
+}
+
+fn log(events: &[Event]) -> String {
+    let lines: Vec<_> = events
+        .iter()
+        .map(|event| format!("{:>12} {event}", event.t.unwrap_or_default()))
+        .collect();
+    lines.join("\n")
+}
+
+fn console(events: &[Event]) -> Vec<String> {
+    events
+        .iter()
+        .filter(|event| event.kind == "guest.console")
+        .filter_map(|event| event.get("text"))
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// Each file under tests/scenarios has its test here.
+#[test]
+fn no_scenario_is_forgotten() {
+    let mut files: Vec<_> = std::fs::read_dir(workspace().root.join("tests/scenarios"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(
+        files,
+        ["bench.toml", "broadcast-srao.toml", "reserved-writes.toml"]
+    );
+}
+
+#[test]
+fn the_image_is_small() {
+    let elf = std::fs::read(&artifacts().kernel).unwrap();
+    let size = boot::check_image::size(&elf).unwrap();
+    assert!(
+        (16 << 10..boot::check_image::SIZE_BUDGET).contains(&size),
+        "{size} bytes"
+    );
+}
+
+#[test]
+fn broadcast_srao() {
+    met("broadcast-srao", &BOCHS);
+}
+
+/// The main job again, through firmware and GRUB.
+#[test]
+fn broadcast_srao_from_an_iso() {
+    let iso = Options {
+        way: Way::Iso,
+        ..BOCHS
+    };
+    met("broadcast-srao", &iso);
+}
+
+/// Whatever the guest reads and writes, the machine answers as the reference interpreter does.
+#[test]
+fn reserved_writes() {
+    let events = met("reserved-writes", &BOCHS);
+    let spec = std::fs::read_to_string(workspace().root.join("specs/vmce.msr")).unwrap();
+    let model = compile_text(&spec).model.expect("the spec has no mistakes");
+    let mut reference = Machine::new(model.version(2).unwrap());
+    let mut compared = 0;
+    for line in console(&events) {
+        let words: Vec<_> = line.split(' ').collect();
+        let (access, answer) = match words[..] {
+            ["rdmsr", msr, "->", answer] => (reference.read(number(msr) as u32), answer),
+            ["wrmsr", msr, value, "->", answer] => {
+                (reference.write(number(msr) as u32, number(value)), answer)
+            }
+            ["accesses", count] => {
+                assert_eq!(count.parse(), Ok(compared), "accesses that were reported");
+                continue;
+            }
+            _ => panic!("{line}"),
+        };
+        let expected = match access {
+            Answer::Value(value) => format!("{value:#018x}"),
+            Answer::Ok => "ok".into(),
+            // No other interface lists the registers that this guest tries.
+            Answer::Fault | Answer::Unlisted => "#GP".into(),
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(answer, expected, "access {compared}: {line}");
+        compared += 1;
+    }
+    assert!(compared > 5000, "only {compared} accesses");
+}
+
+fn number(text: &str) -> u64 {
+    let digits = text.strip_prefix("0x").unwrap();
+    u64::from_str_radix(digits, 16).unwrap()
+}
+
+#[test]
+fn bench() {
+    let events = met("bench", &BOCHS);
+    let rows: Vec<Vec<String>> = console(&events)
+        .iter()
+        .filter_map(|line| line.strip_prefix("bench "))
+        .map(|line| line.split(' ').map(str::to_owned).collect())
+        .collect();
+    let median = |name: &str| -> u64 {
+        let row = rows.iter().find(|row| row[0] == name);
+        row.unwrap_or_else(|| panic!("no {name} in {rows:?}"))[2]
+            .parse()
+            .unwrap()
+    };
+    for name in [
+        "rdmsr-mcg-cap",
+        "rdmsr-mc1-status",
+        "rdmsr-slowest",
+        "wrmsr-mc1-status-0",
+        "cpuid-0",
+    ] {
+        assert!(
+            (1..=200).contains(&median(name)),
+            "{name} takes {} instructions",
+            median(name)
+        );
+    }
+    assert!(median("machine-check") > 0);
+}
+
+/// A guest that never ends is ended by the time limit, with the last lines shown.
+#[test]
+fn a_hang_is_ended_and_shown() {
+    let mut scenario = scenario("broadcast-srao");
+    scenario.faults.clear();
+    let short = Options {
+        timeout: Duration::from_secs(3),
+        ..BOCHS
+    };
+    let (verdict, _) = boot(&scenario, &short);
+    let Verdict::Hung(_, last) = &verdict else {
+        panic!("{verdict}");
+    };
+    assert!(
+        last.iter().any(|line| line.contains("page 0x")),
+        "{verdict}"
+    );
+    assert!(
+        verdict
+            .to_string()
+            .starts_with("no end after 3 s; the last lines:"),
+        "{verdict}"
+    );
+}
+
+/// What was not met is named, with what came instead.
+#[test]
+fn an_unmet_expectation_is_named() {
+    let path = workspace().root.join("tests/scenarios/broadcast-srao.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let spoilt = text.replacen(
+        "vcpu = 1, mcg_status = 5, record = \"no\"",
+        "vcpu = 1, mcg_status = 7",
+        1,
+    );
+    assert_ne!(text, spoilt);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spoilt.toml");
+    std::fs::write(&path, spoilt).unwrap();
+    let (verdict, _) = boot(&scenario(path.to_str().unwrap()), &BOCHS);
+    let Verdict::Unmet(unmet) = &verdict else {
+        panic!("{verdict}");
+    };
+    assert_eq!(unmet.expected, "vmce.injected guest=0 vcpu=1 mcg_status=7");
+    assert!(
+        unmet.instead[0].contains("(mcg_status is 0x5)"),
+        "{verdict}"
+    );
+}
