@@ -27,6 +27,9 @@ pub const RING: usize = 256;
 /// Another processor wants this one to take a machine check (the injector's vector).
 pub const RAISE_MACHINE_CHECK: u32 = 1 << 0;
 
+/// There is something to look at. The NMI alone does not say so: it may come after the look and before the sleep.
+const NEWS: u32 = 1 << 31;
+
 /// What belongs to one processor. The first fields are known to assembly by their offsets.
 #[repr(C)]
 pub struct Processor {
@@ -192,7 +195,7 @@ impl Processor {
 
     /// Asks this processor for something and gets it out of its guest or out of its sleep.
     pub fn request(&self, what: u32) {
-        self.requests.fetch_or(what, Ordering::Release);
+        self.requests.fetch_or(what | NEWS, Ordering::Release);
         apic::send(self.apic_id, apic::Ipi::Nmi);
     }
 }
