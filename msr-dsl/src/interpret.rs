@@ -2,10 +2,10 @@
 //! It shares nothing with the generator but the model; that they agree is the proof of both.
 
 use crate::model::{
-    Absent, BitRule, Expr, Field, Illegal, Legal, Op, Read, Register, RegisterId, Rule, Set, Type,
-    View, Write,
+    Absent, BitRule, Expr, Field, FieldType, Illegal, Legal, Op, Read, Register, RegisterId, Rule,
+    Set, Type, View, Write,
 };
-use msr_runtime::{MachineCheckEvent, Reset};
+use msr_runtime::{MachineCheckEvent, RecordError, Reset, record};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -420,6 +420,82 @@ impl<'a> Machine<'a> {
         true
     }
 
+    /// The record of this vCPU.
+    pub fn save(&self) -> Vec<u8> {
+        let mut items: Vec<u8> = Vec::new();
+        for (id, tag, _) in self.view.saved() {
+            let cells = &self.cells[id.0];
+            items.extend(tag.to_le_bytes());
+            items.extend((8 * cells.len() as u16).to_le_bytes());
+            items.extend(cells.iter().flat_map(|cell| cell.to_le_bytes()));
+        }
+        let mut head: Vec<u8> = record::MAGIC.to_vec();
+        head.extend(record::name(&self.view.name));
+        head.extend(self.view.version.to_le_bytes());
+        head.extend(((record::HEADER + items.len()) as u16).to_le_bytes());
+        let sealed = [head.as_slice(), &items].concat();
+        head.extend(record::crc32c(0, &sealed).to_le_bytes());
+        head.extend(items);
+        head
+    }
+
+    /// Becomes the vCPU that a record has. A refused record changes nothing.
+    ///
+    /// # Errors
+    /// Why it is refused, for people.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let opened = record::Record::open(bytes, record::name(&self.view.name), record::crc32c);
+        let opened = opened.map_err(|error| error.to_string())?;
+        let mut items: HashMap<u16, &[u8]> = HashMap::new();
+        for item in opened.items() {
+            let (tag, payload) = item.map_err(|error| error.to_string())?;
+            let known = self.view.saved().iter().any(|(_, known, _)| *known == tag);
+            if self.view.dropped_tags.contains(&tag)
+                || !known && payload.iter().all(|byte| *byte == 0)
+            {
+                continue;
+            }
+            if !known {
+                return Err(RecordError::UnknownItem(tag).to_string());
+            }
+            if items.insert(tag, payload).is_some() {
+                return Err(RecordError::ItemTwice(tag).to_string());
+            }
+        }
+        let mut new = Self::new(self.view);
+        for (id, tag, default) in self.view.saved() {
+            let cells = &mut new.cells[id.0];
+            cells.fill(default);
+            let Some(payload) = items.get(&tag) else {
+                continue;
+            };
+            if payload.is_empty()
+                || payload.len() % 8 != 0
+                || payload.iter().skip(8 * cells.len()).any(|byte| *byte != 0)
+            {
+                return Err(RecordError::ItemLength(tag).to_string());
+            }
+            for (at, byte) in payload.iter().enumerate().take(8 * cells.len()) {
+                let shift = 8 * (at % 8);
+                cells[at / 8] = cells[at / 8] & !(0xff << shift) | u64::from(*byte) << shift;
+            }
+            let register = self.view.register(id);
+            for cell in cells.iter() {
+                let refused = (0..64)
+                    .filter(|bit| cell >> bit & 1 == 1 && !acceptable(register, *cell, *bit));
+                let bits: u64 = refused.map(|bit| 1 << bit).sum();
+                let name = &register.name;
+                if bits != 0 {
+                    return Err(format!(
+                        "item {tag}: {name} with bits {bits:#x} is not accepted"
+                    ));
+                }
+            }
+        }
+        *self = new;
+        Ok(())
+    }
+
     fn holds(&self, expr: &Expr, place: &Place) -> bool {
         self.number(expr, place) != 0
     }
@@ -512,6 +588,23 @@ pub fn in_sets(rule: &Rule, value: u64) -> bool {
         Set::Range(low, high) => (*low..=*high).contains(&value),
         Set::AllOnesLess(bits) => (0..64).all(|bit| value >> bit & 1 == 1 || bits >> bit & 1 == 1),
     })
+}
+
+/// Whether a restore takes this set bit of a cell.
+fn acceptable(register: &Register, cell: u64, bit: u32) -> bool {
+    let closed = field_at(register, bit).and_then(|field| match &field.ty {
+        FieldType::Enum {
+            values,
+            other: false,
+        } => Some((field, values)),
+        _ => None,
+    });
+    let named = closed.is_none_or(|(field, values)| {
+        values
+            .iter()
+            .any(|(_, value)| *value == (cell & field.mask()) >> field.lo)
+    });
+    register.accepts >> bit & 1 == 1 && named
 }
 
 fn field_at(register: &Register, bit: u32) -> Option<&Field> {

@@ -83,6 +83,30 @@ impl View {
             .map(|(i, register)| (RegisterId(i), register))
     }
 
+    /// The registers whose state is saved, with tag and default, in the order in which a restore takes them.
+    pub fn saved(&self) -> Vec<(RegisterId, u16, u64)> {
+        let mut waiting: Vec<RegisterId> = self.ids().map(|(id, _)| id).collect();
+        let mut order = Vec::new();
+        while !waiting.is_empty() {
+            // The checker has refused circles, so one of them can always go next.
+            let ready = |id: &RegisterId| {
+                self.register(*id)
+                    .after
+                    .iter()
+                    .all(|other| !waiting.contains(other))
+            };
+            let next = waiting.iter().position(ready).unwrap_or(0);
+            order.push(waiting.remove(next));
+        }
+        let saved = order
+            .into_iter()
+            .filter_map(|id| match self.register(id).migrate {
+                Migrate::Saved { tag, default } => Some((id, tag, default)),
+                _ => None,
+            });
+        saved.collect()
+    }
+
     /// Cells of a register: one, or one for each bank with state.
     pub fn cells(&self, register: &Register) -> usize {
         match (register.stored, register.banked, &self.banks) {

@@ -2,7 +2,7 @@
 
 use crate::ChoiceError;
 use msr_runtime::{
-    Feature, Interface, MachineCheck, MachineCheckEvent, PassThrough, Refusal, Reset,
+    Feature, Interface, MachineCheck, MachineCheckEvent, PassThrough, RecordError, Refusal, Reset,
 };
 
 /// A machine-check interface has no hooks: all it does is in its state.
@@ -18,6 +18,8 @@ macro_rules! mc_state {
                 $variant(crate::$module::$version::State),
             )*)*
         }
+
+        $($(type $variant = crate::$module::$version::State;)*)*
 
         // A version that a spec gained has to be offered here.
         $(const _: () = assert!(crate::$module::VERSIONS.len() == [$(stringify!($variant)),*].len());)*
@@ -39,19 +41,48 @@ macro_rules! mc_state {
                 features: impl IntoIterator<Item = &'n str>,
             ) -> Result<Self, ChoiceError<'n>> {
                 $($(
-                    type $variant = crate::$module::$version::State;
                     if interface == <$variant>::NAME && version == <$variant>::VERSION {
                         return <$variant>::with_features(features).map(Self::$variant).map_err(ChoiceError::Feature);
                     }
                 )*)*
-                $(if interface == crate::$module::NAME {
-                    return Err(ChoiceError::Version(interface, version, crate::$module::VERSIONS));
-                })*
-                Err(ChoiceError::Interface(interface, Self::INTERFACES))
+                Err(Self::no_such(interface, version))
             }
 
             /// The machine-check interfaces, by name.
             pub const INTERFACES: &'static [&'static str] = &[$(crate::$module::NAME),*];
+
+            /// A vCPU of a guest that lives under an interface and version, as a record has it.
+            ///
+            /// # Errors
+            /// No such interface or version (nothing is read then), or why the record is refused.
+            pub fn restore<'n>(
+                interface: &'n str,
+                version: u16,
+                record: &[u8],
+                crc32c: impl Fn(u32, &[u8]) -> u32,
+            ) -> Result<Result<Self, RecordError>, ChoiceError<'n>> {
+                $($(if interface == <$variant>::NAME && version == <$variant>::VERSION {
+                    return Ok(<$variant>::restore(record, crc32c).map(Self::$variant));
+                })*)*
+                Err(Self::no_such(interface, version))
+            }
+
+            /// Why there is no such version.
+            fn no_such(interface: &str, version: u16) -> ChoiceError<'_> {
+                $(if interface == crate::$module::NAME {
+                    return ChoiceError::Version(interface, version, crate::$module::VERSIONS);
+                })*
+                ChoiceError::Interface(interface, Self::INTERFACES)
+            }
+
+            /// The longest record of any interface and version, in bytes.
+            pub const LONGEST_RECORD: usize = {
+                let mut longest = 0;
+                $($(if <crate::$module::$version::State>::RECORD_LENGTH > longest {
+                    longest = <crate::$module::$version::State>::RECORD_LENGTH;
+                })*)*
+                longest
+            };
 
             /// The newest version of an interface under which a guest can run.
             pub fn newest(interface: &str) -> Option<u16> {
@@ -140,6 +171,18 @@ impl McState {
     /// The guest's capability word.
     pub fn capability_word(&self) -> u64 {
         each!(self, state => state.capability_word())
+    }
+
+    /// Writes the record of this vCPU; gives its length in bytes.
+    ///
+    /// # Errors
+    /// [`RecordError::NoSpace`] if `out` is shorter than the record ([`McState::LONGEST_RECORD`] is always enough).
+    pub fn save(
+        &self,
+        out: &mut [u8],
+        crc32c: impl Fn(u32, &[u8]) -> u32,
+    ) -> Result<usize, RecordError> {
+        each!(self, state => state.save(out, crc32c))
     }
 }
 

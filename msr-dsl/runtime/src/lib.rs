@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod feature;
+pub mod record;
 
 pub use bitfield_struct;
 pub use feature::{Feature, FeatureError};
+pub use record::RecordError;
 
 /// Why an access was not answered from the state of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,27 @@ pub trait Interface {
         state.set_capability_word(word);
         Ok(state)
     }
+
+    /// The length of a saved record, in bytes.
+    const RECORD_LENGTH: usize;
+    /// Writes the record of this vCPU; gives its length in bytes. `crc32c` continues a CRC-32C over some bytes
+    /// ([`record::crc32c`], or the processor's instruction).
+    ///
+    /// # Errors
+    /// [`RecordError::NoSpace`].
+    fn save(
+        &self,
+        out: &mut [u8],
+        crc32c: impl Fn(u32, &[u8]) -> u32,
+    ) -> Result<usize, RecordError>;
+    /// A vCPU as a record has it, written by this version, an older one, or a newer one all of whose items are known or
+    /// zero.
+    ///
+    /// # Errors
+    /// What the record holds that this version cannot honour, or why the bytes are no record.
+    fn restore(bytes: &[u8], crc32c: impl Fn(u32, &[u8]) -> u32) -> Result<Self, RecordError>
+    where
+        Self: Sized;
 
     /// RDMSR of `msr` (32 bits, ECX).
     fn read(&self, msr: u32) -> Result<u64, Refusal<Self::Hook>>;

@@ -5,7 +5,7 @@ use super::file::{model, split};
 use msr_dsl::interpret::{Answer, Machine};
 use msr_dsl::model::{Model, View};
 use msr_dsl::words::suggest;
-use msr_runtime::Reset;
+use msr_runtime::{ErrorRecord, MachineCheckEvent, Reset};
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 
@@ -126,15 +126,91 @@ fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> 
         }
         ["rdmsr", address] => Ok(Some(text(machine.read(msr(address)?)))),
         ["wrmsr", address, value] => Ok(Some(text(machine.write(msr(address)?, number(value)?)))),
-        ["rdmsr" | "wrmsr" | "reset", ..] => Err(format!(
-            "wrong number of words in `{}`: `reset`, `rdmsr ADDR`, `wrmsr ADDR VALUE`",
+        ["save"] => Ok(Some(hex(&machine.save()))),
+        ["restore", record] => Ok(Some(match machine.restore(&bytes(record)?) {
+            Ok(()) => "ok".to_owned(),
+            Err(reason) => format!("refused: {reason}"),
+        })),
+        ["inject", parts @ ..] => match machine.inject(&event(parts)?) {
+            true => Ok(Some("ok".to_owned())),
+            false => Err("this interface has no injection section".to_owned()),
+        },
+        ["rdmsr" | "wrmsr" | "reset" | "save" | "restore", ..] => Err(format!(
+            "wrong number of words in `{}`: `reset`, `rdmsr ADDR`, `wrmsr ADDR VALUE`, `save`, `restore HEX`",
             words.join(" ")
         )),
         [other, ..] => Err(format!(
             "unknown command `{other}`: {}",
-            suggest(other, &["reset", "rdmsr", "wrmsr"])
+            suggest(
+                other,
+                &["reset", "rdmsr", "wrmsr", "save", "restore", "inject"]
+            )
         )),
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, String> {
+    let wrong = || format!("`{text}` is not a record: two hexadecimal digits for each byte");
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return Err(wrong());
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong()))
+        .collect()
+}
+
+/// `RIPV=1 EIPV=1 LMCE_S=1 STATUS=... ADDR=... MISC=...`; without STATUS the vCPU is only told.
+fn event(parts: &[&str]) -> Result<MachineCheckEvent, String> {
+    const FIELDS: &[&str] = &["RIPV", "EIPV", "LMCE_S", "STATUS", "ADDR", "MISC"];
+    let mut event = MachineCheckEvent {
+        restart_ip_valid: false,
+        error_ip_valid: false,
+        local: false,
+        record: None,
+    };
+    let mut record = ErrorRecord {
+        status: 0,
+        address: 0,
+        misc: 0,
+    };
+    let mut has_status = false;
+    for part in parts {
+        let (field, value) = part
+            .split_once('=')
+            .ok_or_else(|| format!("`{part}` is not FIELD=VALUE"))?;
+        let value = number(value)?;
+        match field {
+            "RIPV" => event.restart_ip_valid = value != 0,
+            "EIPV" => event.error_ip_valid = value != 0,
+            "LMCE_S" => event.local = value != 0,
+            "STATUS" => (record.status, has_status) = (value, true),
+            "ADDR" => record.address = value,
+            "MISC" => record.misc = value,
+            other => {
+                return Err(format!(
+                    "unknown field `{other}`: {}",
+                    suggest(other, FIELDS)
+                ));
+            }
+        }
+    }
+    if has_status {
+        event.record = Some(record);
+    } else if record
+        != (ErrorRecord {
+            status: 0,
+            address: 0,
+            misc: 0,
+        })
+    {
+        return Err("ADDR and MISC without STATUS: a record has all three".to_owned());
+    }
+    Ok(event)
 }
 
 fn text(answer: Answer) -> String {

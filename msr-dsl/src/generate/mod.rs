@@ -8,6 +8,7 @@ mod fields;
 mod injection;
 mod names;
 mod read;
+mod record;
 mod state;
 mod table;
 mod write;
@@ -47,11 +48,11 @@ fn version(view: &View) -> TokenStream {
     let hook = hook(view);
     let table = table::table(view);
     let items = &table.items;
-    let state = state::state(view, &table.locate);
+    let state = state::state(view, &table);
     let injection = injection::injection(view);
     quote! {
         #[doc = #doc]
-        #[allow(clippy::all, unused_variables, unused_parens, unused_mut, dead_code, missing_docs)]
+        #[allow(clippy::all, unreachable_code, unused_variables, unused_parens, unused_mut, dead_code, missing_docs)]
         pub mod #module {
             use ::msr_runtime::{Interface, Refusal, Reset};
             #(#types)*

@@ -2,16 +2,17 @@
 
 use super::expression::{hex, rust};
 use super::names::{camel, snake};
+use super::table::{Part, Slot};
 use crate::model::{Absent, Argument, Expr, Read, Register, RegisterId, View};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 /// The arm of one register: an expression of type `Result<u64, Refusal<Hook>>`, with `self`, `msr` and `index` in scope.
-pub fn arm(view: &View, id: RegisterId) -> TokenStream {
-    let register = view.register(id);
+pub fn arm(view: &View, slot: Slot) -> TokenStream {
+    let register = view.register(slot.register);
     let answer = match &register.read {
         Read::Value(_) => {
-            let value = shown(view, register);
+            let value = shown(view, register, slot.part);
             quote!(Ok(#value))
         }
         Read::Fault => quote!(Err(Refusal::Fault)),
@@ -55,7 +56,7 @@ pub fn guarded(
 fn condition_with_state(view: &View, register: &Register, condition: &Expr) -> TokenStream {
     let rust = rust(view, condition);
     if mentions_state(condition) {
-        let state = cell(register);
+        let state = cell(view, register, Part::Whole);
         quote!({ let state = #state; #rust })
     } else {
         rust
@@ -63,17 +64,20 @@ fn condition_with_state(view: &View, register: &Register, condition: &Expr) -> T
 }
 
 /// The register's cell (of bank `index`), zero where it has none.
-pub fn cell(register: &Register) -> TokenStream {
+pub fn cell(view: &View, register: &Register, part: Part) -> TokenStream {
     let cells = snake(&register.name);
+    let mask = view.cells(register).wrapping_sub(1);
     match (register.stored, register.banked) {
         (false, _) => quote!(0u64),
         (true, false) => quote!(self.#cells),
+        (true, true) if part == Part::Cells => quote!(self.#cells[index & #mask]),
+        (true, true) if part == Part::NoCells => quote!(0u64),
         (true, true) => quote!((match self.#cells.get(index) { Some(cell) => *cell, None => 0 })),
     }
 }
 
 /// The value that a read shows: the register's own, with the bits of its fields that have reads or presence of their own.
-pub fn shown(view: &View, register: &Register) -> TokenStream {
+pub fn shown(view: &View, register: &Register, part: Part) -> TokenStream {
     let Read::Value(base) = &register.read else {
         return quote!(0u64);
     };
@@ -116,7 +120,7 @@ pub fn shown(view: &View, register: &Register) -> TokenStream {
     }
     let whole = quote!(#out #(| #parts)*);
     if uses_state {
-        let state = cell(register);
+        let state = cell(view, register, part);
         quote!({ let state = #state; #whole })
     } else {
         quote!((#whole))
@@ -137,7 +141,7 @@ pub fn accessors(view: &View, id: RegisterId) -> TokenStream {
     }
     let name = snake(&register.name);
     let value_of = format_ident!("value_of_{}", name);
-    let shown = shown(view, register);
+    let shown = shown(view, register, Part::Whole);
     let guarded = guarded(
         view,
         register,

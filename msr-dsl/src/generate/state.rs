@@ -2,13 +2,14 @@
 
 use super::expression::hex;
 use super::names::snake;
-use super::{read, write};
+use super::table::{Slot, Table};
+use super::{read, record, write};
 use crate::model::{BitRule, Offer, Read, Register, RegisterId, View, Write};
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 /// `State` and what it implements.
-pub fn state(view: &View, locate: &TokenStream) -> TokenStream {
+pub fn state(view: &View, table: &Table) -> TokenStream {
     let stored: Vec<(RegisterId, &Register)> =
         view.ids().filter(|(_, register)| register.stored).collect();
     let fields = stored.iter().map(|(_, register)| {
@@ -28,7 +29,7 @@ pub fn state(view: &View, locate: &TokenStream) -> TokenStream {
         "What one vCPU has under version {} of `{}`.",
         view.version, view.name
     );
-    let interface = interface(view, &stored, locate);
+    let interface = interface(view, &stored, table);
     quote! {
         #[doc = #doc]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,26 +92,27 @@ fn capability(view: &View) -> TokenStream {
     }
 }
 
-fn interface(view: &View, stored: &[(RegisterId, &Register)], locate: &TokenStream) -> TokenStream {
+fn interface(view: &View, stored: &[(RegisterId, &Register)], table: &Table) -> TokenStream {
     let (name, version) = (&view.name, view.version);
-    let slot = |id: RegisterId| Literal::usize_unsuffixed(id.0 + 1);
-    let reads = view.ids().map(|(id, _)| {
-        let (slot, arm) = (slot(id), read::arm(view, id));
-        quote!(#slot => #arm,)
-    });
-    let writes = view.ids().map(|(id, _)| {
-        let (slot, arm) = (slot(id), write::arm(view, id));
-        quote!(#slot => #arm,)
-    });
+    let arms = |arm: fn(&View, Slot) -> TokenStream| {
+        let listed = table.slots.iter().enumerate().map(move |(i, slot)| {
+            let (number, arm) = (Literal::usize_unsuffixed(i + 1), arm(view, *slot));
+            quote!(#number => #arm,)
+        });
+        quote!(#(#listed)* _ => Err(Refusal::Unlisted),)
+    };
+    let (reads, writes, locate) = (arms(read::arm), arms(write::arm), &table.locate);
     let resets = resets(view, stored);
     let pass = pass_through(view);
     let features = features(view);
+    let record = record::record(view);
     quote! {
         impl Interface for State {
             const NAME: &'static str = #name;
             const VERSION: u16 = #version;
             const PASS_THROUGH: &'static [::msr_runtime::PassThrough] = &[#(#pass),*];
             #features
+            #record
             type Hook = Hook;
 
             fn create() -> Self {
@@ -121,8 +123,7 @@ fn interface(view: &View, stored: &[(RegisterId, &Register)], locate: &TokenStre
             fn read(&self, msr: u32) -> Result<u64, Refusal<Hook>> {
                 #locate
                 match slot {
-                    #(#reads)*
-                    _ => Err(Refusal::Unlisted),
+                    #reads
                 }
             }
 
@@ -130,8 +131,7 @@ fn interface(view: &View, stored: &[(RegisterId, &Register)], locate: &TokenStre
             fn write(&mut self, msr: u32, value: u64) -> Result<(), Refusal<Hook>> {
                 #locate
                 match slot {
-                    #(#writes)*
-                    _ => Err(Refusal::Unlisted),
+                    #writes
                 }
             }
 

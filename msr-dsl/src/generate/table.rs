@@ -1,17 +1,35 @@
-//! From an MSR's number to its register in constant time: two tables of small numbers, whatever the number of registers.
+//! From an MSR's number to its register in constant time, whatever the number of registers.
 //!
-//! MSRs live in a few windows of 0x2000 (0, 0x40000000, 0xc0000000, ...). The first table has an entry per 32 MSRs of a
-//! window, which names a page of the second; the page has, per MSR, the register's slot and its index (bank or place).
+//! MSRs live in a few windows of 0x2000 numbers (from 0, 0x40000000, 0xc0000000, ...). Per window there is one table, from
+//! the first listed MSR to the last; an entry holds the register's slot and its index (bank, or place in a range). The
+//! slots fill a power of two, so that the jump through them needs no check.
 
-use crate::model::View;
+use crate::model::{RegisterId, View};
 use proc_macro2::{Literal, TokenStream};
-use quote::quote;
-use std::collections::{BTreeMap, HashMap};
+use quote::{format_ident, quote};
+use std::collections::BTreeMap;
 
 const WINDOW_BITS: u32 = 13;
-const PAGE_BITS: u32 = 5;
-const PAGES_PER_WINDOW: usize = 1 << (WINDOW_BITS - PAGE_BITS);
-const PAGE: usize = 1 << PAGE_BITS;
+
+/// What a slot answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot {
+    /// The register.
+    pub register: RegisterId,
+    /// Of a banked register: the banks that have cells, so many that a mask bounds the index, or the others.
+    pub part: Part,
+}
+
+/// See [`Slot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The whole register.
+    Whole,
+    /// Banks with cells; `index & mask` is in bounds.
+    Cells,
+    /// Banks without.
+    NoCells,
+}
 
 /// The generated tables and how to use them.
 pub struct Table {
@@ -19,99 +37,103 @@ pub struct Table {
     pub items: TokenStream,
     /// Statements that, given `msr`, define `slot` and `index`; an MSR outside of every window leaves with `Unlisted`.
     pub locate: TokenStream,
+    /// Slots from 1 on; 0 is "not listed".
+    pub slots: Vec<Slot>,
 }
 
-/// Slots are the registers' numbers plus one; 0 is "not listed".
-pub fn table(view: &View) -> Table {
-    let mut entries: BTreeMap<u32, (usize, u32)> = BTreeMap::new();
-    for (id, register) in view.ids() {
-        for address in &register.addresses {
-            entries.extend(address.msrs().map(|(msr, index)| (msr, (id.0 + 1, index))));
+/// The slots of a view.
+fn slots(view: &View) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    for (register, what) in view.ids() {
+        let stored = view.cells(what);
+        let limit = view.banks.as_ref().map_or(0, |banks| banks.limit as usize);
+        if what.banked && stored.is_power_of_two() && stored < limit {
+            slots.extend([
+                Slot {
+                    register,
+                    part: Part::Cells,
+                },
+                Slot {
+                    register,
+                    part: Part::NoCells,
+                },
+            ]);
+        } else {
+            slots.push(Slot {
+                register,
+                part: Part::Whole,
+            });
         }
     }
-    let wide = entries
-        .values()
-        .any(|(slot, index)| *slot > 0xff || *index > 0xff);
-    let mut windows: Vec<u32> = entries.keys().map(|msr| msr >> WINDOW_BITS).collect();
-    windows.dedup();
-    if windows.is_empty() {
-        windows.push(0);
-    }
-    let (directory, pages) = pages(&entries, &windows);
-    let page_count = pages.len().next_power_of_two();
-    let empty = [(0usize, 0u32); PAGE];
-    let rows = (0..page_count).map(|i| {
-        let page = pages.get(i).unwrap_or(&empty);
-        let cells = page.iter().map(|(slot, index)| {
-            let entry = if wide {
-                *slot as u64 | u64::from(*index) << 16
-            } else {
-                *slot as u64 | u64::from(*index) << 8
-            };
-            Literal::u64_unsuffixed(entry)
-        });
-        quote!([#(#cells),*])
-    });
-    let number = if page_count > 0x100 {
-        quote!(u16)
-    } else {
-        quote!(u8)
-    };
-    let entry = if wide { quote!(u32) } else { quote!(u16) };
-    let directory_rows = directory.iter().map(|row| {
-        let cells = row.iter().map(|page| Literal::usize_unsuffixed(*page));
-        quote!([#(#cells),*])
-    });
-    let (window_count, last_page) = (windows.len(), page_count - 1);
-    let items = quote! {
-        static DIRECTORY: [[#number; #PAGES_PER_WINDOW]; #window_count] = [#(#directory_rows),*];
-        static PAGES: [[#entry; #PAGE]; #page_count] = [#(#rows),*];
-    };
-    let arms = windows
-        .iter()
-        .enumerate()
-        .map(|(i, window)| quote!(#window => &DIRECTORY[#i],));
-    let split = if wide {
-        quote!(let slot = entry as u16; let index = (entry >> 16) as usize;)
-    } else {
-        quote!(let slot = entry as u8; let index = (entry >> 8) as usize;)
-    };
-    let (page_mask, directory_mask) = (PAGE - 1, PAGES_PER_WINDOW - 1);
-    let locate = quote! {
-        let directory = match msr >> #WINDOW_BITS {
-            #(#arms)*
-            _ => return Err(Refusal::Unlisted),
+    slots
+}
+
+/// The tables of a view.
+pub fn table(view: &View) -> Table {
+    let slots = slots(view);
+    let mut entries: BTreeMap<u32, u64> = BTreeMap::new();
+    let slot_of = |register: RegisterId, index: u32| {
+        let cells = view.cells(view.register(register)) as u32;
+        let is = |slot: &Slot| match slot.part {
+            Part::Whole => slot.register == register,
+            Part::Cells => slot.register == register && index < cells,
+            Part::NoCells => slot.register == register && index >= cells,
         };
-        let page = directory[(msr >> #PAGE_BITS) as usize & #directory_mask] as usize & #last_page;
-        let entry = PAGES[page][msr as usize & #page_mask];
-        #split
+        slots.iter().position(is).map_or(0, |at| at as u64 + 1)
+    };
+    let longest = view
+        .registers
+        .iter()
+        .flat_map(|r| &r.addresses)
+        .map(|address| address.count)
+        .max()
+        .unwrap_or(0);
+    let wide = slots.len() > 0xff || longest > 0x100;
+    let shift = if wide { 16 } else { 8 };
+    for (id, register) in view.ids() {
+        for (msr, index) in register.addresses.iter().flat_map(|address| address.msrs()) {
+            entries.insert(msr, slot_of(id, index) | u64::from(index) << shift);
+        }
+    }
+    let mask = (slots.len() + 1).next_power_of_two() - 1;
+    let entry = if wide { quote!(u32) } else { quote!(u16) };
+    let mut items = TokenStream::new();
+    let mut lookups = Vec::new();
+    for (number, window) in windows(&entries).into_iter().enumerate() {
+        let (first, last) = (window[0].0, window[window.len() - 1].0);
+        let name = format_ident!("TABLE_{}", number);
+        let cells = (first..=last)
+            .map(|msr| Literal::u64_unsuffixed(entries.get(&msr).copied().unwrap_or(0)));
+        let length = (last - first) as usize + 1;
+        items.extend(quote!(static #name: [#entry; #length] = [#(#cells),*];));
+        lookups.push(
+            quote!(if let Some(entry) = #name.get(msr.wrapping_sub(#first) as usize) { *entry }),
+        );
+    }
+    let lookup = quote!(#(#lookups else)* { return Err(Refusal::Unlisted) });
+    let locate = quote! {
+        let entry = #lookup;
+        let slot = entry as usize & #mask;
+        let index = (entry >> #shift) as usize;
         let _ = index;
     };
-    Table { items, locate }
+    Table {
+        items,
+        locate,
+        slots,
+    }
 }
 
-type Page = [(usize, u32); PAGE];
-
-/// Page 0 is empty; equal pages are kept once.
-fn pages(entries: &BTreeMap<u32, (usize, u32)>, windows: &[u32]) -> (Vec<Vec<usize>>, Vec<Page>) {
-    let mut pages: Vec<Page> = vec![[(0, 0); PAGE]];
-    let mut known: HashMap<Page, usize> = HashMap::from([(pages[0], 0)]);
-    let mut directory = Vec::new();
-    for window in windows {
-        let mut row = Vec::new();
-        for page in 0..PAGES_PER_WINDOW as u32 {
-            let base = window << WINDOW_BITS | page << PAGE_BITS;
-            let mut content: Page = [(0, 0); PAGE];
-            for (msr, entry) in entries.range(base..=base + (PAGE as u32 - 1)) {
-                content[(msr - base) as usize] = *entry;
-            }
-            let number = *known.entry(content).or_insert_with(|| {
-                pages.push(content);
-                pages.len() - 1
-            });
-            row.push(number);
-        }
-        directory.push(row);
+/// The listed MSRs by window, the fullest window first: it is asked first.
+fn windows(entries: &BTreeMap<u32, u64>) -> Vec<Vec<(u32, u64)>> {
+    let mut windows: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
+    for (msr, entry) in entries {
+        windows
+            .entry(msr >> WINDOW_BITS)
+            .or_default()
+            .push((*msr, *entry));
     }
-    (directory, pages)
+    let mut windows: Vec<_> = windows.into_values().collect();
+    windows.sort_by_key(|window| std::cmp::Reverse(window.len()));
+    windows
 }

@@ -3,23 +3,24 @@
 use super::expression::{hex, rust};
 use super::names::snake;
 use super::read::{cell, guarded, hook_value, shown};
-use crate::model::{BitRule, Field, Illegal, Legal, Register, RegisterId, Rule, Set, View, Write};
+use super::table::{Part, Slot};
+use crate::model::{BitRule, Field, Illegal, Legal, Register, Rule, Set, View, Write};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 /// The arm of one register: an expression of type `Result<(), Refusal<Hook>>`, with `self`, `msr`, `value` and `index`.
-pub fn arm(view: &View, id: RegisterId) -> TokenStream {
-    let register = view.register(id);
+pub fn arm(view: &View, slot: Slot) -> TokenStream {
+    let (register, part) = (view.register(slot.register), slot.part);
     let answer = match register.write {
         Write::Fault => quote!(Err(Refusal::Fault)),
         Write::Unlisted => quote!(Err(Refusal::Unlisted)),
         Write::Pass => quote!(Err(Refusal::Pass)),
         Write::Hook(hook) => {
-            let (checks, hook) = (checks(view, register), hook_value(view, hook));
+            let (checks, hook) = (checks(view, register, part), hook_value(view, hook));
             quote!({ #checks Err(Refusal::Hook(#hook)) })
         }
         Write::Bits(hook) => {
-            let (checks, store) = (checks(view, register), store(view, register));
+            let (checks, store) = (checks(view, register, part), store(view, register, part));
             let end = match hook {
                 Some(hook) => {
                     let hook = hook_value(view, hook);
@@ -83,8 +84,8 @@ fn bits(register: &Register, pick: &dyn Fn(&BitRule) -> bool) -> Mask {
 }
 
 /// Everything that can refuse the value, in the order: rules for the whole, bits, fields.
-fn checks(view: &View, register: &Register) -> TokenStream {
-    let state = cell(register);
+fn checks(view: &View, register: &Register, part: Part) -> TokenStream {
+    let state = cell(view, register, part);
     let presence = register.fields.iter().filter_map(|field| {
         let (name, condition) = (present_name(field), rust(view, field.present.as_ref()?));
         Some(quote!(let #name = #condition;))
@@ -105,7 +106,7 @@ fn checks(view: &View, register: &Register) -> TokenStream {
         single.extend(quote!(if value & #mask != 0 { return Err(Refusal::Fault); }));
     }
     if !on_change.empty() {
-        let (mask, shown) = (on_change.rust(), shown(view, register));
+        let (mask, shown) = (on_change.rust(), shown(view, register, part));
         single.extend(quote!(if (value ^ #shown) & #mask != 0 { return Err(Refusal::Fault); }));
     }
     let faults = field_rules(register, Illegal::Fault);
@@ -178,7 +179,7 @@ fn in_sets(sets: &[Set], value: &TokenStream) -> TokenStream {
 }
 
 /// The new value of the cell, and its storing.
-fn store(view: &View, register: &Register) -> TokenStream {
+fn store(view: &View, register: &Register, part: Part) -> TokenStream {
     if !register.stored || super::writable(register) == 0 {
         return TokenStream::new();
     }
@@ -243,7 +244,12 @@ fn store(view: &View, register: &Register) -> TokenStream {
             })
     });
     let cells = snake(&register.name);
-    let put = if register.banked {
+    let mask = view.cells(register).wrapping_sub(1);
+    let put = if part == Part::Cells {
+        quote!(self.#cells[index & #mask] = new;)
+    } else if part == Part::NoCells {
+        return quote!(return Ok(()););
+    } else if register.banked {
         quote!(match self.#cells.get_mut(index) { Some(cell) => *cell = new, None => return Ok(()) })
     } else {
         quote!(self.#cells = new;)
