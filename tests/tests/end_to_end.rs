@@ -83,7 +83,12 @@ fn no_scenario_is_forgotten() {
     files.sort();
     assert_eq!(
         files,
-        ["bench.toml", "broadcast-srao.toml", "reserved-writes.toml"]
+        [
+            "bench-two-processors.toml",
+            "bench.toml",
+            "broadcast-srao.toml",
+            "reserved-writes.toml"
+        ]
     );
 }
 
@@ -179,6 +184,27 @@ fn bench() {
         );
     }
     assert!(median("machine-check") > 0);
+}
+
+/// Both vCPUs' handlers are timed, so each error reaches both.
+#[test]
+fn bench_on_two_processors() {
+    let events = met("bench-two-processors", &BOCHS);
+    let row = |name: &str| -> Vec<u64> {
+        let lines = console(&events);
+        let mut rows = lines.iter().filter_map(|line| line.strip_prefix(name));
+        let row = rows.next().unwrap_or_else(|| panic!("no {name}"));
+        row.split(' ')
+            .map(|number| number.parse().unwrap())
+            .collect()
+    };
+    let first = row("bench machine-check ");
+    let last = row("bench machine-check-last-vcpu ");
+    assert!(first.is_sorted() && last.is_sorted());
+    assert!(
+        first.iter().zip(&last).all(|(first, last)| first <= last),
+        "{first:?} {last:?}"
+    );
 }
 
 /// A guest that never ends is ended by the time limit, with the last lines shown.
