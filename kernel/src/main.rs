@@ -20,20 +20,14 @@ use kernel::handover::multiboot::{BOOT_MAGIC, Information, Ram};
 use kernel::units::Hpa;
 
 use machine::processor::Processor;
+use machine::traps::{Exception, Handlers};
 use machine::{log, memory, messages, power, smp, traps};
 use vmx::controls::Controls;
 
 /// Why nothing can go on.
 pub enum Failure {
     /// An exception in root mode.
-    Exception {
-        /// Its vector.
-        vector: u32,
-        /// The instruction that met it.
-        rip: u64,
-        /// CR2.
-        address: u64,
-    },
+    Exception(Exception),
     /// A processor could not enter VMX operation although the first could.
     Vmx,
 }
@@ -45,7 +39,11 @@ static CONTROLS: memory::Once<Controls> = memory::Once::new();
 /// Processor 0, from the entry code: EAX and EBX as the boot loader left them.
 extern "C" fn start(magic: u32, information: u32) -> ! {
     log::init();
-    traps::init();
+    traps::init(Handlers {
+        nmi: run::nmi_in_root_mode,
+        machine_check: run::machine_check_in_root_mode,
+        exception: |exception| fail(Failure::Exception(exception)),
+    });
     // SAFETY: the loader says that this is the structure, and it is below 4 GiB; the length is its own first word.
     let information = unsafe {
         let address = Hpa(information.into());
@@ -107,7 +105,7 @@ fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>
     messages::hypervisor_up(
         env!("CARGO_PKG_VERSION"),
         Processor::count(),
-        machine::host::bank_count(),
+        Processor::current().machine_check.banks(),
         if cfg!(feature = "faults") {
             "yes"
         } else {
@@ -145,7 +143,7 @@ fn start_processors(information: &Information<'_>) {
     let rsdp = information.rsdp().or_else(|| acpi::find_rsdp(bios_area));
     let madt = rsdp.and_then(|rsdp| acpi::find_madt(rsdp, memory::acpi_table));
     let ids = acpi::processors(madt.unwrap_or(&[]));
-    smp::start_others(ids, |id| {
+    smp::start_others(entry::boot::trampoline(), ids, |id| {
         log::now();
         messages::processor_missing(id);
     });
@@ -184,7 +182,7 @@ extern "C" fn start_processor() -> ! {
         machine::halt()
     };
     // SAFETY: `claim` gives each block to one processor.
-    unsafe { processor.adopt() };
+    let processor = unsafe { processor.adopt() };
     while !READY.load(Ordering::Acquire) {
         processor.requests.store(0, Ordering::Release);
         if !READY.load(Ordering::Acquire) {
@@ -196,14 +194,14 @@ extern "C" fn start_processor() -> ! {
 
 /// Says what happened and stops the machine.
 pub fn fail(failure: Failure) -> ! {
-    log::break_hold();
+    log::break_open();
     log::now();
     match failure {
-        Failure::Exception {
+        Failure::Exception(Exception {
             vector,
             rip,
             address,
-        } => messages::exception(vector, rip, address),
+        }) => messages::exception(vector, rip, address),
         Failure::Vmx => messages::machine_unsupported("vmx-operation-refused"),
     }
     messages::write_off();
@@ -212,7 +210,7 @@ pub fn fail(failure: Failure) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    log::break_hold();
+    log::break_open();
     log::now();
     let (line, file) = info
         .location()

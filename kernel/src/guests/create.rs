@@ -3,16 +3,17 @@
 use kernel::guest::pvh;
 use kernel::handover::arena::OutOfMemory;
 use kernel::handover::module::GuestConfig;
-use kernel::units::{Gpa, Pcpu, VcpuId};
+use kernel::units::{Pcpu, VcpuId};
 use kernel::vmce::Mailbox;
 use msr_runtime::{Interface, MachineCheck};
 use specs::{Choice, platform};
 
 use super::registry::{self, Guest};
+use super::vcpu::{Own, Shared, Vcpu};
 use crate::machine::memory;
+use crate::machine::own_cell::OwnCell;
 use crate::machine::processor::Processor;
 use crate::vmx::ept::GuestMemory;
-use crate::vmx::vcpu::{Activity, Vcpu};
 use crate::vmx::{bitmap, vmcs};
 
 /// Why a guest could not be made.
@@ -52,58 +53,36 @@ pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, 
     let machine_check = Choice::parse(config.interface)
         .and_then(|choice| choice.create())
         .map_err(|_| Error::Interface)?;
-    let guest_memory = GuestMemory::create(u64::from(config.memory_mib) << 20)?;
-    // SAFETY: the guest does not run yet, and nobody else has its memory.
-    let bytes = unsafe { guest_memory.bytes(Gpa(0), guest_memory.size()) }.ok_or(Error::Memory)?;
-    let start = pvh::load(image, config.arguments, bytes).map_err(Error::Image)?;
-    let pass = platform::v1::State::PASS_THROUGH
-        .iter()
-        .chain(machine_check.pass_through());
-    let msr_bitmap = bitmap::create(pass)?;
-    let mailboxes = create_mailboxes(config.vcpus)?;
-    let guest = memory::place(Guest::new(
+    let mut guest_memory = GuestMemory::create(u64::from(config.memory_mib) << 20)?;
+    let start =
+        pvh::load(image, config.arguments, guest_memory.contents()).map_err(Error::Image)?;
+    let platform = platform::v1::State::PASS_THROUGH;
+    let msr_bitmap = bitmap::create(platform.iter().chain(machine_check.pass_through()))?;
+    let mailboxes = memory::place_each(config.vcpus.into(), Mailbox::new)?;
+    let guest = Guest::new(
         id,
         guest_memory,
         msr_bitmap,
         mailboxes,
         machine_check.is_broadcast(),
-    ))?;
-    let guest: &'static Guest = guest;
-    for index in 0..config.vcpus {
+    );
+    let guest: &'static Guest = memory::place(guest)?;
+    for (index, mailbox) in (0..).zip(mailboxes) {
         let number = (u16::from(id.0) + u16::from(index)) % Processor::count();
         let processor = Processor::get(Pcpu(number)).ok_or(Error::Memory)?;
-        let id = VcpuId {
-            guest: guest.id,
+        let id = VcpuId { guest: id, index };
+        let shared: &'static Shared =
+            memory::place(Shared::new(id, guest, processor, mailbox, vmcs::region()?))?;
+        let mut own = Own::new(shared, machine_check);
+        own.start = (index == 0).then_some(start);
+        guest.set_vcpu(
             index,
-        };
-        let vcpu = memory::place(Vcpu::new(
-            id,
-            guest,
-            processor,
-            machine_check,
-            vmcs::region()?,
-        ))?;
-        if index == 0 {
-            // SAFETY: no processor runs the vCPU yet.
-            let own = unsafe { Vcpu::own(vcpu) };
-            own.activity = Activity::Active;
-            own.start = Some(start);
-            own.registers.rbx = start.information.0;
-        }
-        guest.set_vcpu(index, vcpu);
+            memory::place(Vcpu {
+                own: OwnCell::new(own),
+                shared,
+            })?,
+        );
     }
     registry::publish(guest);
     Ok(guest)
-}
-
-fn create_mailboxes(count: u8) -> Result<&'static [Mailbox], OutOfMemory> {
-    let size = size_of::<Mailbox>() as u64 * u64::from(count);
-    let start = memory::pages(size.div_ceil(kernel::units::PAGE_SIZE))?.0 as *mut Mailbox;
-    // SAFETY: fresh pages of sufficient size, given to nobody else; each element is written before the slice is made.
-    unsafe {
-        for index in 0..usize::from(count) {
-            start.add(index).write(Mailbox::new());
-        }
-        Ok(core::slice::from_raw_parts(start, count.into()))
-    }
 }

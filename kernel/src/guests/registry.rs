@@ -1,16 +1,17 @@
 //! Which guests there are, and whose a page of memory is.
 
-use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use kernel::handover::module::MAX_VCPUS;
 use kernel::mca::Owner;
-use kernel::units::{GuestId, Hpa};
+use kernel::units::{GuestId, Hpa, Pcpu};
 use kernel::vmce::Mailbox;
 
+use super::vcpu::Vcpu;
 use crate::machine::memory;
+use crate::machine::processor::Processor;
+use crate::machine::slots::Slots;
 use crate::vmx::ept::GuestMemory;
-use crate::vmx::vcpu::{Shared, Vcpu};
 
 /// Guests that one machine runs, at most.
 pub const MAX_GUESTS: usize = 16;
@@ -29,11 +30,10 @@ pub struct Guest {
     pub broadcast: bool,
     /// None of its vCPUs runs again.
     ended: AtomicBool,
-    vcpus: [AtomicPtr<Vcpu>; MAX_VCPUS as usize],
+    vcpus: Slots<Vcpu, { MAX_VCPUS as usize }>,
 }
 
-static GUESTS: [AtomicPtr<Guest>; MAX_GUESTS] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; MAX_GUESTS];
+static GUESTS: Slots<Guest, MAX_GUESTS> = Slots::new();
 static COUNT: AtomicU16 = AtomicU16::new(0);
 static RUNNING: AtomicU16 = AtomicU16::new(0);
 /// Memory that is nobody's; fixed once the guests have been made.
@@ -55,15 +55,13 @@ impl Guest {
             mailboxes,
             broadcast,
             ended: AtomicBool::new(false),
-            vcpus: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_VCPUS as usize],
+            vcpus: Slots::new(),
         }
     }
 
     /// The guest of that number.
     pub fn get(id: GuestId) -> Option<&'static Self> {
-        let guest = GUESTS.get(usize::from(id.0))?.load(Ordering::Acquire);
-        // SAFETY: published guests live for ever; what is changed in them is atomic.
-        unsafe { guest.as_ref() }
+        GUESTS.get(id.0.into())
     }
 
     /// How many vCPUs it has.
@@ -72,21 +70,9 @@ impl Guest {
         self.mailboxes.len() as u8
     }
 
-    /// The vCPU of that number.
-    pub fn vcpu(&self, index: u32) -> Option<&'static Shared> {
-        let vcpu = self.vcpus.get(index as usize)?.load(Ordering::Acquire);
-        // SAFETY: vCPUs live for ever.
-        (!vcpu.is_null()).then(|| unsafe { Vcpu::shared(vcpu) })
-    }
-
-    /// All its vCPUs.
-    pub fn vcpus(&self) -> impl Iterator<Item = *mut Vcpu> {
-        let count = self.mailboxes.len();
-        self.vcpus
-            .iter()
-            .take(count)
-            .map(|vcpu| vcpu.load(Ordering::Acquire))
-            .filter(|vcpu| !vcpu.is_null())
+    /// All its vCPUs, in order.
+    pub fn vcpus(&self) -> impl Iterator<Item = &'static Vcpu> {
+        self.vcpus.iter()
     }
 
     /// Virtual-processor identifier: not 0, different for each vCPU of the machine.
@@ -106,22 +92,23 @@ impl Guest {
         }
         RUNNING.fetch_sub(1, Ordering::AcqRel);
         for vcpu in self.vcpus() {
-            // SAFETY: vCPUs live for ever.
-            unsafe { Vcpu::shared(vcpu) }.processor.request(0);
+            vcpu.shared.processor.request(0);
+        }
+        // Whoever completes the log when all have ended may run none of them.
+        if let Some(first) = Processor::get(Pcpu(0)) {
+            first.request(0);
         }
         true
     }
 
-    pub(super) fn set_vcpu(&self, index: u8, vcpu: *mut Vcpu) {
-        if let Some(slot) = self.vcpus.get(usize::from(index)) {
-            slot.store(vcpu, Ordering::Release);
-        }
+    pub(super) fn set_vcpu(&self, index: u8, vcpu: &'static Vcpu) {
+        self.vcpus.set(index.into(), vcpu);
     }
 }
 
 /// Adds a guest that is ready to run.
 pub(super) fn publish(guest: &'static Guest) {
-    GUESTS[usize::from(guest.id.0)].store(ptr::from_ref(guest).cast_mut(), Ordering::Release);
+    GUESTS.set(guest.id.0.into(), guest);
     COUNT.fetch_add(1, Ordering::AcqRel);
     RUNNING.fetch_add(1, Ordering::AcqRel);
     let (bottom, top) = memory::free_range();
@@ -137,7 +124,7 @@ pub(super) fn next_id() -> Option<GuestId> {
 
 /// Every guest, in the order of their numbers.
 pub fn all() -> impl Iterator<Item = &'static Guest> {
-    (0..COUNT.load(Ordering::Acquire)).filter_map(|number| Guest::get(GuestId(number as u8)))
+    GUESTS.iter()
 }
 
 /// Guests that have not ended.

@@ -3,6 +3,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::lock::{Guard, Lock};
 use super::serial::{self, Output};
 
 /// What stands before the first frame, so that a reader can skip what an emulator says before (docs/boot-protocol.md).
@@ -91,27 +92,15 @@ pub fn now() {
     at(super::tsc());
 }
 
-static HELD: AtomicBool = AtomicBool::new(false);
+static HELD: Lock<()> = Lock::new(());
 
-/// The right to write a group of frames; other processors wait.
-pub struct Held;
-
-/// Waits for the log and keeps it until the result is dropped.
-pub fn hold() -> Held {
-    while HELD.swap(true, Ordering::Acquire) {
-        core::hint::spin_loop();
-    }
-    Held
+/// Waits for the right to write a group of frames; other processors wait until the result is dropped.
+pub fn hold() -> Guard<'static, ()> {
+    HELD.lock()
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        HELD.store(false, Ordering::Release);
-    }
-}
-
-/// A panic must be heard even from the one who holds the log.
-pub fn break_hold() {
-    HELD.store(false, Ordering::Release);
+/// A processor's last words must be heard even if somebody holds the log.
+pub fn break_open() {
+    HELD.break_open();
     SHARED.locked.store(false, Ordering::Release);
 }

@@ -7,6 +7,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::handover::arena::{Arena, OutOfMemory};
 use kernel::units::{Hpa, PAGE_SIZE};
 
+use super::lock::Lock;
+
 /// What the entry code maps, and so how far the hypervisor reaches, in bytes.
 pub const MAPPED: Hpa = Hpa(4 << 30);
 
@@ -19,36 +21,24 @@ pub unsafe fn bytes(start: Hpa, length: usize) -> &'static [u8] {
     unsafe { slice::from_raw_parts(start.0 as *const u8, length) }
 }
 
-struct Shared {
-    arena: UnsafeCell<Option<Arena>>,
-    taken: AtomicBool,
-}
-
-// SAFETY: `taken` lets one processor in at a time.
-unsafe impl Sync for Shared {}
-
-static SHARED: Shared = Shared {
-    arena: UnsafeCell::new(None),
-    taken: AtomicBool::new(false),
-};
+static ARENA: Lock<Option<Arena>> = Lock::new(None);
 
 /// Gives the hypervisor its memory. Once, by processor 0.
 pub fn init(arena: Arena) {
-    with_arena(|slot| *slot = Some(arena));
+    *ARENA.lock() = Some(arena);
 }
 
 /// The range that is still free: owned by nobody.
 pub fn free_range() -> (Hpa, Hpa) {
-    with_arena(|arena| {
-        arena
-            .as_ref()
-            .map_or((Hpa(0), Hpa(0)), |arena| (arena.bottom(), arena.top()))
-    })
+    ARENA
+        .lock()
+        .as_ref()
+        .map_or((Hpa(0), Hpa(0)), |arena| (arena.bottom(), arena.top()))
 }
 
 /// `count` zeroed 4 KiB pages in a row, the caller's for ever.
 pub fn pages(count: u64) -> Result<Hpa, OutOfMemory> {
-    let start = with_arena(|arena| arena.as_mut().ok_or(OutOfMemory)?.pages(count))?;
+    let start = ARENA.lock().as_mut().ok_or(OutOfMemory)?.pages(count)?;
     // SAFETY: the arena hands out each page once; it is RAM and mapped.
     unsafe { core::ptr::write_bytes(start.0 as *mut u8, 0, (count * PAGE_SIZE) as usize) };
     Ok(start)
@@ -56,7 +46,11 @@ pub fn pages(count: u64) -> Result<Hpa, OutOfMemory> {
 
 /// `count` zeroed 2 MiB pages in a row, for a guest.
 pub fn large_pages(count: u64) -> Result<Hpa, OutOfMemory> {
-    let start = with_arena(|arena| arena.as_mut().ok_or(OutOfMemory)?.large_pages(count))?;
+    let start = ARENA
+        .lock()
+        .as_mut()
+        .ok_or(OutOfMemory)?
+        .large_pages(count)?;
     // SAFETY: as in `pages`.
     unsafe {
         core::ptr::write_bytes(
@@ -81,14 +75,21 @@ pub fn place<T>(value: T) -> Result<&'static mut T, OutOfMemory> {
     }
 }
 
-fn with_arena<T>(action: impl FnOnce(&mut Option<Arena>) -> T) -> T {
-    while SHARED.taken.swap(true, Ordering::Acquire) {
-        core::hint::spin_loop();
+/// A slice of `count` values in pages of its own, where it stays.
+pub fn place_each<T>(
+    count: usize,
+    mut value: impl FnMut() -> T,
+) -> Result<&'static [T], OutOfMemory> {
+    const { assert!(align_of::<T>() <= PAGE_SIZE as usize) };
+    let size = size_of::<T>() as u64 * count as u64;
+    let start = pages(size.div_ceil(PAGE_SIZE))?.0 as *mut T;
+    // SAFETY: fresh pages of sufficient size, given to nobody else; each element is written before the slice is made.
+    unsafe {
+        for index in 0..count {
+            start.add(index).write(value());
+        }
+        Ok(core::slice::from_raw_parts(start, count))
     }
-    // SAFETY: `taken` is ours.
-    let result = action(unsafe { &mut *SHARED.arena.get() });
-    SHARED.taken.store(false, Ordering::Release);
-    result
 }
 
 /// The ACPI table at an address: its header says how long it is.

@@ -5,14 +5,17 @@
 
 pub mod apic;
 pub mod descriptors;
-pub mod host;
+pub mod lock;
 pub mod log;
+pub mod machine_check;
 pub mod mem_functions;
 pub mod memory;
 pub mod messages;
+pub mod own_cell;
 pub mod power;
 pub mod processor;
 pub mod serial;
+pub mod slots;
 pub mod smp;
 pub mod traps;
 

@@ -1,19 +1,18 @@
 //! One processor's own block: stacks, descriptors, what others ask of it. Reached through GS.
 
 use core::arch::asm;
-use core::cell::{Cell, RefCell};
 use core::mem::offset_of;
-use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use kernel::handover::arena::OutOfMemory;
+use kernel::mca::McgCap;
 use kernel::ring::EventRing;
 use kernel::units::{PAGE_SIZE, Pcpu};
 use x86::msr::IA32_GS_BASE;
 
 use super::descriptors::{self, Gdt, TablePointer, TaskState};
-use super::{apic, memory, traps, wrmsr};
-use crate::run::queue::Queue;
+use super::slots::Slots;
+use super::{apic, machine_check, memory, traps, wrmsr};
 
 /// Processors that this image brings up, at most; further ones stay as the firmware left them.
 pub const MAX_PROCESSORS: usize = 64;
@@ -34,7 +33,7 @@ const NEWS: u32 = 1 << 31;
 #[repr(C)]
 pub struct Processor {
     /// This block's address: GS:0.
-    this: *const Processor,
+    this: u64,
     /// Top of the stack of ordinary context: every VM exit starts there.
     stack_top: u64,
     nmi_stack_bottom: u64,
@@ -43,16 +42,10 @@ pub struct Processor {
     pub number: Pcpu,
     /// Its APIC identifier.
     pub apic_id: u32,
+    /// Its MCG_CAP.
+    pub machine_check: McgCap,
     /// What others ask, by [`RAISE_MACHINE_CHECK`] and its like.
     pub requests: AtomicU32,
-    /// In VMX operation: translations may be flushed, and with a vCPU here an NMI may write its VMCS.
-    pub in_vmx_operation: AtomicBool,
-    /// The vCPU that runs here, or none.
-    pub vcpu: AtomicPtr<crate::vmx::vcpu::Vcpu>,
-    /// When housekeeping is next due, in time stamp ticks. Its own, ordinary context.
-    pub next_housekeeping: Cell<u64>,
-    /// The vCPUs that run here. Its own, ordinary context.
-    pub queue: RefCell<Queue>,
     /// What happened here and has not been logged.
     pub ring: EventRing<RING>,
     task: TaskState,
@@ -66,13 +59,12 @@ pub const NMI_STACK_BOTTOM: usize = offset_of!(Processor, nmi_stack_bottom);
 /// GS offset of the NMI stack's top.
 pub const NMI_STACK_TOP: usize = offset_of!(Processor, nmi_stack_top);
 
-static PROCESSORS: [AtomicPtr<Processor>; MAX_PROCESSORS] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; MAX_PROCESSORS];
+static PROCESSORS: Slots<Processor, MAX_PROCESSORS> = Slots::new();
 static COUNT: AtomicU16 = AtomicU16::new(0);
 
 impl Processor {
     /// Makes the block and the stacks of the next processor.
-    pub fn create() -> Result<&'static Self, OutOfMemory> {
+    pub fn create() -> Result<&'static mut Self, OutOfMemory> {
         let stack_size = STACK_PAGES * PAGE_SIZE;
         let mut stacks = [0; 4];
         for top in &mut stacks {
@@ -81,22 +73,19 @@ impl Processor {
         let [ordinary, nmi, machine_check, exception] = stacks;
         let number = COUNT.load(Ordering::Relaxed);
         let block = memory::place(Self {
-            this: ptr::null(),
+            this: 0,
             stack_top: ordinary,
             nmi_stack_bottom: nmi - stack_size,
             nmi_stack_top: nmi,
             number: Pcpu(number),
             apic_id: 0,
+            machine_check: McgCap::new(),
             requests: AtomicU32::new(0),
-            in_vmx_operation: AtomicBool::new(false),
-            vcpu: AtomicPtr::new(ptr::null_mut()),
-            next_housekeeping: Cell::new(0),
-            queue: RefCell::new(Queue::new()),
             ring: EventRing::new(),
             task: TaskState::new(nmi, machine_check, exception),
             gdt: [0; 5],
         })?;
-        block.this = block;
+        block.this = (&raw const *block) as u64;
         block.gdt = descriptors::gdt(&raw const block.task);
         Ok(block)
     }
@@ -105,7 +94,7 @@ impl Processor {
     ///
     /// # Safety
     /// `self` was created for this processor and is used by no other.
-    pub unsafe fn adopt(&'static self) {
+    pub unsafe fn adopt(&'static mut self) -> &'static Self {
         let gdt = TablePointer {
             limit: size_of::<Gdt>() as u16 - 1,
             base: (&raw const self.gdt) as u64,
@@ -132,14 +121,15 @@ impl Processor {
                 task = in(reg) descriptors::TASK,
                 scratch = out(reg) _,
             );
-            wrmsr(IA32_GS_BASE, self.this as u64);
+            wrmsr(IA32_GS_BASE, self.this);
         }
         traps::load();
         apic::init();
-        // SAFETY: nobody else reads the field before the block is published below.
-        unsafe { (&raw const self.apic_id).cast_mut().write(apic::id()) };
-        PROCESSORS[usize::from(self.number.0)].store(self.this.cast_mut(), Ordering::Release);
+        self.apic_id = apic::id();
+        self.machine_check = machine_check::capabilities();
+        PROCESSORS.set(self.number.0.into(), self);
         COUNT.fetch_add(1, Ordering::Release);
+        self
     }
 
     /// The running processor's block.
@@ -156,11 +146,7 @@ impl Processor {
 
     /// The processor of that number, if it has been brought up.
     pub fn get(number: Pcpu) -> Option<&'static Self> {
-        let block = PROCESSORS
-            .get(usize::from(number.0))?
-            .load(Ordering::Acquire);
-        // SAFETY: published blocks live for ever; what others touch in them is atomic.
-        unsafe { block.as_ref() }
+        PROCESSORS.get(number.0.into())
     }
 
     /// Processors that have been brought up.
@@ -190,7 +176,7 @@ impl Processor {
 
     /// This block's address, for the VMCS.
     pub fn base(&self) -> u64 {
-        self.this as u64
+        self.this
     }
 
     /// Asks this processor for something and gets it out of its guest or out of its sleep.

@@ -2,25 +2,29 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use kernel::units::Hpa;
+use kernel::units::{Hpa, PAGE_SIZE};
 use x86::io::outb;
 
 use super::apic::{self, Ipi};
 use super::processor::{MAX_PROCESSORS, Processor};
-use crate::entry::TRAMPOLINE;
+
+/// Physical address of the start-up code of the other processors: page-aligned and below 1 MiB, as SIPI demands
+/// (SDM vol. 3, 10.4.4). Below the BIOS's own data at 0x9f000, above the real-mode vectors.
+const TRAMPOLINE: u32 = 0x8000;
 
 /// Stack of the processor that is being started; read by the entry code.
 pub static NEXT_STACK: AtomicU64 = AtomicU64::new(0);
 
-unsafe extern "C" {
-    static trampoline_start: [u8; 0];
-    static trampoline_end: [u8; 0];
-}
-
 /// Starts every processor in `apic_ids` but the running one. One that does not come within a tenth of a second is left out,
 /// named to `missing`.
-pub fn start_others(apic_ids: impl Iterator<Item = u32>, mut missing: impl FnMut(u32)) {
-    copy_trampoline();
+///
+/// `start_up` is code for real mode that can run at any page: it ends in [`claim`].
+pub fn start_others(
+    start_up: &[u8],
+    apic_ids: impl Iterator<Item = u32>,
+    mut missing: impl FnMut(u32),
+) {
+    copy_trampoline(start_up);
     let own = Processor::current().apic_id;
     for id in apic_ids.filter(|&id| id != own) {
         if usize::from(Processor::count()) == MAX_PROCESSORS || !start(id) {
@@ -30,12 +34,12 @@ pub fn start_others(apic_ids: impl Iterator<Item = u32>, mut missing: impl FnMut
 }
 
 fn start(apic_id: u32) -> bool {
-    let Ok(stack) = Processor::create() else {
+    let Ok(block) = Processor::create() else {
         return false;
     };
-    let number = stack.number;
-    NEXT_STACK.store(stack.stack_top(), Ordering::Release);
-    STARTING.store(stack.base(), Ordering::Release);
+    let number = block.number;
+    NEXT_STACK.store(block.stack_top(), Ordering::Release);
+    STARTING.store(block.base(), Ordering::Release);
     apic::send(apic_id, Ipi::Init);
     wait_microseconds(10_000, || false);
     for _ in 0..2 {
@@ -52,19 +56,19 @@ fn start(apic_id: u32) -> bool {
 static STARTING: AtomicU64 = AtomicU64::new(0);
 
 /// The block that was made for the processor that has just come up; none for one that came too late.
-pub fn claim() -> Option<&'static Processor> {
-    let block = STARTING.swap(0, Ordering::AcqRel) as *const Processor;
-    // SAFETY: `start` stored the address of a block that lives for ever, or 0.
-    unsafe { block.as_ref() }
+pub fn claim() -> Option<&'static mut Processor> {
+    let block = STARTING.swap(0, Ordering::AcqRel) as *mut Processor;
+    // SAFETY: `start` stored the address of a block that lives for ever and that it does not touch again, or 0; the swap gives it to
+    // one caller.
+    unsafe { block.as_mut() }
 }
 
-fn copy_trampoline() {
-    let start = (&raw const trampoline_start).cast::<u8>();
-    let end = &raw const trampoline_end as usize;
-    let length = end - start as usize;
+fn copy_trampoline(start_up: &[u8]) {
+    let page = Hpa(TRAMPOLINE.into()).0 as *mut u8;
+    let length = start_up.len().min(PAGE_SIZE as usize);
     // SAFETY: the page is conventional memory that firmware leaves to the system (it is below 640 KiB and above the BIOS data
     // area), in use by nothing of ours.
-    unsafe { core::ptr::copy_nonoverlapping(start, Hpa(TRAMPOLINE.into()).0 as *mut u8, length) };
+    unsafe { core::ptr::copy_nonoverlapping(start_up.as_ptr(), page, length) };
 }
 
 /// Waits until `done` or about so many microseconds have passed: a write to port 0x80 takes about one on real machines; emulators

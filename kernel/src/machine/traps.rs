@@ -6,6 +6,7 @@
 use core::arch::global_asm;
 
 use super::descriptors::{Gate, IST_EXCEPTION, IST_MACHINE_CHECK, IST_NMI, TablePointer};
+use super::memory::Once;
 use super::processor::{NMI_STACK_BOTTOM, NMI_STACK_TOP};
 
 const VECTORS: usize = 32;
@@ -155,8 +156,32 @@ unsafe impl Sync for Idt {}
 
 static IDT: Idt = Idt(core::cell::UnsafeCell::new([Gate::ABSENT; VECTORS]));
 
+/// Who handles what comes in root mode.
+pub struct Handlers {
+    /// An NMI.
+    pub nmi: fn(),
+    /// A machine check.
+    pub machine_check: fn(),
+    /// Any other exception: the hypervisor's own fault.
+    pub exception: fn(Exception) -> !,
+}
+
+/// An exception that should not have come.
+#[derive(Clone, Copy, Debug)]
+pub struct Exception {
+    /// Its vector.
+    pub vector: u32,
+    /// The instruction that met it.
+    pub rip: u64,
+    /// CR2.
+    pub address: u64,
+}
+
+static HANDLERS: Once<Handlers> = Once::new();
+
 /// Fills the IDT. Once, by processor 0.
-pub fn init() {
+pub fn init(handlers: Handlers) {
+    HANDLERS.set(handlers);
     let stubs = (&raw const exception_stubs) as u64;
     // SAFETY: no other processor runs yet.
     let gates = unsafe { &mut *IDT.0.get() };
@@ -222,12 +247,16 @@ pub fn raise_machine_check() {
 
 extern "C" fn nmi(frame: &mut Frame) {
     skip_halt(frame);
-    crate::run::nmi_in_root_mode();
+    if let Some(handlers) = HANDLERS.get() {
+        (handlers.nmi)();
+    }
 }
 
 extern "C" fn machine_check(frame: &mut Frame) {
     skip_halt(frame);
-    crate::run::machine_check_in_root_mode();
+    if let Some(handlers) = HANDLERS.get() {
+        (handlers.machine_check)();
+    }
 }
 
 /// What came between the idle loop's check and its HLT must not be slept over.
@@ -245,9 +274,12 @@ extern "C" fn exception(stack: *const u64, vector: u32) -> ! {
     let address: u64;
     // SAFETY: reading CR2 has no effect.
     unsafe { core::arch::asm!("mov {}, cr2", out(reg) address) };
-    crate::fail(crate::Failure::Exception {
-        vector,
-        rip,
-        address,
-    })
+    match HANDLERS.get() {
+        Some(handlers) => (handlers.exception)(Exception {
+            vector,
+            rip,
+            address,
+        }),
+        None => super::halt(),
+    }
 }

@@ -1,6 +1,5 @@
 //! The injector's hands: commands from the boot module, COM1 and guests; the vector on the processors concerned.
 
-use core::cell::RefCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use arrayvec::ArrayVec;
@@ -10,42 +9,40 @@ use kernel::guest::hypercall::{Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL};
 use kernel::mca::Machine;
 use kernel::units::{Bank, Gpa, Pcpu, Tsc};
 
+use super::host::HOST;
+use super::machine_check::{interrupted, machine_check};
 use crate::guests::Guest;
-use crate::machine::host::HOST;
+use crate::guests::vcpu::Shared;
+use crate::machine::lock::Lock;
 use crate::machine::processor::{MAX_PROCESSORS, Processor, RAISE_MACHINE_CHECK};
 use crate::machine::{serial, tsc};
-use crate::vmx::vcpu::{Registers, Shared};
+use crate::vmx::registers::Registers;
 
 static OVERLAYS: [Overlay; MAX_PROCESSORS] = [const { Overlay::new() }; MAX_PROCESSORS];
 static LAST_RAISED: AtomicU64 = AtomicU64::new(0);
 
-/// What processor 0 alone uses, in ordinary context.
+/// Where commands come from. Processor 0's, in ordinary context.
 struct Input {
     schedule: Schedule<'static>,
     /// The line that is being received; one byte more than a command may have, so that too long a one is seen.
     line: ArrayVec<u8, { MAX_LINE + 1 }>,
 }
 
-struct Processor0<T>(RefCell<T>);
-
-// SAFETY: `schedule` and `look` run on processor 0 alone, in ordinary context, which they do not interrupt.
-unsafe impl<T> Sync for Processor0<T> {}
-
-static INPUT: Processor0<Input> = Processor0(RefCell::new(Input {
+static INPUT: Lock<Input> = Lock::new(Input {
     schedule: Schedule::empty(),
     line: ArrayVec::new_const(),
-}));
+});
 
 /// Takes the commands of a boot module.
 pub fn schedule(commands: &'static [u8]) -> Result<(), &'static str> {
-    INPUT.0.borrow_mut().schedule = Schedule::new(commands);
+    INPUT.lock().schedule = Schedule::new(commands);
     Ok(())
 }
 
 /// Raises what is due: a command of the module, or what has come on COM1. Processor 0, in housekeeping. True if a fault was
 /// raised: then the guests that it hits come before everything else.
 pub fn look() -> bool {
-    let mut input = INPUT.0.borrow_mut();
+    let mut input = INPUT.lock();
     let Input { schedule, line } = &mut *input;
     if let Some(due) = schedule.due(Tsc(tsc())) {
         return carry_out(due);
@@ -112,14 +109,14 @@ fn raise_fault(mut fault: Fault) -> Result<(), Refused> {
             .ok_or(Refused::NoGuestMemory)?
             .0;
     }
-    if fault.bank.0 >= crate::machine::host::bank_count() {
+    let this = Processor::current();
+    if fault.bank.0 >= this.machine_check.banks() {
         return Err(Refused::NoBank);
     }
     let overlays = OVERLAYS
         .get(..usize::from(Processor::count()))
         .unwrap_or(&[]);
     HOST.emit(raise(&fault, overlays)?);
-    let this = Processor::current();
     LAST_RAISED.store(tsc(), Ordering::Relaxed);
     for processor in Processor::all() {
         if processor.number != this.number
@@ -130,7 +127,7 @@ fn raise_fault(mut fault: Fault) -> Result<(), Refused> {
     }
     if fault.broadcast || fault.processor == this.number {
         // This processor is between a VM exit and the next entry, or idle: it takes its own at once.
-        super::machine_check(super::interrupted(this));
+        machine_check(interrupted(this));
     }
     Ok(())
 }

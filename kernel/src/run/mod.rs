@@ -4,26 +4,55 @@
 
 #[cfg(feature = "faults")]
 pub mod faults;
-pub mod queue;
+pub mod host;
+mod machine_check;
+mod queue;
 
-use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kernel::event::Event;
-use kernel::mca::{self, Interrupted, Verdict};
+use kernel::mca::{self, Machine};
 use kernel::units::Pcpu;
 use kernel::vmce;
 
+use crate::entry::vm;
 use crate::guests;
-use crate::machine::host::{ENGINE, HOST};
-use crate::machine::processor::{Processor, RAISE_MACHINE_CHECK};
-use crate::machine::{log, messages, power, traps, tsc};
+use crate::guests::exit;
+use crate::guests::vcpu::Vcpu;
+use crate::machine::lock::Lock;
+use crate::machine::processor::{MAX_PROCESSORS, Processor};
+use crate::machine::slots::Slot;
+use crate::machine::{log, machine_check as machine_check_msrs, messages, power, traps, tsc};
 use crate::vmx::controls::Controls;
-use crate::vmx::entry::enter;
-use crate::vmx::exit::{self, become_active};
-use crate::vmx::vcpu::Vcpu;
-use crate::vmx::{capability, guest_state, instructions, vmcs};
-use queue::Turn;
+use crate::vmx::{capability, operation, vmcs};
+use host::{ENGINE, HOST};
+use queue::{Queue, Turn};
+
+pub use machine_check::{
+    machine_check, machine_check_in_root_mode, nmi_in_guest_mode, nmi_in_root_mode,
+};
+
+/// What one processor keeps of its own.
+struct Local {
+    /// The vCPUs that run here.
+    queue: Lock<Queue>,
+    /// The one whose VMCS is current: it runs, has just exited, or is about to be entered. None while the processor sleeps.
+    vcpu: Slot<Vcpu>,
+    /// When housekeeping is next due, in time stamp ticks.
+    next_housekeeping: AtomicU64,
+}
+
+static LOCALS: [Local; MAX_PROCESSORS] = [const {
+    Local {
+        queue: Lock::new(Queue::new()),
+        vcpu: Slot::new(),
+        next_housekeeping: AtomicU64::new(0),
+    }
+}; MAX_PROCESSORS];
+
+fn local(processor: &Processor) -> &'static Local {
+    &LOCALS[usize::from(processor.number.0) % MAX_PROCESSORS]
+}
 
 /// Housekeeping period in time stamp ticks.
 static PERIOD: AtomicU64 = AtomicU64::new(0);
@@ -33,10 +62,11 @@ pub fn set_period(ticks: u64) {
     PERIOD.store(ticks, Ordering::Relaxed);
 }
 
-/// This processor's part from here on: VMX operation, its vCPUs, and then whatever comes.
+/// This processor's part from here on: machine checks, VMX operation, its vCPUs, and then whatever comes.
 pub fn begin(controls: Option<&Controls>) -> ! {
     let processor = Processor::current();
     mca::start(&ENGINE, &HOST);
+    machine_check_msrs::enable_exception();
     if let Some(controls) = controls
         && prepare(processor, controls).is_err()
     {
@@ -45,33 +75,20 @@ pub fn begin(controls: Option<&Controls>) -> ! {
     next()
 }
 
-/// Why the processor could not be made ready for its guests.
+/// The processor could not be made ready for its guests.
 struct NotReady;
 
 fn prepare(processor: &'static Processor, controls: &Controls) -> Result<(), NotReady> {
+    capability::enable().map_err(|_| NotReady)?;
     let region = vmcs::region().map_err(|_| NotReady)?;
     vmcs::enter_operation(processor, region).map_err(|_| NotReady)?;
-    for guest in guests::all() {
-        for vcpu in guest.vcpus() {
-            // SAFETY: vCPUs live for ever.
-            let shared = unsafe { Vcpu::shared(vcpu) };
-            if !ptr::eq(shared.processor, processor) {
-                continue;
-            }
-            // SAFETY: the vCPU is this processor's; nothing has run it.
-            unsafe {
-                vmcs::prepare(vcpu, controls, guest.msr_bitmap, timer_value())
-                    .map_err(|_| NotReady)?;
-                let own = Vcpu::own(vcpu);
-                guest_state::startup(0);
-                if let Some(start) = own.start.take() {
-                    guest_state::pvh(start.entry);
-                    become_active(own, shared);
-                }
-            }
-            processor
+    for vcpu in guests::all().flat_map(|guest| guest.vcpus()) {
+        if vcpu.shared.processor.number == processor.number {
+            vm::prepare(processor, vcpu, controls, timer_value(), exit::power_on)
+                .map_err(|_| NotReady)?;
+            local(processor)
                 .queue
-                .borrow_mut()
+                .lock()
                 .add(vcpu)
                 .map_err(|_| NotReady)?;
         }
@@ -84,26 +101,24 @@ fn timer_value() -> u64 {
     PERIOD.load(Ordering::Relaxed) >> capability::preemption_timer_shift()
 }
 
-/// The vCPU that runs here; null when none does.
-pub fn current_vcpu() -> *mut Vcpu {
-    Processor::current().vcpu.load(Ordering::Relaxed)
+/// The vCPU that this processor runs, has just left, or is about to enter.
+pub fn current_vcpu() -> Option<&'static Vcpu> {
+    local(Processor::current()).vcpu.get()
 }
 
 /// Does what is next: what others ask, housekeeping, a vCPU, or sleep.
 pub fn next() -> ! {
     let processor = Processor::current();
+    let local = local(processor);
     loop {
-        answer_requests(processor);
+        machine_check::answer_requests(processor);
         keep_house(processor);
         if guests::running() == 0 {
             finish(processor);
         }
-        if let Some(vcpu) = choose(processor) {
-            // SAFETY: `choose` made its VMCS current and it ready.
-            unsafe { enter(vcpu) };
-        }
-        // An NMI must know that there is no VMCS to write to, and a machine check that no guest is interrupted.
-        processor.vcpu.store(ptr::null_mut(), Ordering::Release);
+        enter_next(processor);
+        // Nothing to run. An NMI must not think that an entry is near, nor a machine check that a guest is interrupted.
+        local.vcpu.replace(None);
         if processor.number == Pcpu(0) {
             // Somebody has to look for commands and keep the log moving.
             core::hint::spin_loop();
@@ -113,92 +128,81 @@ pub fn next() -> ! {
     }
 }
 
-fn answer_requests(processor: &Processor) {
-    let requests = processor.requests.swap(0, Ordering::AcqRel);
-    if requests & RAISE_MACHINE_CHECK != 0 {
-        machine_check(interrupted(processor));
-    }
-}
-
-/// In whose context this processor is between a VM exit and the next entry.
-fn interrupted(processor: &Processor) -> Interrupted {
-    let vcpu = processor.vcpu.load(Ordering::Relaxed);
-    if vcpu.is_null() {
-        return Interrupted::Hypervisor { fix_up: false };
-    }
-    // SAFETY: vCPUs live for ever.
-    Interrupted::Guest(unsafe { Vcpu::shared(vcpu) }.id)
-}
-
-/// Finds the vCPU that is to run, makes its VMCS current and gives it what waits for it. One that is halted is entered halted when
-/// no other can run: the timer ticks there too.
-fn choose(processor: &'static Processor) -> Option<*mut Vcpu> {
-    let expired = processor.next_housekeeping.get().saturating_sub(tsc()) == 0;
-    let mut queue = processor.queue.borrow_mut();
+/// Enters the vCPU whose turn it is. One that is halted is entered halted when no other can run: the timer ticks there too.
+/// Returns if there is none.
+fn enter_next(processor: &'static Processor) {
+    let local = local(processor);
+    let time_is_over = tsc() >= local.next_housekeeping.load(Ordering::Relaxed);
     for turn in [Turn::Active, Turn::Halted] {
-        for vcpu in queue.in_turn(expired) {
-            // SAFETY: ordinary context of its processor; nothing else borrows it.
-            let (own, shared) = unsafe { (Vcpu::own(vcpu), Vcpu::shared(vcpu)) };
-            if shared.guest.has_ended() || !turn.takes(own.activity, shared) {
+        for step in 0.. {
+            let Some(vcpu) = local.queue.lock().in_turn(step, time_is_over) else {
+                break;
+            };
+            if vcpu.shared.guest.has_ended() || !turn.takes(vcpu.shared) {
                 continue;
             }
-            if processor.vcpu.swap(vcpu, Ordering::AcqRel) != vcpu {
-                // SAFETY: its VMCS was prepared on this processor.
-                if unsafe { instructions::vmptrld(own.vmcs) }.is_err() {
-                    continue;
+            local.vcpu.replace(Some(vcpu));
+            vm::enter(processor, vcpu, |own, vmcs| {
+                let ready = exit::before_entry(own, vmcs);
+                if ready {
+                    local.queue.lock().runs(vcpu);
                 }
-            }
-            // SAFETY: its VMCS is current.
-            if unsafe { exit::before_entry(own, shared) } {
-                queue.runs(vcpu);
-                return Some(vcpu);
-            }
+                ready
+            });
         }
     }
-    None
 }
 
-/// Housekeeping, when it is due: commands, polling, left-over machine checks, the log.
+/// Housekeeping, when it is due: commands, left-over machine checks, the log.
 fn keep_house(processor: &Processor) {
+    let local = local(processor);
     let now = tsc();
-    if now < processor.next_housekeeping.get() {
+    if now < local.next_housekeeping.load(Ordering::Relaxed) {
         return;
     }
-    processor
-        .next_housekeeping
-        .set(now.saturating_add(PERIOD.load(Ordering::Relaxed)));
-    if !processor.vcpu.load(Ordering::Relaxed).is_null() {
-        // SAFETY: with a vCPU here its VMCS is current.
-        unsafe { exit::restart_timer(timer_value()) };
-    }
+    local.next_housekeeping.store(
+        now.saturating_add(PERIOD.load(Ordering::Relaxed)),
+        Ordering::Relaxed,
+    );
+    operation::set_timer(timer_value());
     if processor.number == Pcpu(0) {
         #[cfg(feature = "faults")]
         if faults::look() {
-            processor.next_housekeeping.set(0);
+            // Those whom it hit come before everything else.
+            keep_house_soon();
             return;
         }
-        for guest in guests::all().filter(|guest| !guest.has_ended()) {
-            if vmce::follow_up(guest.mailboxes) {
-                for vcpu in guest.vcpus() {
-                    // SAFETY: vCPUs live for ever.
-                    unsafe { Vcpu::shared(vcpu) }.processor.request(0);
-                }
-            }
-        }
+        follow_up();
     }
     log_events();
+}
+
+/// Housekeeping is due before the next VM entry.
+pub fn keep_house_soon() {
+    local(Processor::current())
+        .next_housekeeping
+        .store(0, Ordering::Relaxed);
+}
+
+/// Lets machine checks follow that waited for their guest.
+fn follow_up() {
+    for guest in guests::all().filter(|guest| !guest.has_ended()) {
+        if vmce::follow_up(guest.mailboxes) {
+            guest
+                .vcpus()
+                .for_each(|vcpu| vcpu.shared.processor.request(0));
+        }
+    }
 }
 
 /// The last guest has ended: the log is completed, and the machine goes off.
 fn finish(processor: &Processor) -> ! {
-    if processor.number != Pcpu(0) {
-        loop {
-            traps::sleep(&processor.requests);
-            answer_requests(processor);
-        }
+    local(processor).vcpu.replace(None);
+    while processor.number != Pcpu(0) {
+        traps::sleep(&processor.requests);
+        machine_check::answer_requests(processor);
     }
     log_events();
-    use kernel::mca::Machine;
     HOST.emit(Event::MachineOff {});
     log_events();
     power::off()
@@ -215,60 +219,5 @@ pub fn log_events() {
         if lost != 0 {
             messages::write_lost(processor.number, tsc(), lost);
         }
-    }
-}
-
-/// A machine check that came in this context.
-pub fn machine_check(interrupted: Interrupted) {
-    match mca::handle(&ENGINE, &HOST, interrupted) {
-        Verdict::Resume => {}
-        // No copy is marked yet: none says that it is.
-        Verdict::FixUp => {}
-        Verdict::Fatal { resets, .. } => {
-            if resets {
-                power::reset();
-            }
-            crate::machine::halt();
-        }
-    }
-}
-
-/// #MC in root mode.
-pub fn machine_check_in_root_mode() {
-    machine_check(Interrupted::Hypervisor { fix_up: false });
-    leave_guest_soon();
-}
-
-/// An NMI in root mode: whatever it was sent for is looked at before the next entry, or right after an entry that was already
-/// past the look.
-pub fn nmi_in_root_mode() {
-    let processor = Processor::current();
-    mca::catch_up(&ENGINE, &HOST);
-    if processor.vcpu.load(Ordering::Acquire).is_null() {
-        // Asleep, or starting: nothing interrupted holds anything that a machine check needs.
-        if processor
-            .requests
-            .fetch_and(!RAISE_MACHINE_CHECK, Ordering::AcqRel)
-            & RAISE_MACHINE_CHECK
-            != 0
-        {
-            traps::raise_machine_check();
-        }
-    } else {
-        leave_guest_soon();
-    }
-}
-
-/// An NMI that ended a guest's run; what was asked is answered by [`next`].
-pub fn nmi_in_guest_mode() {
-    mca::catch_up(&ENGINE, &HOST);
-}
-
-/// Makes the next VM entry exit before the guest's next instruction.
-fn leave_guest_soon() {
-    let processor = Processor::current();
-    if !processor.vcpu.load(Ordering::Acquire).is_null() {
-        // SAFETY: with a vCPU here its VMCS is current. Or another is about to be: then it exits once for nothing.
-        unsafe { exit::restart_timer(0) };
     }
 }

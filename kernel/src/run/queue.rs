@@ -2,14 +2,14 @@
 
 use arrayvec::ArrayVec;
 
-use crate::vmx::vcpu::{Activity, Shared, Vcpu};
+use crate::guests::vcpu::{Activity, Shared, Vcpu};
 
 /// vCPUs on one processor, at most.
 const LENGTH: usize = 64;
 
 /// The vCPUs of one processor.
 pub struct Queue {
-    vcpus: ArrayVec<*mut Vcpu, LENGTH>,
+    vcpus: ArrayVec<&'static Vcpu, LENGTH>,
     /// The one that ran last.
     last: usize,
 }
@@ -28,13 +28,13 @@ pub enum Turn {
 }
 
 impl Turn {
-    /// Whether a vCPU that does this is one of them.
-    pub fn takes(self, activity: Activity, shared: &Shared) -> bool {
-        let has_news = shared.has_startup() || shared.mailbox.is_pending();
-        match activity {
+    /// Whether a vCPU is one of them.
+    pub fn takes(self, vcpu: &Shared) -> bool {
+        let has_news = vcpu.has_startup() || vcpu.mailbox.is_pending();
+        match vcpu.activity() {
             Activity::Active => self == Self::Active,
             Activity::Halted => has_news == (self == Self::Active),
-            Activity::WaitForStartup => self == Self::Active && shared.has_startup(),
+            Activity::WaitForStartup => self == Self::Active && vcpu.has_startup(),
             Activity::Ended => false,
         }
     }
@@ -50,24 +50,27 @@ impl Queue {
     }
 
     /// Adds a vCPU.
-    pub fn add(&mut self, vcpu: *mut Vcpu) -> Result<(), Full> {
+    pub fn add(&mut self, vcpu: &'static Vcpu) -> Result<(), Full> {
         self.vcpus.try_push(vcpu).map_err(|_| Full)
     }
 
-    /// Every vCPU once: the one that ran last first, or last when its time is over.
-    pub fn in_turn(&self, time_is_over: bool) -> impl Iterator<Item = *mut Vcpu> + use<> {
-        let vcpus = self.vcpus.clone();
-        let count = vcpus.len();
+    /// The vCPUs one after the other, each once: the one that ran last first, or last when its time is over.
+    pub fn in_turn(&self, step: usize, time_is_over: bool) -> Option<&'static Vcpu> {
+        let count = self.vcpus.len();
         let first = self.last + usize::from(time_is_over);
-        (0..count).map(move |step| vcpus[(first + step) % count])
+        if step < count {
+            self.vcpus.get((first + step) % count).copied()
+        } else {
+            None
+        }
     }
 
     /// Remembers which one runs.
-    pub fn runs(&mut self, vcpu: *mut Vcpu) {
+    pub fn runs(&mut self, vcpu: &Vcpu) {
         self.last = self
             .vcpus
             .iter()
-            .position(|&other| other == vcpu)
+            .position(|other| core::ptr::eq(*other, vcpu))
             .unwrap_or(0);
     }
 }

@@ -2,6 +2,7 @@
 
 use x86::msr;
 
+use crate::machine::processor::Processor;
 use crate::machine::{rdmsr, wrmsr};
 
 /// What is missing; each has a sentence for the user in `cargo boot`.
@@ -29,10 +30,11 @@ impl Missing {
 const CPUID_VMX: u32 = 1 << 5;
 const FEATURE_LOCKED: u64 = 1 << 0;
 const FEATURE_VMX: u64 = 1 << 2;
+const FEATURE_LMCE: u64 = 1 << 20;
 /// IA32_VMX_BASIC: the TRUE control MSRs exist.
 const TRUE_CONTROLS: u64 = 1 << 55;
 
-/// Checks CPUID and unlocks VMX where firmware has left that to us.
+/// Checks CPUID and unlocks VMX, and local machine checks with it, where firmware has left that to us. On each processor.
 pub fn enable() -> Result<(), Missing> {
     if core::arch::x86_64::__cpuid(1).ecx & CPUID_VMX == 0 {
         return Err(Missing::Vmx);
@@ -41,9 +43,14 @@ pub fn enable() -> Result<(), Missing> {
     unsafe {
         let control = rdmsr(msr::IA32_FEATURE_CONTROL);
         if control & FEATURE_LOCKED == 0 {
+            let lmce = if Processor::current().machine_check.lmce_p() {
+                FEATURE_LMCE
+            } else {
+                0
+            };
             wrmsr(
                 msr::IA32_FEATURE_CONTROL,
-                control | FEATURE_VMX | FEATURE_LOCKED,
+                control | FEATURE_VMX | lmce | FEATURE_LOCKED,
             );
         } else if control & FEATURE_VMX == 0 {
             return Err(Missing::Locked);

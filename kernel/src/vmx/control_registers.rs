@@ -4,12 +4,12 @@
 //! is in the shadow, where delivery reads it.
 
 use kernel::units::Gpa;
-use x86::vmx::vmcs::{control, guest, ro};
+use x86::vmx::vmcs::{control, guest};
 
+use super::current::Current;
 use super::ept::GuestMemory;
 use super::event::Fault;
-use super::instructions::{vmread, vmwrite};
-use super::vcpu::Registers;
+use super::registers::Registers;
 
 /// CR0.PE.
 pub const CR0_PROTECTION: u64 = 1 << 0;
@@ -39,6 +39,7 @@ const CR4_GUEST_MAY_SET: u64 = CR4_GUEST_OWNED | CR4_MACHINE_CHECK;
 const EFER_LONG_MODE_ENABLE: u64 = 1 << 8;
 const EFER_LONG_MODE_ACTIVE: u64 = 1 << 10;
 const ENTRY_IA32E_MODE: u64 = 1 << 9;
+const RIGHTS_64_BIT_CODE: u64 = 1 << 13;
 
 /// What a control-register access came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,54 +52,46 @@ pub enum Outcome {
     Unexpected,
 }
 
-/// Emulates the access that exited (exit qualification: SDM vol. 3, table 28-3).
-///
-/// # Safety
-/// The vCPU's VMCS is current, its last exit a control-register access.
-pub unsafe fn access(
+/// Emulates the access that exited (exit qualification: SDM vol. 3, table 28-3). `task_priority` is the guest's CR8.
+pub fn access(
+    vmcs: &mut Current,
     registers: &mut Registers,
     task_priority: &mut u8,
     memory: &GuestMemory,
 ) -> Outcome {
     const MOV_TO: u64 = 0;
     const MOV_FROM: u64 = 1;
-    // SAFETY: by the caller.
-    unsafe {
-        let qualification = vmread(ro::EXIT_QUALIFICATION);
-        let (number, kind) = (qualification & 0xf, qualification >> 4 & 3);
-        let register = (qualification >> 8 & 0xf) as u8;
-        match (number, kind) {
-            (0, MOV_TO) => write_cr0(read(registers, register), memory),
-            (4, MOV_TO) => write_cr4(read(registers, register), memory),
-            (8, MOV_TO) => {
-                let priority = read(registers, register);
-                if priority > 15 {
-                    return Outcome::Fault(Fault::GeneralProtection);
-                }
-                *task_priority = priority as u8;
-                Outcome::Done
-            }
-            (8, MOV_FROM) => {
-                write(registers, register, (*task_priority).into());
-                Outcome::Done
-            }
-            _ => Outcome::Unexpected,
+    let qualification = vmcs.qualification();
+    let (number, kind) = (qualification & 0xf, qualification >> 4 & 3);
+    let register = (qualification >> 8 & 0xf) as u8;
+    let written = match (number, kind) {
+        (0, MOV_TO) => write_cr0(vmcs, read(vmcs, registers, register), memory),
+        (4, MOV_TO) => write_cr4(vmcs, read(vmcs, registers, register), memory),
+        (8, MOV_TO) => write_cr8(task_priority, read(vmcs, registers, register)),
+        (8, MOV_FROM) => {
+            write(vmcs, registers, register, (*task_priority).into());
+            Ok(())
         }
+        _ => return Outcome::Unexpected,
+    };
+    match written {
+        Ok(()) => Outcome::Done,
+        Err(fault) => Outcome::Fault(fault),
     }
 }
 
-/// The guest's own CR4.MCE.
-///
-/// # Safety
-/// The vCPU's VMCS is current.
-pub unsafe fn guest_machine_check_enabled() -> bool {
-    // SAFETY: by the caller.
-    unsafe { vmread(control::CR4_READ_SHADOW) & CR4_MACHINE_CHECK != 0 }
+fn write_cr8(task_priority: &mut u8, value: u64) -> Result<(), Fault> {
+    if value > 15 {
+        return Err(Fault::GeneralProtection);
+    }
+    *task_priority = value as u8;
+    Ok(())
 }
 
 /// With PAE paging outside long mode, a change of CR0 or CR4 loads the four page-directory pointers (SDM vol. 3, 4.4.1). A present
 /// one with reserved bits set, or a table outside the guest's memory, is #GP.
-unsafe fn load_page_directory_pointers(
+fn load_page_directory_pointers(
+    vmcs: &mut Current,
     cr0: u64,
     cr4: u64,
     memory: &GuestMemory,
@@ -111,98 +104,82 @@ unsafe fn load_page_directory_pointers(
         guest::PDPTE2_FULL,
         guest::PDPTE3_FULL,
     ];
-    // SAFETY: by the caller.
-    unsafe {
-        let long_mode = vmread(guest::IA32_EFER_FULL) & EFER_LONG_MODE_ACTIVE != 0;
-        if long_mode || cr0 & CR0_PAGING == 0 || cr4 & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
-            return Ok(());
+    let long_mode = vmcs.read(guest::IA32_EFER_FULL) & EFER_LONG_MODE_ACTIVE != 0;
+    if long_mode || cr0 & CR0_PAGING == 0 || cr4 & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
+        return Ok(());
+    }
+    let table = Gpa(vmcs.read(guest::CR3) & 0xffff_ffe0);
+    for (index, field) in (0..).zip(FIELDS) {
+        let entry = memory
+            .read_u64(table.plus(8 * index))
+            .ok_or(Fault::GeneralProtection)?;
+        if entry & PRESENT != 0 && entry & RESERVED != 0 {
+            return Err(Fault::GeneralProtection);
         }
-        let table = Gpa(vmread(guest::CR3) & 0xffff_ffe0);
-        for (index, field) in (0..).zip(FIELDS) {
-            let entry = memory
-                .read_u64(table.plus(8 * index))
-                .ok_or(Fault::GeneralProtection)?;
-            if entry & PRESENT != 0 && entry & RESERVED != 0 {
-                return Err(Fault::GeneralProtection);
-            }
-            vmwrite(field, entry);
-        }
+        vmcs.write(field, entry);
     }
     Ok(())
 }
 
-/// MOV to CR0 (SDM vol. 3, 2.5; MOV instruction; 4.1.2 for the change of mode).
-unsafe fn write_cr0(value: u64, memory: &GuestMemory) -> Outcome {
-    const FAULT: Outcome = Outcome::Fault(Fault::GeneralProtection);
+/// MOV to CR0 (SDM vol. 3, 2.5; 4.1.2 for the change of mode).
+fn write_cr0(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(), Fault> {
     let has = |bit| value & bit != 0;
     if value >> 32 != 0
         || has(CR0_PAGING) && !has(CR0_PROTECTION)
         || has(CR0_NOT_WRITE_THROUGH) && !has(CR0_CACHE_DISABLE)
     {
-        return FAULT;
+        return Err(Fault::GeneralProtection);
     }
-    // SAFETY: by the caller.
-    unsafe {
-        let old = vmread(guest::CR0);
-        let efer = vmread(guest::IA32_EFER_FULL);
-        let entry = vmread(control::VMENTRY_CONTROLS);
-        let cr4 = vmread(guest::CR4);
-        let was_paging = old & CR0_PAGING != 0;
-        if has(CR0_PAGING) && !was_paging {
-            if efer & EFER_LONG_MODE_ENABLE != 0 {
-                if cr4 & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
-                    return FAULT;
-                }
-                vmwrite(guest::IA32_EFER_FULL, efer | EFER_LONG_MODE_ACTIVE);
-                vmwrite(control::VMENTRY_CONTROLS, entry | ENTRY_IA32E_MODE);
-            }
-        } else if !has(CR0_PAGING) && was_paging && efer & EFER_LONG_MODE_ACTIVE != 0 {
-            // In 64-bit code paging cannot be turned off.
-            if vmread(guest::CS_ACCESS_RIGHTS) & 1 << 13 != 0 {
-                return FAULT;
-            }
-            vmwrite(guest::IA32_EFER_FULL, efer & !EFER_LONG_MODE_ACTIVE);
-            vmwrite(control::VMENTRY_CONTROLS, entry & !ENTRY_IA32E_MODE);
+    let was_paging = vmcs.read(guest::CR0) & CR0_PAGING != 0;
+    let efer = vmcs.read(guest::IA32_EFER_FULL);
+    let cr4 = vmcs.read(guest::CR4);
+    if has(CR0_PAGING) && !was_paging && efer & EFER_LONG_MODE_ENABLE != 0 {
+        if cr4 & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
+            return Err(Fault::GeneralProtection);
         }
-        if let Err(fault) = load_page_directory_pointers(value, cr4, memory) {
-            return Outcome::Fault(fault);
+        vmcs.write(guest::IA32_EFER_FULL, efer | EFER_LONG_MODE_ACTIVE);
+        vmcs.write(
+            control::VMENTRY_CONTROLS,
+            vmcs.read(control::VMENTRY_CONTROLS) | ENTRY_IA32E_MODE,
+        );
+    } else if !has(CR0_PAGING) && was_paging && efer & EFER_LONG_MODE_ACTIVE != 0 {
+        // In 64-bit code paging cannot be turned off.
+        if vmcs.read(guest::CS_ACCESS_RIGHTS) & RIGHTS_64_BIT_CODE != 0 {
+            return Err(Fault::GeneralProtection);
         }
-        let value = value | CR0_EXTENSION_TYPE;
-        vmwrite(guest::CR0, value & !CR0_HOST_OWNED | CR0_NUMERIC_ERROR);
-        vmwrite(control::CR0_READ_SHADOW, value);
+        vmcs.write(guest::IA32_EFER_FULL, efer & !EFER_LONG_MODE_ACTIVE);
+        vmcs.write(
+            control::VMENTRY_CONTROLS,
+            vmcs.read(control::VMENTRY_CONTROLS) & !ENTRY_IA32E_MODE,
+        );
     }
-    Outcome::Done
+    load_page_directory_pointers(vmcs, value, cr4, memory)?;
+    let value = value | CR0_EXTENSION_TYPE;
+    vmcs.write(guest::CR0, value & !CR0_HOST_OWNED | CR0_NUMERIC_ERROR);
+    vmcs.write(control::CR0_READ_SHADOW, value);
+    Ok(())
 }
 
 /// MOV to CR4.
-unsafe fn write_cr4(value: u64, memory: &GuestMemory) -> Outcome {
-    if value & !CR4_GUEST_MAY_SET != 0 {
-        return Outcome::Fault(Fault::GeneralProtection);
+fn write_cr4(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(), Fault> {
+    let long_mode = vmcs.read(guest::IA32_EFER_FULL) & EFER_LONG_MODE_ACTIVE != 0;
+    if value & !CR4_GUEST_MAY_SET != 0 || long_mode && value & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
+        return Err(Fault::GeneralProtection);
     }
-    // SAFETY: by the caller.
-    unsafe {
-        let long_mode = vmread(guest::IA32_EFER_FULL) & EFER_LONG_MODE_ACTIVE != 0;
-        if long_mode && value & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
-            return Outcome::Fault(Fault::GeneralProtection);
-        }
-        if let Err(fault) = load_page_directory_pointers(vmread(guest::CR0), value, memory) {
-            return Outcome::Fault(fault);
-        }
-        vmwrite(guest::CR4, value | CR4_MACHINE_CHECK | CR4_VMX);
-        vmwrite(control::CR4_READ_SHADOW, value);
-    }
-    Outcome::Done
+    load_page_directory_pointers(vmcs, vmcs.read(guest::CR0), value, memory)?;
+    vmcs.write(guest::CR4, value | CR4_MACHINE_CHECK | CR4_VMX);
+    vmcs.write(control::CR4_READ_SHADOW, value);
+    Ok(())
 }
 
 /// The general register of that number (SDM's order); RSP lives in the VMCS.
-unsafe fn read(registers: &Registers, number: u8) -> u64 {
+fn read(vmcs: &Current, registers: &Registers, number: u8) -> u64 {
     match number {
         0 => registers.rax,
         1 => registers.rcx,
         2 => registers.rdx,
         3 => registers.rbx,
-        // SAFETY: by the caller.
-        4 => unsafe { vmread(guest::RSP) },
+        4 => vmcs.read(guest::RSP),
         5 => registers.rbp,
         6 => registers.rsi,
         7 => registers.rdi,
@@ -217,14 +194,13 @@ unsafe fn read(registers: &Registers, number: u8) -> u64 {
     }
 }
 
-unsafe fn write(registers: &mut Registers, number: u8, value: u64) {
+fn write(vmcs: &mut Current, registers: &mut Registers, number: u8, value: u64) {
     match number {
         0 => registers.rax = value,
         1 => registers.rcx = value,
         2 => registers.rdx = value,
         3 => registers.rbx = value,
-        // SAFETY: by the caller.
-        4 => unsafe { vmwrite(guest::RSP, value) },
+        4 => vmcs.write(guest::RSP, value),
         5 => registers.rbp = value,
         6 => registers.rsi = value,
         7 => registers.rdi = value,

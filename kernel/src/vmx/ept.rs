@@ -11,8 +11,6 @@ use kernel::handover::arena::OutOfMemory;
 use kernel::units::{Gpa, Hpa, LARGE_PAGE_SIZE, PAGE_SIZE};
 
 use crate::machine::memory;
-use crate::machine::processor::Processor;
-use crate::vmx::instructions;
 
 const READ_WRITE_EXECUTE: u64 = 7;
 const WRITE_BACK: u64 = 6 << 3;
@@ -87,11 +85,6 @@ impl GuestMemory {
         self.root.0 | EPTP
     }
 
-    /// Bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
     /// Where it lies in the host.
     pub fn base(&self) -> Hpa {
         self.base
@@ -111,20 +104,10 @@ impl GuestMemory {
             .map(Gpa)
     }
 
-    /// `length` bytes of guest memory, to be read or written by the hypervisor before the guest runs.
-    ///
-    /// # Safety
-    /// No vCPU of the guest runs while the slice lives, and no other slice of the range does.
-    #[allow(clippy::mut_from_ref)] // the memory is not `self`; who may touch it when is the caller's duty
-    pub unsafe fn bytes(&self, start: Gpa, length: u64) -> Option<&mut [u8]> {
-        let end = start.0.checked_add(length)?;
-        if end > self.size {
-            return None;
-        }
-        // SAFETY: the range is this guest's, mapped, and by the caller used by nobody else.
-        Some(unsafe {
-            core::slice::from_raw_parts_mut((self.base.0 + start.0) as *mut u8, length as usize)
-        })
+    /// Everything, before the guest runs.
+    pub fn contents(&mut self) -> &mut [u8] {
+        // SAFETY: the range is this guest's alone and mapped; whoever has `self` to himself has not yet shown it to a processor.
+        unsafe { core::slice::from_raw_parts_mut(self.base.0 as *mut u8, self.size as usize) }
     }
 
     /// Reads 8 aligned bytes of a guest that may be running.
@@ -202,14 +185,6 @@ impl GuestMemory {
     fn retired_bit(&self, page: Gpa) -> Option<(&AtomicU64, u64)> {
         let number = (page.0 < self.size).then_some(page.0 / PAGE_SIZE)?;
         Some((self.retired.get(number as usize / 64)?, 1 << (number % 64)))
-    }
-}
-
-/// Drops this processor's translations of every guest's memory.
-pub fn flush_translations(processor: &Processor) {
-    if processor.in_vmx_operation.load(Ordering::Relaxed) {
-        // SAFETY: the processor is in VMX operation; all-context INVEPT was checked for at boot.
-        unsafe { instructions::invept_all() };
     }
 }
 

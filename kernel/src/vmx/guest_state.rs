@@ -5,7 +5,7 @@ use x86::vmx::vmcs::{control, guest};
 use super::control_registers::{
     CR0_HOST_OWNED, CR0_NUMERIC_ERROR, CR0_PROTECTION, CR0_RESET, CR4_MACHINE_CHECK, CR4_VMX,
 };
-use super::instructions::vmwrite;
+use super::current::Current;
 
 const FLAGS_RESET: u64 = 2;
 const DR7_RESET: u64 = 0x400;
@@ -39,25 +39,18 @@ struct Start {
 }
 
 /// The PVH boot protocol: 32-bit protected mode, flat segments, paging off, at `entry`.
-///
-/// # Safety
-/// The vCPU's VMCS is current.
-pub unsafe fn pvh(entry: u32) {
+pub fn pvh(vmcs: &mut Current, entry: u32) {
     let start = Start {
         cr0: CR0_RESET | CR0_PROTECTION,
         code: (0x08, 0, 0xffff_ffff, rights::CODE_32),
         data: (0x10, 0, 0xffff_ffff, rights::DATA_32),
         rip: entry.into(),
     };
-    // SAFETY: by the caller.
-    unsafe { write(&start) };
+    write(vmcs, &start);
 }
 
 /// After INIT and SIPI with this vector: real mode at that page (SDM vol. 3, 9.4.4.1).
-///
-/// # Safety
-/// The vCPU's VMCS is current.
-pub unsafe fn startup(vector: u8) {
+pub fn startup(vmcs: &mut Current, vector: u8) {
     let start = Start {
         cr0: CR0_RESET,
         code: (
@@ -69,54 +62,50 @@ pub unsafe fn startup(vector: u8) {
         data: (0, 0, 0xffff, rights::DATA_16),
         rip: 0,
     };
-    // SAFETY: by the caller.
-    unsafe { write(&start) };
+    write(vmcs, &start);
 }
 
-unsafe fn write(start: &Start) {
-    // SAFETY: by the caller; every field is in every VMCS of a processor that passed `Controls::find`.
-    unsafe {
-        for segment in 0..=TR {
-            let (selector, base, limit, rights) = match segment {
-                CS => start.code,
-                LDTR => (0, 0, 0xffff, rights::LDT),
-                TR => (0, 0, 0x67, rights::BUSY_TASK),
-                _ => start.data,
-            };
-            vmwrite(SELECTOR + 2 * segment, selector);
-            vmwrite(BASE + 2 * segment, base);
-            vmwrite(LIMIT + 2 * segment, limit);
-            vmwrite(ACCESS_RIGHTS + 2 * segment, rights);
-        }
-        for field in [guest::GDTR_BASE, guest::IDTR_BASE] {
-            vmwrite(field, 0);
-        }
-        for field in [guest::GDTR_LIMIT, guest::IDTR_LIMIT] {
-            vmwrite(field, 0xffff);
-        }
-        vmwrite(guest::CR0, start.cr0 & !CR0_HOST_OWNED | CR0_NUMERIC_ERROR);
-        vmwrite(control::CR0_READ_SHADOW, start.cr0);
-        vmwrite(guest::CR3, 0);
-        // The host's machine-check bit stays set whatever the guest reads (its own starts clear).
-        vmwrite(guest::CR4, CR4_MACHINE_CHECK | CR4_VMX);
-        vmwrite(control::CR4_READ_SHADOW, 0);
-        vmwrite(guest::DR7, DR7_RESET);
-        vmwrite(guest::RSP, 0);
-        vmwrite(guest::RIP, start.rip);
-        vmwrite(guest::RFLAGS, FLAGS_RESET);
-        vmwrite(guest::IA32_DEBUGCTL_FULL, 0);
-        vmwrite(guest::IA32_PAT_FULL, PAT_RESET);
-        vmwrite(guest::IA32_EFER_FULL, 0);
-        vmwrite(guest::IA32_SYSENTER_CS, 0);
-        vmwrite(guest::IA32_SYSENTER_ESP, 0);
-        vmwrite(guest::IA32_SYSENTER_EIP, 0);
-        vmwrite(guest::INTERRUPTIBILITY_STATE, 0);
-        vmwrite(guest::ACTIVITY_STATE, 0);
-        vmwrite(guest::PENDING_DBG_EXCEPTIONS, 0);
-        // No VMCS shadowing.
-        vmwrite(guest::LINK_PTR_FULL, u64::MAX);
-        let entry = super::instructions::vmread(control::VMENTRY_CONTROLS);
-        vmwrite(control::VMENTRY_CONTROLS, entry & !ENTRY_IA32E_MODE);
-        vmwrite(control::VMENTRY_INTERRUPTION_INFO_FIELD, 0);
+fn write(vmcs: &mut Current, start: &Start) {
+    for segment in 0..=TR {
+        let (selector, base, limit, rights) = match segment {
+            CS => start.code,
+            LDTR => (0, 0, 0xffff, rights::LDT),
+            TR => (0, 0, 0x67, rights::BUSY_TASK),
+            _ => start.data,
+        };
+        vmcs.write(SELECTOR + 2 * segment, selector);
+        vmcs.write(BASE + 2 * segment, base);
+        vmcs.write(LIMIT + 2 * segment, limit);
+        vmcs.write(ACCESS_RIGHTS + 2 * segment, rights);
     }
+    for field in [guest::GDTR_BASE, guest::IDTR_BASE] {
+        vmcs.write(field, 0);
+    }
+    for field in [guest::GDTR_LIMIT, guest::IDTR_LIMIT] {
+        vmcs.write(field, 0xffff);
+    }
+    vmcs.write(guest::CR0, start.cr0 & !CR0_HOST_OWNED | CR0_NUMERIC_ERROR);
+    vmcs.write(control::CR0_READ_SHADOW, start.cr0);
+    vmcs.write(guest::CR3, 0);
+    // The host's machine-check bit stays set whatever the guest reads (its own starts clear).
+    vmcs.write(guest::CR4, CR4_MACHINE_CHECK | CR4_VMX);
+    vmcs.write(control::CR4_READ_SHADOW, 0);
+    vmcs.write(guest::DR7, DR7_RESET);
+    vmcs.write(guest::RSP, 0);
+    vmcs.write(guest::RIP, start.rip);
+    vmcs.write(guest::RFLAGS, FLAGS_RESET);
+    vmcs.write(guest::IA32_DEBUGCTL_FULL, 0);
+    vmcs.write(guest::IA32_PAT_FULL, PAT_RESET);
+    vmcs.write(guest::IA32_EFER_FULL, 0);
+    vmcs.write(guest::IA32_SYSENTER_CS, 0);
+    vmcs.write(guest::IA32_SYSENTER_ESP, 0);
+    vmcs.write(guest::IA32_SYSENTER_EIP, 0);
+    vmcs.write(guest::INTERRUPTIBILITY_STATE, 0);
+    vmcs.write(guest::ACTIVITY_STATE, 0);
+    vmcs.write(guest::PENDING_DBG_EXCEPTIONS, 0);
+    // No VMCS shadowing.
+    vmcs.write(guest::LINK_PTR_FULL, u64::MAX);
+    let entry = vmcs.read(control::VMENTRY_CONTROLS);
+    vmcs.write(control::VMENTRY_CONTROLS, entry & !ENTRY_IA32E_MODE);
+    vmcs.write(control::VMENTRY_INTERRUPTION_INFO_FIELD, 0);
 }

@@ -1,7 +1,6 @@
 //! VMX operation on a processor, and the control and host areas of a VMCS.
 
 use core::arch::asm;
-use core::sync::atomic::Ordering;
 
 use kernel::handover::arena::OutOfMemory;
 use kernel::units::Hpa;
@@ -11,9 +10,9 @@ use x86::vmx::vmcs::{control, guest, host};
 use super::capability::{fixed_bits, revision};
 use super::control_registers::{CR0_HOST_OWNED, CR4_HOST_OWNED};
 use super::controls::Controls;
-use super::entry::{HOST_RSP, vm_exit};
+use super::current::Current;
 use super::instructions::{self, Failed, vmwrite};
-use super::vcpu::Vcpu;
+use super::operation;
 use crate::machine::processor::Processor;
 use crate::machine::{descriptors, memory, rdmsr, traps};
 
@@ -41,39 +40,49 @@ pub fn enter_operation(processor: &Processor, region: Hpa) -> Result<(), Failed>
         asm!("mov cr0, {}", "mov cr4, {}", in(reg) cr0, in(reg) cr4);
         instructions::vmxon(region)?;
     }
-    processor.in_vmx_operation.store(true, Ordering::Release);
+    operation::entered(processor);
     Ok(())
 }
 
-/// Makes a vCPU's VMCS current and fills in what does not depend on how it starts.
+/// What a VMCS is filled with beside the controls that all have.
+pub struct Setup {
+    /// MSR bitmap.
+    pub msr_bitmap: Hpa,
+    /// EPT pointer.
+    pub eptp: u64,
+    /// Virtual-processor identifier, not 0.
+    pub vpid: u16,
+    /// Where the stack pointer stands after an exit.
+    pub host_rsp: u64,
+    /// Where an exit goes.
+    pub host_rip: u64,
+    /// First value of the preemption timer.
+    pub timer: u64,
+}
+
+/// Makes a fresh VMCS current on this processor and fills in what does not depend on how its guest starts.
 ///
 /// # Safety
-/// Called on the vCPU's processor, in VMX operation, once.
+/// The processor is in VMX operation; `vmcs` is from [`region`] and nobody else's; what the exit finds at `host_rip` and `host_rsp` is
+/// exit code and a place for its pushes.
 pub unsafe fn prepare(
-    vcpu: *mut Vcpu,
+    processor: &Processor,
+    vmcs: Hpa,
     controls: &Controls,
-    msr_bitmap: Hpa,
-    period: u64,
-) -> Result<(), Failed> {
-    // SAFETY: by the caller; the VMCS page is the vCPU's own.
+    setup: &Setup,
+) -> Result<Current, Failed> {
+    // SAFETY: by the caller.
     unsafe {
-        let region = Vcpu::own(vcpu).vmcs;
-        instructions::vmclear(region)?;
-        instructions::vmptrld(region)?;
-        let shared = Vcpu::shared(vcpu);
-        write_controls(
-            controls,
-            msr_bitmap,
-            shared.guest.memory.eptp(),
-            shared.guest.vpid(shared.id.index),
-        );
-        write_host(shared.processor, vcpu);
-        vmwrite(guest::VMX_PREEMPTION_TIMER_VALUE, period);
+        instructions::vmclear(vmcs)?;
+        operation::load(processor, vmcs)?;
+        write_controls(controls, setup);
+        write_host(processor, setup);
+        vmwrite(guest::VMX_PREEMPTION_TIMER_VALUE, setup.timer);
+        Ok(Current::assume())
     }
-    Ok(())
 }
 
-unsafe fn write_controls(controls: &Controls, msr_bitmap: Hpa, eptp: u64, vpid: u16) {
+unsafe fn write_controls(controls: &Controls, setup: &Setup) {
     // SAFETY: by the caller.
     unsafe {
         vmwrite(control::PINBASED_EXEC_CONTROLS, controls.pin);
@@ -93,13 +102,13 @@ unsafe fn write_controls(controls: &Controls, msr_bitmap: Hpa, eptp: u64, vpid: 
         vmwrite(control::VMENTRY_MSR_LOAD_COUNT, 0);
         vmwrite(control::CR0_GUEST_HOST_MASK, CR0_HOST_OWNED);
         vmwrite(control::CR4_GUEST_HOST_MASK, CR4_HOST_OWNED);
-        vmwrite(control::MSR_BITMAPS_ADDR_FULL, msr_bitmap.0);
-        vmwrite(control::EPTP_FULL, eptp);
-        vmwrite(control::VPID, vpid.into());
+        vmwrite(control::MSR_BITMAPS_ADDR_FULL, setup.msr_bitmap.0);
+        vmwrite(control::EPTP_FULL, setup.eptp);
+        vmwrite(control::VPID, setup.vpid.into());
     }
 }
 
-unsafe fn write_host(processor: &Processor, vcpu: *mut Vcpu) {
+unsafe fn write_host(processor: &Processor, setup: &Setup) {
     let (cr0, cr3, cr4): (u64, u64, u64);
     // SAFETY: by the caller; the host state is this processor's own as it stands.
     unsafe {
@@ -125,8 +134,7 @@ unsafe fn write_host(processor: &Processor, vcpu: *mut Vcpu) {
         vmwrite(host::IA32_SYSENTER_EIP, 0);
         vmwrite(host::IA32_EFER_FULL, rdmsr(IA32_EFER));
         vmwrite(host::IA32_PAT_FULL, rdmsr(IA32_PAT));
-        // The exit pushes straight into the vCPU's block.
-        vmwrite(host::RSP, vcpu as u64 + HOST_RSP as u64);
-        vmwrite(host::RIP, vm_exit as *const () as u64);
+        vmwrite(host::RSP, setup.host_rsp);
+        vmwrite(host::RIP, setup.host_rip);
     }
 }

@@ -6,7 +6,8 @@ use core::arch::x86_64::__cpuid_count;
 
 use kernel::guest::hypercall::{ABI_VERSION, LEAF_GUEST, LEAF_SIGNATURE};
 
-use super::vcpu::{Registers, Shared};
+use super::vcpu::Shared;
+use crate::vmx::registers::Registers;
 
 const SIGNATURE: [u32; 3] = [
     u32::from_le_bytes(*b"Bank"),

@@ -4,12 +4,8 @@
 
 use core::arch::global_asm;
 
-/// Physical address of the start-up code of the other processors: page-aligned and below 1 MiB, as SIPI demands
-/// (SDM vol. 3, 10.4.4). Below the BIOS's own data at 0x9f000, above the real-mode vectors.
-pub const TRAMPOLINE: u32 = 0x8000;
-
-/// Bytes of the boot stack, used by processor 0 until it has its own.
-const BOOT_STACK: usize = 16 << 10;
+/// Bytes of the boot stack, used by processor 0 until its first guest runs. Processor blocks (some 20 KiB) are made on it.
+const BOOT_STACK: usize = 64 << 10;
 
 global_asm!(
     r#"
@@ -88,7 +84,7 @@ start_64:
     call {start}
     ud2
 
-    # Other processors: copied to TRAMPOLINE, entered in real mode with CS = TRAMPOLINE >> 4.
+    # Other processors: copied to a page of its own, entered there in real mode with IP 0.
     .code16
     .balign 16
     .globl trampoline_start
@@ -163,3 +159,16 @@ boot_stack: .skip {boot_stack}
     start_processor = sym crate::start_processor,
     next_stack = sym crate::machine::smp::NEXT_STACK,
 );
+
+unsafe extern "C" {
+    static trampoline_start: [u8; 0];
+    static trampoline_end: [u8; 0];
+}
+
+/// Start-up code of the other processors, for any page below 1 MiB.
+pub fn trampoline() -> &'static [u8] {
+    let start = (&raw const trampoline_start).cast::<u8>();
+    let length = (&raw const trampoline_end) as usize - start as usize;
+    // SAFETY: the labels enclose code of this image, which nobody writes.
+    unsafe { core::slice::from_raw_parts(start, length) }
+}

@@ -4,23 +4,14 @@ use kernel::event::Event;
 use kernel::mca::{Addressee, Machine, Owner, Shared};
 use kernel::units::{GuestId, Hpa, Pcpu, Tsc};
 
-use super::processor::{MAX_PROCESSORS, Processor};
-use super::{rdmsr, tsc, wrmsr};
 use crate::guests::{self, Guest};
-use crate::vmx::ept;
+use crate::machine::machine_check;
+use crate::machine::processor::{MAX_PROCESSORS, Processor};
+use crate::machine::tsc;
+use crate::vmx::operation;
 
 /// What the processors share while they handle a machine check.
 pub static ENGINE: Shared<MAX_PROCESSORS> = Shared::new();
-
-/// Machine-check banks of the running processor, 0 where it has no machine-check architecture.
-pub fn bank_count() -> u8 {
-    const CPUID_MCA: u32 = 1 << 14;
-    if core::arch::x86_64::__cpuid(1).edx & CPUID_MCA == 0 {
-        return 0;
-    }
-    // SAFETY: the MSR exists with MCA. Its lowest byte is the count (SDM vol. 3, 17.3.1.1).
-    unsafe { rdmsr(x86::msr::IA32_MCG_CAP) as u8 }
-}
 
 /// The running processor's view.
 pub struct Host;
@@ -43,20 +34,18 @@ impl Machine for Host {
 
     fn read_msr(&self, msr: u32) -> u64 {
         #[cfg(feature = "faults")]
-        if let Some(value) = crate::run::faults::read_overlay(msr) {
+        if let Some(value) = super::faults::read_overlay(msr) {
             return value;
         }
-        // SAFETY: the engine reads only machine-check MSRs whose existence MCG_CAP has told it.
-        unsafe { rdmsr(msr) }
+        machine_check::read(Processor::current().machine_check, msr)
     }
 
     fn write_msr(&self, msr: u32, value: u64) {
         #[cfg(feature = "faults")]
-        if crate::run::faults::write_overlay(msr, value) {
+        if super::faults::write_overlay(msr, value) {
             return;
         }
-        // SAFETY: as in `read_msr`; the engine writes zero to status registers and enables to control registers.
-        unsafe { wrmsr(msr, value) }
+        machine_check::write(Processor::current().machine_check, msr, value);
     }
 
     fn emit(&self, event: Event) {
@@ -78,7 +67,7 @@ impl Machine for Host {
     }
 
     fn flush_translations(&self) {
-        ept::flush_translations(Processor::current());
+        operation::flush_translations();
     }
 
     fn kick(&self, processor: Pcpu) {

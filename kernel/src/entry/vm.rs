@@ -1,0 +1,198 @@
+//! VM exit and entry in assembly.
+//!
+//! The exit saves the ten registers that Rust may change or that CPUID answers in, and calls `fast_exit`. That function and all
+//! that it calls use no XMM register (checked in the image by `cargo boot`), so nothing more need be saved when it can answer. Else
+//! the rest is saved, XMM included, and `slow_exit` goes on. There is one path for every exit and no special case here.
+//!
+//! The pushes go straight into the vCPU's block: the VMCS's host RSP points above its RAX. Ordinary context then runs on the
+//! processor's own stack, from its top: nothing on it survives an entry.
+
+use core::arch::global_asm;
+use core::mem::offset_of;
+
+use kernel::units::Hpa;
+
+use crate::guests::exit;
+use crate::guests::fast::{self, Rest};
+use crate::guests::vcpu::{Own, Vcpu};
+use crate::machine::processor::{Processor, STACK_TOP};
+use crate::run;
+use crate::vmx::controls::Controls;
+use crate::vmx::current::Current;
+use crate::vmx::instructions::Failed;
+use crate::vmx::registers::Registers;
+use crate::vmx::vmcs::Setup;
+use crate::vmx::{operation, vmcs};
+
+unsafe extern "C" {
+    fn vm_exit();
+    fn enter_guest(own: *mut core::ffi::c_void) -> !;
+}
+
+/// Where host RSP stands relative to the vCPU's block.
+const HOST_RSP: usize = offset_of!(Registers, rbp);
+
+global_asm!(
+    r#"
+    .globl vm_exit
+    .balign 64
+vm_exit:
+    push rax
+    push rcx
+    push rdx
+    push rbx
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    mov rbx, rsp                            # the vCPU; kept by what is called
+    mov rsp, gs:[{stack_top}]
+    mov rdi, rbx
+    call {fast_exit}
+    test eax, eax
+    jnz 2f
+    mov rsp, rbx
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rbx
+    pop rdx
+    pop rcx
+    pop rax
+    vmresume
+    jmp 4f
+2:  mov [rbx + {rbp}], rbp
+    mov [rbx + {r12}], r12
+    mov [rbx + {r13}], r13
+    mov [rbx + {r14}], r14
+    mov [rbx + {r15}], r15
+    fxsave64 [rbx + {fxsave}]
+    ldmxcsr [rip + default_mxcsr]
+    mov rdi, rbx
+    mov esi, eax
+    mov rsp, gs:[{stack_top}]
+    call {slow_exit}
+    ud2
+
+    .globl enter_guest
+enter_guest:
+    fxrstor64 [rdi + {fxsave}]
+    mov rbp, [rdi + {rbp}]
+    mov r12, [rdi + {r12}]
+    mov r13, [rdi + {r13}]
+    mov r14, [rdi + {r14}]
+    mov r15, [rdi + {r15}]
+    mov rsp, rdi
+    cmp qword ptr [rdi + {launched}], 0     # pops leave the flags alone
+    mov qword ptr [rdi + {launched}], 1
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rbx
+    pop rdx
+    pop rcx
+    pop rax
+    jne 3f
+    vmlaunch
+    jmp 4f
+3:  vmresume
+4:  mov rsp, gs:[{stack_top}]               # entry failed; no register of the host was loaded
+    call {entry_failed}
+    ud2
+    "#,
+    stack_top = const STACK_TOP,
+    fast_exit = sym fast_exit,
+    slow_exit = sym slow_exit,
+    entry_failed = sym entry_failed,
+    rbp = const offset_of!(Registers, rbp),
+    r12 = const offset_of!(Registers, r12),
+    r13 = const offset_of!(Registers, r13),
+    r14 = const offset_of!(Registers, r14),
+    r15 = const offset_of!(Registers, r15),
+    fxsave = const offset_of!(Own, fxsave),
+    launched = const offset_of!(Own, launched),
+);
+
+/// The fast half of an exit. Nothing that is reached from here may use XMM registers: the guest's are still in them.
+extern "C" fn fast_exit(own: *mut Own) -> Rest {
+    // SAFETY: the exit code hands over the block of the vCPU that was running here, whose VMCS is current; ordinary context, nothing
+    // else borrows it.
+    let (own, vmcs) = unsafe { (&mut *own, Current::assume()) };
+    fast::answer(own, vmcs)
+}
+
+/// The slow half: what is left of the exit, and then whatever this processor has to do.
+extern "C" fn slow_exit(own: *mut Own, rest: Rest) -> ! {
+    if rest == Rest::Exit {
+        // SAFETY: as in `fast_exit`.
+        let (own, vmcs) = unsafe { (&mut *own, Current::assume()) };
+        exit::handle(own, vmcs);
+    }
+    run::next()
+}
+
+/// The processor refused VMLAUNCH or VMRESUME.
+extern "C" fn entry_failed() -> ! {
+    if let Some(vcpu) = run::current_vcpu() {
+        // SAFETY: the vCPU was about to be entered here, so that its VMCS is current; ordinary context, nothing else borrows it.
+        let (own, vmcs) = unsafe { (vcpu.own.borrow(), Current::assume()) };
+        exit::entry_failed(own, vmcs);
+    }
+    run::next()
+}
+
+/// Fills in the VMCS of a vCPU that runs on this processor, and lets `start` make its first state. Once for each vCPU.
+pub fn prepare(
+    processor: &Processor,
+    vcpu: &'static Vcpu,
+    controls: &Controls,
+    timer: u64,
+    start: impl FnOnce(&mut Own, &mut Current),
+) -> Result<(), Failed> {
+    let guest = vcpu.shared.guest;
+    let setup = Setup {
+        msr_bitmap: guest.msr_bitmap,
+        eptp: guest.memory.eptp(),
+        vpid: guest.vpid(vcpu.shared.id.index),
+        // The exit pushes straight into the vCPU's block.
+        host_rsp: (&raw const vcpu.own) as u64 + HOST_RSP as u64,
+        host_rip: vm_exit as *const () as u64,
+        timer,
+    };
+    // SAFETY: the vCPU's VMCS is its own and used on its processor alone, which is this one; the exit code is what `setup` says.
+    unsafe {
+        let mut current = vmcs::prepare(processor, vmcs_of(vcpu), controls, &setup)?;
+        start(vcpu.own.borrow(), &mut current);
+    }
+    Ok(())
+}
+
+/// Makes a vCPU's VMCS current, asks `ready` whether it may run now, and enters it. Returns if it may not.
+pub fn enter(
+    processor: &Processor,
+    vcpu: &'static Vcpu,
+    ready: impl FnOnce(&mut Own, &mut Current) -> bool,
+) {
+    // SAFETY: `prepare` has filled the VMCS in on this processor. Ordinary context: nothing else borrows the block.
+    unsafe {
+        if operation::load(processor, vmcs_of(vcpu)).is_err() {
+            return;
+        }
+        let own = vcpu.own.borrow();
+        if ready(own, &mut Current::assume()) {
+            enter_guest((&raw mut *own).cast());
+        }
+    }
+}
+
+fn vmcs_of(vcpu: &Vcpu) -> Hpa {
+    vcpu.shared.vmcs
+}

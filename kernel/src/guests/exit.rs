@@ -1,0 +1,281 @@
+//! The slow half of a VM exit: everything that needs more than the vCPU's own state.
+//!
+//! A plain match over the exit reasons; what has no arm stops the guest with a record, never the host.
+
+use kernel::event::Event;
+use kernel::mca::{Interrupted, Machine};
+use kernel::units::Gpa;
+use kernel::vmce::{self, Delivery, StopReason};
+use msr_runtime::{Interface, Refusal, Reset};
+
+use super::vcpu::{Activity, Own};
+use super::{apic, hypercalls, reason};
+use crate::machine::{log, messages, traps};
+use crate::run;
+use crate::run::host::HOST;
+use crate::vmx::control_registers::{self, Outcome};
+use crate::vmx::current::Current;
+use crate::vmx::ept::Violation;
+use crate::vmx::event::Fault;
+use crate::vmx::guest_state;
+
+/// How a guest ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It asked for it, with this exit code.
+    Shutdown(u64),
+    /// The hypervisor stops it.
+    Stop(StopReason),
+}
+
+/// Bit 31 of the exit reason: the entry failed.
+const ENTRY_FAILED: u32 = 1 << 31;
+
+/// Answers the exit.
+pub fn handle(own: &mut Own, mut vmcs: Current) {
+    if let Err(end) = answer(own, &mut vmcs) {
+        end_guest(own, end);
+    }
+}
+
+/// The processor refused to enter the guest.
+pub fn entry_failed(own: &mut Own, vmcs: Current) {
+    report_unknown(own, &vmcs, vmcs.instruction_error());
+    end_guest(own, End::Stop(StopReason::EntryFailed));
+}
+
+fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
+    // What the exit interrupted in the middle of its delivery is delivered again, unless something else takes its place.
+    vmcs.reinject_interrupted();
+    match vmcs.exit_reason() & !ENTRY_FAILED {
+        reason::EXCEPTION_OR_NMI => return exception_or_nmi(own, vmcs),
+        // Nothing of ours uses interrupts, and the exit has acknowledged it.
+        reason::EXTERNAL_INTERRUPT => {}
+        reason::TRIPLE_FAULT => return Err(End::Stop(StopReason::TripleFault)),
+        reason::HLT => {
+            vmcs.skip_instruction();
+            vmcs.halt();
+            own.shared.set_activity(Activity::Halted);
+        }
+        // There is nothing to write back that the guest could tell: caches are coherent.
+        reason::INVD | reason::WBINVD => vmcs.skip_instruction(),
+        reason::VMCALL => {
+            vmcs.skip_instruction();
+            return hypercalls::call(own);
+        }
+        // VMX is not offered, nor XSAVE.
+        reason::VMCLEAR..=reason::VMXON | reason::INVEPT | reason::INVVPID | reason::XSETBV => {
+            vmcs.inject_fault(Fault::InvalidOpcode);
+        }
+        reason::CONTROL_REGISTER => {
+            let memory = &own.shared.guest.memory;
+            match control_registers::access(
+                vmcs,
+                &mut own.registers,
+                &mut own.task_priority,
+                memory,
+            ) {
+                Outcome::Done => vmcs.skip_instruction(),
+                Outcome::Fault(fault) => vmcs.inject_fault(fault),
+                Outcome::Unexpected => return Err(unknown(own, vmcs)),
+            }
+        }
+        reason::RDMSR => match read_msr(own) {
+            Some(value) => {
+                own.registers.set_edx_eax(value);
+                vmcs.skip_instruction();
+            }
+            None => vmcs.inject_fault(Fault::GeneralProtection),
+        },
+        reason::WRMSR => match write_msr(own) {
+            true => vmcs.skip_instruction(),
+            false => vmcs.inject_fault(Fault::GeneralProtection),
+        },
+        reason::ENTRY_MACHINE_CHECK => run::machine_check(Interrupted::Guest(own.shared.id)),
+        reason::EPT_VIOLATION => return memory_access(own, vmcs),
+        reason::PREEMPTION_TIMER => {}
+        _ => return Err(unknown(own, vmcs)),
+    }
+    Ok(())
+}
+
+fn exception_or_nmi(own: &mut Own, vmcs: &Current) -> Result<(), End> {
+    const NMI: u8 = 2;
+    const MACHINE_CHECK: u8 = 18;
+    match vmcs.vector() {
+        // Whatever it was sent for is looked at before the next entry.
+        NMI => {
+            traps::unblock_nmi();
+            run::nmi_in_guest_mode();
+        }
+        MACHINE_CHECK => run::machine_check(Interrupted::Guest(own.shared.id)),
+        _ => return Err(unknown(own, vmcs)),
+    }
+    Ok(())
+}
+
+/// RDMSR of what the fast half did not answer: the platform's registers and hooks. `None` is #GP.
+fn read_msr(own: &Own) -> Option<u64> {
+    let msr = own.registers.rcx as u32;
+    if own.machine_check.read(msr) != Err(Refusal::Unlisted) {
+        return None;
+    }
+    match own.platform.read(msr) {
+        Ok(value) => Some(value),
+        Err(Refusal::Hook(hook)) => apic::read(hook, own.shared),
+        // A pass-through register does not exit.
+        Err(Refusal::Fault | Refusal::Unlisted | Refusal::Pass) => None,
+    }
+}
+
+/// WRMSR of what the fast half did not take. False is #GP.
+fn write_msr(own: &mut Own) -> bool {
+    let (msr, value) = (own.registers.rcx as u32, own.registers.edx_eax());
+    let was_in_progress = own.mailbox.is_in_progress();
+    let result = own.machine_check.write(msr, value);
+    vmce::after_write(&HOST, own.shared.id, &own.machine_check, own.mailbox);
+    if was_in_progress && !own.mailbox.is_in_progress() {
+        // The story has been lived to its end: let it be told.
+        run::keep_house_soon();
+    }
+    match result {
+        Ok(()) => return true,
+        Err(Refusal::Unlisted) => {}
+        Err(_) => return false,
+    }
+    match own.platform.write(msr, value) {
+        Ok(()) => true,
+        Err(Refusal::Hook(hook)) => apic::write(hook, own.shared),
+        Err(Refusal::Fault | Refusal::Unlisted | Refusal::Pass) => false,
+    }
+}
+
+fn memory_access(own: &Own, vmcs: &Current) -> Result<(), End> {
+    let address = Gpa(vmcs.guest_physical_address());
+    let stop = match own.shared.guest.memory.violation(address) {
+        Violation::Mended => return Ok(()),
+        Violation::Retired => StopReason::RetiredPage,
+        Violation::Outside => StopReason::NoMemory,
+    };
+    run::log_events();
+    let _held = log::hold();
+    log::now();
+    let id = own.shared.id;
+    messages::bad_access(id.guest.0, id.index, address.0, vmcs.rip());
+    Err(End::Stop(stop))
+}
+
+/// Makes a vCPU ready for VM entry: what waits for it is given to it. False if it must not run now.
+pub fn before_entry(own: &mut Own, vmcs: &mut Current) -> bool {
+    let shared = own.shared;
+    if shared.has_startup() {
+        start_up(own, vmcs);
+    }
+    if shared.activity() == Activity::WaitForStartup {
+        return false;
+    }
+    if shared.mailbox.is_pending() {
+        let mce_enabled = vmcs.guest_machine_check_enabled();
+        match vmce::deliver(
+            &HOST,
+            shared.id,
+            &mut own.machine_check,
+            shared.mailbox,
+            mce_enabled,
+        ) {
+            Delivery::Nothing => {}
+            Delivery::Inject => {
+                shared.set_activity(Activity::Active);
+                vmcs.inject_machine_check();
+            }
+            Delivery::Shutdown => end_guest(own, End::Stop(StopReason::MceDisabled)),
+            Delivery::Stop(reason) => end_guest(own, End::Stop(reason)),
+        }
+    }
+    !shared.guest.has_ended()
+}
+
+/// INIT and SIPI (SDM vol. 3, 9.4.4): done in software, since hardware's INIT exit cannot be acknowledged everywhere.
+fn start_up(own: &mut Own, vmcs: &mut Current) {
+    let (init, sipi) = own.shared.take_startup();
+    if init {
+        own.machine_check.reset(Reset::Init);
+        own.platform.reset(Reset::Init);
+        own.mailbox.park();
+        own.shared.set_activity(Activity::WaitForStartup);
+    }
+    if let (Activity::WaitForStartup, Some(vector)) = (own.shared.activity(), sipi) {
+        own.registers = Default::default();
+        guest_state::startup(vmcs, vector);
+        become_active(own);
+    }
+}
+
+/// Fills in the state in which a vCPU first starts, or waits.
+pub fn power_on(own: &mut Own, vmcs: &mut Current) {
+    guest_state::startup(vmcs, 0);
+    if let Some(start) = own.start.take() {
+        guest_state::pvh(vmcs, start.entry);
+        own.registers.rbx = start.information.0;
+        become_active(own);
+    }
+}
+
+/// A vCPU begins to run.
+fn become_active(own: &mut Own) {
+    own.shared.set_activity(Activity::Active);
+    own.mailbox.start();
+    run::log_events();
+    let _held = log::hold();
+    log::now();
+    messages::vcpu_up(own.shared.id.guest.0, own.shared.id.index);
+}
+
+fn end_guest(own: &mut Own, end: End) {
+    let shared = own.shared;
+    shared.set_activity(Activity::Ended);
+    if !own.console.is_empty() {
+        own.console.end(|text| hypercalls::print(shared, text));
+    }
+    if !shared.guest.end() {
+        return;
+    }
+    let (guest, vcpu) = (shared.id.guest, shared.id.index);
+    HOST.emit(match end {
+        End::Shutdown(code) => Event::GuestShutdown { guest, code },
+        End::Stop(reason) => Event::GuestStopped {
+            guest,
+            vcpu,
+            reason,
+        },
+    });
+    run::log_events();
+    let exits = own.exits.iter().map(|&count| u64::from(count)).sum();
+    let _held = log::hold();
+    log::now();
+    messages::vcpu_exits(guest.0, vcpu, exits);
+}
+
+fn unknown(own: &Own, vmcs: &Current) -> End {
+    let number = vmcs.exit_reason();
+    report_unknown(own, vmcs, number);
+    End::Stop(if number & ENTRY_FAILED != 0 {
+        StopReason::EntryFailed
+    } else {
+        StopReason::UnknownExit
+    })
+}
+
+fn report_unknown(own: &Own, vmcs: &Current, number: u32) {
+    run::log_events();
+    let _held = log::hold();
+    log::now();
+    let id = own.shared.id;
+    messages::unknown_exit(
+        id.guest.0,
+        id.index,
+        number,
+        vmcs.qualification(),
+        vmcs.rip(),
+    );
+}

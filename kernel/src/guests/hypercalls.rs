@@ -1,0 +1,49 @@
+//! What a guest asks of the hypervisor by VMCALL; the table is `kernel::guest::hypercall`.
+
+use kernel::guest::hypercall::{Error, Hypercall};
+
+use super::exit::End;
+use super::vcpu::{Own, Shared};
+use crate::machine::{log, messages};
+use crate::run;
+
+/// Carries out the call in the guest's registers.
+pub fn call(own: &mut Own) -> Result<(), End> {
+    let registers = &own.registers;
+    let result = match Hypercall::from_number(registers.rax) {
+        Some(Hypercall::Console) => console(own),
+        Some(Hypercall::Shutdown) => return Err(End::Shutdown(registers.rdi)),
+        #[cfg(feature = "faults")]
+        Some(Hypercall::Fault) => run::faults::from_guest(registers, own.shared),
+        #[cfg(feature = "faults")]
+        Some(Hypercall::FaultTime) => Ok(run::faults::last_raised()),
+        _ => Err(Error::Unknown),
+    };
+    own.registers.rax = result.unwrap_or_else(|error| error as i64 as u64);
+    Ok(())
+}
+
+fn console(own: &mut Own) -> Result<u64, Error> {
+    let length = own.registers.rsi;
+    if !(1..=8).contains(&length) {
+        return Err(Error::Argument);
+    }
+    for byte in own
+        .registers
+        .rdi
+        .to_le_bytes()
+        .into_iter()
+        .take(length as usize)
+    {
+        own.console.push(byte, |text| print(own.shared, text));
+    }
+    Ok(0)
+}
+
+/// Writes a console line to the log.
+pub fn print(vcpu: &Shared, text: &str) {
+    run::log_events();
+    let _held = log::hold();
+    log::now();
+    messages::guest_console(vcpu.id.guest.0, vcpu.id.index, text);
+}

@@ -1,0 +1,181 @@
+//! A vCPU: what only its own processor touches, and what others may.
+
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use kernel::guest::pvh::Start;
+use kernel::units::{Hpa, VcpuId};
+use kernel::vmce::Mailbox;
+use specs::McState;
+use specs::platform::v1::State as PlatformState;
+
+use super::console::Line;
+use super::registry::Guest;
+use crate::machine::own_cell::OwnCell;
+use crate::machine::processor::Processor;
+use crate::vmx::registers::{FxState, Registers};
+
+/// Exit counters: one for each basic exit reason.
+pub const EXIT_COUNTERS: usize = 128;
+
+/// What a vCPU is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Activity {
+    /// Not yet started: waits for INIT and SIPI.
+    WaitForStartup,
+    /// Runs, or would if it had a processor.
+    Active,
+    /// After HLT.
+    Halted,
+    /// Will never run again.
+    Ended,
+}
+
+/// What only the vCPU's own processor touches, in ordinary context. Its start is known to the entry code.
+#[repr(C, align(64))]
+pub struct Own {
+    /// First: the exit pushes into it.
+    pub registers: Registers,
+    /// Launched since its VMCS was cleared: entered by VMRESUME.
+    pub launched: u64,
+    /// The machine-check interface's registers.
+    pub machine_check: McState,
+    /// The part that others see.
+    pub shared: &'static Shared,
+    /// Its mailbox: looked at after each exit.
+    pub mailbox: &'static Mailbox,
+    /// Exits by basic reason.
+    pub exits: [u32; EXIT_COUNTERS],
+    /// Every other MSR.
+    pub platform: PlatformState,
+    /// Where vCPU 0 starts; taken when its VMCS is filled in.
+    pub start: Option<Start>,
+    /// CR8.
+    pub task_priority: u8,
+    /// Console output that has not yet ended in a line feed.
+    pub console: Line,
+    /// x87 and XMM state between exit and entry on the slow path.
+    pub fxsave: FxState,
+}
+
+/// What others may touch.
+pub struct Shared {
+    /// Which vCPU this is.
+    pub id: VcpuId,
+    /// Its guest.
+    pub guest: &'static Guest,
+    /// The processor that runs it.
+    pub processor: &'static Processor,
+    /// Machine checks for it.
+    pub mailbox: &'static Mailbox,
+    /// Its VMCS.
+    pub vmcs: Hpa,
+    activity: AtomicU8,
+    /// INIT or SIPI that has been sent to it: see [`Startup`].
+    startup: AtomicU32,
+}
+
+/// A vCPU.
+pub struct Vcpu {
+    /// Its processor's part.
+    pub own: OwnCell<Own>,
+    /// Everybody's part.
+    pub shared: &'static Shared,
+}
+
+/// What one vCPU's local APIC has sent to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Startup {
+    /// INIT.
+    Init,
+    /// SIPI with this vector.
+    Sipi(u8),
+}
+
+const INIT: u32 = 1 << 8;
+const SIPI: u32 = 1 << 9;
+
+impl Shared {
+    /// A vCPU that waits for start-up.
+    pub fn new(
+        id: VcpuId,
+        guest: &'static Guest,
+        processor: &'static Processor,
+        mailbox: &'static Mailbox,
+        vmcs: Hpa,
+    ) -> Self {
+        Self {
+            id,
+            guest,
+            processor,
+            mailbox,
+            vmcs,
+            activity: AtomicU8::new(Activity::WaitForStartup as u8),
+            startup: AtomicU32::new(0),
+        }
+    }
+
+    /// What it does.
+    pub fn activity(&self) -> Activity {
+        match self.activity.load(Ordering::Relaxed) {
+            0 => Activity::WaitForStartup,
+            1 => Activity::Active,
+            2 => Activity::Halted,
+            _ => Activity::Ended,
+        }
+    }
+
+    /// Sets what it does. Its own processor's to say.
+    pub fn set_activity(&self, activity: Activity) {
+        self.activity.store(activity as u8, Ordering::Relaxed);
+    }
+
+    /// Sends INIT or SIPI. An INIT forgets an earlier SIPI; a second SIPI is lost, as in hardware.
+    pub fn send(&self, startup: Startup) {
+        match startup {
+            Startup::Init => self.startup.store(INIT, Ordering::Release),
+            Startup::Sipi(vector) => {
+                let add = |pending: u32| {
+                    (pending & SIPI == 0).then_some(pending | SIPI | u32::from(vector))
+                };
+                let _ = self
+                    .startup
+                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+            }
+        }
+        self.processor.request(0);
+    }
+
+    /// Takes what was sent: whether an INIT came, and then perhaps a SIPI.
+    pub fn take_startup(&self) -> (bool, Option<u8>) {
+        let pending = self.startup.swap(0, Ordering::AcqRel);
+        (
+            pending & INIT != 0,
+            (pending & SIPI != 0).then_some(pending as u8),
+        )
+    }
+
+    /// Something has been sent.
+    pub fn has_startup(&self) -> bool {
+        self.startup.load(Ordering::Relaxed) != 0
+    }
+}
+
+impl Own {
+    /// A vCPU in its reset state.
+    pub fn new(shared: &'static Shared, machine_check: McState) -> Self {
+        Self {
+            registers: Registers::default(),
+            launched: 0,
+            machine_check,
+            shared,
+            mailbox: shared.mailbox,
+            exits: [0; EXIT_COUNTERS],
+            platform: PlatformState::new(),
+            start: None,
+            task_priority: 0,
+            console: Line::new(),
+            fxsave: FxState::RESET,
+        }
+    }
+}

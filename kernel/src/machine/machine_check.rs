@@ -1,0 +1,69 @@
+//! The machine-check MSRs of the running processor, as far as it has them (SDM vol. 3, 17.3).
+
+use kernel::mca::McgCap;
+use kernel::mca::registers::{
+    FEATURE_CONTROL, MC0_CTL, MC0_CTL2, MCG_CAP, MCG_CTL, MCG_EXT_CTL, MCG_STATUS,
+};
+
+use super::{rdmsr, wrmsr};
+
+/// The processor has the machine-check architecture (CPUID leaf 1, EDX bits 7 and 14).
+fn is_there() -> bool {
+    const MCE_AND_MCA: u32 = 1 << 7 | 1 << 14;
+    core::arch::x86_64::__cpuid(1).edx & MCE_AND_MCA == MCE_AND_MCA
+}
+
+/// MCG_CAP; all zero where there is no machine-check architecture.
+pub fn capabilities() -> McgCap {
+    // SAFETY: exists with MCA.
+    McgCap::from(if is_there() {
+        unsafe { rdmsr(MCG_CAP) }
+    } else {
+        0
+    })
+}
+
+/// The processor has this machine-check MSR.
+fn has(capabilities: McgCap, msr: u32) -> bool {
+    let banks = u32::from(capabilities.banks());
+    match msr {
+        MCG_CAP | MCG_STATUS => banks != 0,
+        MCG_CTL => capabilities.ctl_p(),
+        MCG_EXT_CTL | FEATURE_CONTROL => capabilities.lmce_p(),
+        _ if (MC0_CTL..MC0_CTL + 4 * banks).contains(&msr) => true,
+        _ => capabilities.cmci_p() && (MC0_CTL2..MC0_CTL2 + banks).contains(&msr),
+    }
+}
+
+/// RDMSR of a machine-check MSR; 0 for one that is not there.
+pub fn read(capabilities: McgCap, msr: u32) -> u64 {
+    if !has(capabilities, msr) {
+        return 0;
+    }
+    // SAFETY: `has` says that it is there; reading has no effect.
+    unsafe { rdmsr(msr) }
+}
+
+/// WRMSR of a machine-check MSR; nothing for one that is not there. The engine writes what the SDM allows: zero to STATUS, ADDR and
+/// MISC, enables to the controls.
+pub fn write(capabilities: McgCap, msr: u32, value: u64) {
+    if has(capabilities, msr) && msr != MCG_CAP && msr != FEATURE_CONTROL {
+        // SAFETY: `has` says that it is there; machine-check registers do not touch memory.
+        unsafe { wrmsr(msr, value) }
+    }
+}
+
+/// Lets #MC through on this processor: without it one shuts the processor down (CR4.MCE).
+pub fn enable_exception() {
+    const MACHINE_CHECK_ENABLE: u64 = 1 << 6;
+    if is_there() {
+        // SAFETY: the #MC gate is filled in and its handler ready.
+        unsafe {
+            core::arch::asm!(
+                "mov {0}, cr4", "or {0}, {1}", "mov cr4, {0}",
+                out(reg) _, const MACHINE_CHECK_ENABLE,
+                options(nostack)
+            );
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Machine checks and the NMIs that stand for them or tell of them.
+
+use core::sync::atomic::Ordering;
+
+use kernel::mca::{self, Interrupted, Verdict};
+
+use super::host::{ENGINE, HOST};
+use super::{current_vcpu, local};
+use crate::machine::processor::{Processor, RAISE_MACHINE_CHECK};
+use crate::machine::{halt, power, traps};
+use crate::vmx::operation;
+
+/// A machine check of this processor, in this context.
+pub fn machine_check(interrupted: Interrupted) {
+    match mca::handle(&ENGINE, &HOST, interrupted) {
+        // No copy of guest memory is marked: no context says that it has a fix-up.
+        Verdict::Resume | Verdict::FixUp => {}
+        Verdict::Fatal { resets: true, .. } => power::reset(),
+        Verdict::Fatal { resets: false, .. } => halt(),
+    }
+}
+
+/// #MC in root mode.
+pub fn machine_check_in_root_mode() {
+    machine_check(Interrupted::Hypervisor { fix_up: false });
+    leave_guest_soon();
+}
+
+/// An NMI in root mode: whatever it was sent for is looked at before the next entry, or right after an entry that was already
+/// past the look.
+pub fn nmi_in_root_mode() {
+    mca::catch_up(&ENGINE, &HOST);
+    if current_vcpu().is_some() {
+        leave_guest_soon();
+    } else {
+        // Asleep, or starting: nothing that was interrupted holds what a machine check needs.
+        let requests = &Processor::current().requests;
+        if requests.fetch_and(!RAISE_MACHINE_CHECK, Ordering::AcqRel) & RAISE_MACHINE_CHECK != 0 {
+            traps::raise_machine_check();
+        }
+    }
+}
+
+/// An NMI that ended a guest's run; what was asked is answered before the next entry.
+pub fn nmi_in_guest_mode() {
+    mca::catch_up(&ENGINE, &HOST);
+}
+
+/// Does what other processors ask of this one.
+pub(super) fn answer_requests(processor: &Processor) {
+    if processor.requests.swap(0, Ordering::AcqRel) & RAISE_MACHINE_CHECK != 0 {
+        machine_check(interrupted(processor));
+    }
+}
+
+/// In whose context this processor is between a VM exit and the next entry.
+pub(super) fn interrupted(processor: &Processor) -> Interrupted {
+    match local(processor).vcpu.get() {
+        Some(vcpu) => Interrupted::Guest(vcpu.shared.id),
+        None => Interrupted::Hypervisor { fix_up: false },
+    }
+}
+
+/// Makes the next VM entry exit before the guest's next instruction. It may be the entry of another vCPU than the current one: then
+/// that exits once for nothing.
+fn leave_guest_soon() {
+    if current_vcpu().is_some() {
+        operation::set_timer(0);
+    }
+}

@@ -1,0 +1,129 @@
+//! The current VMCS between a VM exit and the next entry: what the exit was, and what the guest is to find.
+//!
+//! A value of [`Current`] stands for the right to it. What can be done with one concerns the guest alone, so it is safe.
+
+use core::marker::PhantomData;
+
+use x86::vmx::vmcs::{control, guest, ro};
+
+use super::control_registers::CR4_MACHINE_CHECK;
+use super::event;
+use super::instructions::{vmread, vmwrite};
+
+/// The current VMCS of this processor.
+pub struct Current(PhantomData<*mut ()>);
+
+const BLOCKING_BY_STI: u64 = 1 << 0;
+const BLOCKING_BY_STI_OR_MOV_SS: u64 = 0b11;
+const ACTIVITY_HLT: u64 = 1;
+const RFLAGS_TRAP: u64 = 1 << 8;
+/// Pending debug exceptions: single step.
+const SINGLE_STEP: u64 = 1 << 14;
+
+impl Current {
+    /// The right to the current VMCS.
+    ///
+    /// # Safety
+    /// A VMCS is current on this processor and stays so while the value is used.
+    #[inline(always)]
+    pub unsafe fn assume() -> Self {
+        Self(PhantomData)
+    }
+
+    #[inline(always)]
+    pub(super) fn read(&self, field: u32) -> u64 {
+        // SAFETY: a VMCS is current; this folder reads only fields that `Controls::find` has checked for.
+        unsafe { vmread(field) }
+    }
+
+    #[inline(always)]
+    pub(super) fn write(&mut self, field: u32, value: u64) {
+        // SAFETY: as in `read`; this folder writes only what concerns the guest.
+        unsafe { vmwrite(field, value) };
+    }
+
+    /// Exit reason, all 32 bits (bit 31: the entry failed).
+    #[inline(always)]
+    pub fn exit_reason(&self) -> u32 {
+        self.read(ro::EXIT_REASON) as u32
+    }
+
+    /// Exit qualification.
+    pub fn qualification(&self) -> u64 {
+        self.read(ro::EXIT_QUALIFICATION)
+    }
+
+    /// Vector of the exception or NMI that exited.
+    pub fn vector(&self) -> u8 {
+        self.read(ro::VMEXIT_INTERRUPTION_INFO) as u8
+    }
+
+    /// Guest-physical address of an EPT violation.
+    pub fn guest_physical_address(&self) -> u64 {
+        self.read(ro::GUEST_PHYSICAL_ADDR_FULL)
+    }
+
+    /// The guest's RIP.
+    pub fn rip(&self) -> u64 {
+        self.read(guest::RIP)
+    }
+
+    /// Why VMLAUNCH or VMRESUME failed.
+    pub fn instruction_error(&self) -> u32 {
+        self.read(ro::VM_INSTRUCTION_ERROR) as u32
+    }
+
+    /// The guest's own CR4.MCE.
+    pub fn guest_machine_check_enabled(&self) -> bool {
+        self.read(control::CR4_READ_SHADOW) & CR4_MACHINE_CHECK != 0
+    }
+
+    /// Moves the guest past the instruction that exited, as if it had been executed: the shadow of STI or MOV SS ends, and a
+    /// single-step trap is due (SDM vol. 3, 26.7.3).
+    #[inline(always)]
+    pub fn skip_instruction(&mut self) {
+        let next = self
+            .read(guest::RIP)
+            .wrapping_add(self.read(ro::VMEXIT_INSTRUCTION_LEN));
+        self.write(guest::RIP, next);
+        let blocking = self.read(guest::INTERRUPTIBILITY_STATE);
+        if blocking & BLOCKING_BY_STI_OR_MOV_SS != 0 {
+            self.write(
+                guest::INTERRUPTIBILITY_STATE,
+                blocking & !BLOCKING_BY_STI_OR_MOV_SS,
+            );
+        }
+        if self.read(guest::RFLAGS) & RFLAGS_TRAP != 0 {
+            self.trap_after_instruction();
+        }
+    }
+
+    #[cold]
+    fn trap_after_instruction(&mut self) {
+        let pending = self.read(guest::PENDING_DBG_EXCEPTIONS);
+        self.write(guest::PENDING_DBG_EXCEPTIONS, pending | SINGLE_STEP);
+    }
+
+    /// Halts the vCPU at its next entry: it runs nothing until an event comes.
+    pub fn halt(&mut self) {
+        // The shadow of an STI just before the HLT is over; entry would fail with it.
+        let blocking = self.read(guest::INTERRUPTIBILITY_STATE);
+        self.write(guest::INTERRUPTIBILITY_STATE, blocking & !BLOCKING_BY_STI);
+        self.write(guest::ACTIVITY_STATE, ACTIVITY_HLT);
+    }
+
+    /// Gives the guest a fault of its current instruction.
+    pub fn inject_fault(&mut self, fault: event::Fault) {
+        event::inject_fault(self, fault);
+    }
+
+    /// Gives the guest #MC before its next instruction. A halted vCPU wakes; the shadow of STI or MOV SS does not hold it up.
+    pub fn inject_machine_check(&mut self) {
+        event::inject_machine_check(self);
+    }
+
+    /// Delivers again what the exit interrupted in the middle of its delivery.
+    pub fn reinject_interrupted(&mut self) {
+        event::reinject_interrupted(self);
+    }
+}
