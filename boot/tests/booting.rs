@@ -65,7 +65,7 @@ fn the_timeline_is_plain_in_a_pipe() {
     for words in [
         "hypervisor up: version",
         "g0 up: 2 vCPUs",
-        "vMCE to g0 vCPU 1",
+        "vMCE to g0 vCPU 1, RIPV|MCIP: clean bank",
         "machine off",
     ] {
         assert!(shown.contains(words), "{words} is missing in\n{shown}");

@@ -22,7 +22,7 @@ fn refused(arguments: &[&str]) -> String {
 #[test]
 fn a_scenario_that_is_not_there_is_said_so() {
     assert!(refused(&["run", "broadcast-sroa"]).contains("did you mean `broadcast-srao`?"));
-    assert!(refused(&["run", "zzzzzzzzzzzz"]).contains("known: bench, broadcast-srao"));
+    assert!(refused(&["run", "zzzzzzzzzzzz"]).contains("known: bench, bench-two-processors, "));
 }
 
 #[test]

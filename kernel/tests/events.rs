@@ -1,15 +1,16 @@
-//! docs/events.md is made from the kernel's table. `BANKSHOT_ACCEPT=1 cargo test -p kernel --test events` writes it anew.
+//! docs/events.md is made from the kernel's two tables. `BANKSHOT_ACCEPT=1 cargo test -p kernel --test events` writes it anew.
 
 use kernel::event::{Event, Level};
+use kernel::message;
 use std::fmt::Write;
 
 fn reference() -> String {
     let mut text = String::from(
-        "# Events\n\nMade from the table in `kernel/src/event.rs`; a test keeps it so. Every event has `cpu=` first: the processor \
+        "# Events\n\nMade from the tables in `kernel/src/event.rs` and `kernel/src/message.rs`; a test keeps it so. Every event has `cpu=` first: the processor \
          that it happened on. `boot-protocol.md` has the form of the text. A kind may have several sets of keys.\n\n\
          | kind | level | keys | meaning |\n|---|---|---|---|\n",
     );
-    for kind in Event::KINDS {
+    for kind in Event::KINDS.iter().chain(message::KINDS) {
         let keys: Vec<_> = kind.format.split(' ').skip(2).map(key).collect();
         let level = match kind.level {
             Level::debug => "debug",

@@ -10,7 +10,7 @@ pub struct Known {
     pub images: Vec<String>,
     /// Interfaces under specs, and their versions; none where the spec has mistakes, which the build will name.
     pub interfaces: BTreeMap<String, Vec<u16>>,
-    /// Kinds of events and their fields; empty: not checked.
+    /// Kinds of events and their fields, from docs/events.md; empty: not checked.
     pub kinds: BTreeMap<String, Vec<String>>,
 }
 
@@ -23,7 +23,9 @@ impl Known {
         Self {
             images,
             interfaces: interfaces(&workspace.join("specs")),
-            kinds: BTreeMap::new(),
+            kinds: std::fs::read_to_string(workspace.join("docs/events.md"))
+                .map(|events| kinds(&events))
+                .unwrap_or_default(),
         }
     }
 }
@@ -71,4 +73,62 @@ fn entries(folder: &Path) -> Vec<std::path::PathBuf> {
         return Vec::new();
     };
     entries.flatten().map(|entry| entry.path()).collect()
+}
+
+/// The kinds and their fields in docs/events.md, which is made from the kernel's table: rows of
+/// `` | `kind` | level | `key` `key=value` | meaning | ``. A kind may have several rows.
+fn kinds(events: &str) -> BTreeMap<String, Vec<String>> {
+    let mut kinds = BTreeMap::new();
+    for row in events.lines() {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let ["", kind, _level, keys, ..] = cells[..] else {
+            continue;
+        };
+        let Some(kind) = kind
+            .strip_prefix('`')
+            .and_then(|kind| kind.strip_suffix('`'))
+        else {
+            continue;
+        };
+        let fields: &mut Vec<String> = kinds
+            .entry(kind.to_owned())
+            .or_insert_with(|| vec!["cpu".to_owned()]);
+        for key in keys.split_whitespace() {
+            let key = key.trim_matches('`');
+            let name = key.split_once('=').map_or(key, |(name, _)| name);
+            if !fields.iter().any(|field| field == name) {
+                fields.push(name.to_owned());
+            }
+        }
+    }
+    kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_of_events_is_read() {
+        let kinds = kinds(
+            "# Events\n\n| kind | level | keys | meaning |\n|---|---|---|---|\n\
+             | `mc.hit` | warn | `owner=guest` `guest` | A. |\n| `mc.hit` | warn | `owner=free` `hpa` | B. |\n\
+             | `machine.off` | info |  | C. |\n",
+        );
+        assert_eq!(kinds.len(), 2);
+        assert_eq!(kinds["mc.hit"], ["cpu", "owner", "guest", "hpa"]);
+        assert_eq!(kinds["machine.off"], ["cpu"]);
+    }
+
+    #[test]
+    fn this_workspace_is_known() {
+        let known = Known::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+        assert!(known.images.contains(&"broadcast".to_owned()));
+        assert!(known.interfaces["vmce"].contains(&2));
+        assert!(
+            !known.interfaces.contains_key("platform"),
+            "no guest can be given that alone"
+        );
+        assert!(known.kinds["vmce.injected"].contains(&"mcg_status".to_owned()));
+    }
 }

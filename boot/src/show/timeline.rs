@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::words::{Look, of};
+use super::words::{Look, Part, of, parts};
 use crate::log::{Event, Level, Value};
 
 /// Draws events.
@@ -43,26 +43,34 @@ impl Timeline {
         line
     }
 
-    /// The kind's own sentence, and the fields it leaves over. `None` where a field that it names is missing.
+    /// The kind's own sentence, and the fields it leaves over. `None` where no sentence has its fields.
     fn sentence(&self, event: &Event) -> Option<(Look, String, String)> {
-        let (look, mut template) = of(&event.kind)?;
+        of(&event.kind).find_map(|(look, sentence)| {
+            let (sentence, rest) = self.fill(&parts(sentence), event)?;
+            Some((look, sentence, rest))
+        })
+    }
+
+    fn fill(&self, parts: &[Part], event: &Event) -> Option<(String, String)> {
         let mut used = vec!["cpu"];
         let mut sentence = String::new();
-        while let Some((before, after)) = template.split_once('{') {
-            let (name, after) = after.split_once('}')?;
-            sentence.push_str(before);
-            sentence.push_str(&self.value(name, event.get(name)?));
-            used.push(name);
-            template = after;
+        for part in parts {
+            match *part {
+                Part::Words(words) => sentence.push_str(words),
+                Part::Field(name) => {
+                    sentence.push_str(&self.value(name, event.get(name)?));
+                    used.push(name);
+                }
+                Part::Silent(name) => used.push(name),
+            }
         }
-        sentence.push_str(template);
         let rest: Vec<_> = event
             .fields
             .iter()
             .filter(|(name, _)| !used.contains(&name.as_str()))
-            .map(|(name, value)| format!("{name}={value}"))
+            .map(|(name, value)| visible(&Value::Text(format!("{name}={value}"))))
             .collect();
-        Some((look, sentence, rest.join(" ")))
+        Some((sentence, rest.join(" ")))
     }
 
     /// As the log has it, but for the processor, which has its own column.
@@ -81,9 +89,24 @@ impl Timeline {
                 .ok()
                 .and_then(|number| self.guests.get(number).cloned())
                 .unwrap_or_else(|| format!("guest {number}")),
+            ("mcg_status", Some(number)) => mcg_status(number),
             _ => visible(value),
         }
     }
+}
+
+/// MCG_STATUS in words (SDM vol. 3, IA32_MCG_STATUS).
+fn mcg_status(number: u64) -> String {
+    const FLAGS: [&str; 4] = ["RIPV", "EIPV", "MCIP", "LMCE_S"];
+    let mut words: Vec<_> = (0..FLAGS.len())
+        .filter(|bit| number & (1 << bit) != 0)
+        .map(|bit| FLAGS[bit].to_owned())
+        .collect();
+    let rest = number >> FLAGS.len() << FLAGS.len();
+    if rest != 0 || words.is_empty() {
+        words.push(format!("{rest:#x}"));
+    }
+    words.join("|")
 }
 
 fn style(look: Option<Look>, level: Level) -> Style {
@@ -139,12 +162,37 @@ mod tests {
     #[test]
     fn a_known_kind_is_a_sentence_and_what_is_left_over_follows() {
         assert_eq!(
-            line("vmce.injected cpu=1 guest=0 vcpu=1 mcg_status=0x5 addr=0x1000"),
-            "     1 234 567  cpu1  vMCE to web vCPU 1, MCG_STATUS 0x5 addr=0x1000"
+            line("vmce.injected cpu=1 guest=0 vcpu=1 mcg_status=0x5 record=no new=1"),
+            "     1 234 567  cpu1  vMCE to web vCPU 1, RIPV|MCIP: clean bank new=1"
         );
         assert_eq!(
             line("guest.shutdown cpu=0 guest=3 code=1").trim(),
             "1 234 567  cpu0  guest 3 shuts down with exit code 1"
+        );
+    }
+
+    #[test]
+    fn of_several_sentences_the_one_that_fits() {
+        let free = line("page.retired cpu=0 hpa=0x1000 owner=free");
+        assert!(free.ends_with("  free page 0x1000 is out of use"), "{free}");
+        let guest = line("page.retired cpu=0 hpa=0x1000 owner=guest guest=0 gpa=0x2000");
+        assert!(
+            guest.ends_with("  page 0x2000 of web (host 0x1000) is out of use"),
+            "{guest}"
+        );
+    }
+
+    #[test]
+    fn mcg_status_is_said_in_words() {
+        assert_eq!(
+            [0, 1, 7, 0xd, 0x15].map(mcg_status),
+            [
+                "0x0",
+                "RIPV",
+                "RIPV|EIPV|MCIP",
+                "RIPV|MCIP|LMCE_S",
+                "RIPV|MCIP|0x10"
+            ]
         );
     }
 

@@ -1,7 +1,8 @@
 //! What each kind of event is called in the timeline.
 //!
-//! `{field}` is replaced by the field's value. An event that lacks a field of its sentence, and a kind that is not here, are
-//! shown as the log has them; a field that the sentence does not use is added behind it.
+//! `{field}` is replaced by the field's value, `{-field}` by nothing: the sentence says it already. Of several sentences of a kind
+//! the first counts whose fields the event has. An event for which there is none is shown as the log has it; a field that the
+//! sentence does not name is added behind it.
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +22,33 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "hypervisor.up",
         Look::Life,
-        "hypervisor up: version {version}, {processors} processors",
+        "hypervisor up: version {version}, {processors} processors, {banks} banks each",
+    ),
+    (
+        "hypervisor.exception",
+        Look::Life,
+        "the hypervisor met exception {vector} at {rip}, address {address}",
+    ),
+    (
+        "hypervisor.panic",
+        Look::Life,
+        "the hypervisor gave up at {file}:{line}",
+    ),
+    (
+        "processor.missing",
+        Look::Life,
+        "the processor with APIC {apic} did not come up",
     ),
     (
         "guest.up",
         Look::Life,
-        "{name} up: {vcpus} vCPUs, {memory} MiB, interface {interface}",
+        "{guest} up: {vcpus} vCPUs, {memory} MiB, interface {interface}{-name}",
+    ),
+    ("vcpu.up", Look::Life, "{guest} vCPU {vcpu} starts"),
+    (
+        "vcpu.exits",
+        Look::Life,
+        "{guest} vCPU {vcpu} made {exits} exits",
     ),
     ("guest.console", Look::Guest, "{guest}/{vcpu}: {text}"),
     (
@@ -36,16 +58,39 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     ),
     ("guest.stopped", Look::Life, "{guest} is stopped: {reason}"),
     (
+        "guest.unknown-exit",
+        Look::Life,
+        "{guest} vCPU {vcpu} made an exit without an answer: {reason}",
+    ),
+    (
+        "guest.bad-access",
+        Look::Life,
+        "{guest} vCPU {vcpu} touched {gpa}, which it does not have",
+    ),
+    (
         "fault.raised",
         Look::MachineCheck,
-        "fault injected: bank {bank} of processor {target}, status {status}",
+        "fault injected: bank {bank} of processor {target}, {mcg_status}, status {status}, host address {addr}",
     ),
-    ("fault.refused", Look::MachineCheck, "fault refused: {text}"),
-    ("mc.entered", Look::MachineCheck, "#MC in {context} context"),
+    (
+        "fault.refused",
+        Look::MachineCheck,
+        "fault refused: {reason}",
+    ),
+    (
+        "mc.entered",
+        Look::MachineCheck,
+        "#MC in {guest} vCPU {vcpu}, {mcg_status}{-context}",
+    ),
+    (
+        "mc.entered",
+        Look::MachineCheck,
+        "#MC in the hypervisor, {mcg_status}{-context}",
+    ),
     (
         "mc.rendezvous",
         Look::MachineCheck,
-        "rendezvous: {arrived} of {expected} processors, {ticks} instructions",
+        "rendezvous: {arrived} of {expected} processors, after {ticks} instructions",
     ),
     (
         "mc.missing",
@@ -60,7 +105,7 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "mc.bank",
         Look::MachineCheck,
-        "owns bank {bank}, grade {class} ({code}): status {status}",
+        "owns the error in bank {bank}: {class} ({code}), status {status}",
     ),
     (
         "mc.earlier",
@@ -75,12 +120,17 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "mc.worst",
         Look::MachineCheck,
-        "worst grade {class}: processor {owner} recovers",
+        "worst grade: {class}; processor {owner} recovers",
     ),
     (
         "mc.hit",
         Look::MachineCheck,
-        "{owner} is hit: host page {hpa}",
+        "{guest} is hit at its page {gpa} (host {hpa}){-owner}{-pages}",
+    ),
+    (
+        "mc.hit",
+        Look::MachineCheck,
+        "memory of {owner} is hit: {hpa}",
     ),
     (
         "mc.fatal",
@@ -91,7 +141,12 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "page.retired",
         Look::MachineCheck,
-        "page {hpa} is out of use",
+        "page {gpa} of {guest} (host {hpa}) is out of use{-owner}",
+    ),
+    (
+        "page.retired",
+        Look::MachineCheck,
+        "{owner} page {hpa} is out of use",
     ),
     (
         "page.unflushed",
@@ -101,12 +156,17 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "vmce.posted",
         Look::Virtual,
-        "for {guest} vCPU {vcpu}: {outcome}",
+        "vMCE for {guest} vCPU {vcpu}: {outcome}",
     ),
     (
         "vmce.injected",
         Look::Virtual,
-        "vMCE to {guest} vCPU {vcpu}, MCG_STATUS {mcg_status}",
+        "vMCE to {guest} vCPU {vcpu}, {mcg_status}: record at {addr}, status {status}{-record}",
+    ),
+    (
+        "vmce.injected",
+        Look::Virtual,
+        "vMCE to {guest} vCPU {vcpu}, {mcg_status}: clean bank{-record}",
     ),
     (
         "vmce.handled",
@@ -124,13 +184,73 @@ pub const WORDS: &[(&str, Look, &str)] = &[
         Look::Life,
         "this machine cannot run the hypervisor: {reason}",
     ),
+    ("boot.refused", Look::Life, "boot refused: {what}: {text}"),
     ("machine.off", Look::Life, "machine off"),
 ];
 
-/// The sentence of a kind.
-pub fn of(kind: &str) -> Option<(Look, &'static str)> {
+/// The sentences of a kind, in order.
+pub fn of(kind: &str) -> impl Iterator<Item = (Look, &'static str)> {
     WORDS
         .iter()
-        .find(|(name, _, _)| *name == kind)
+        .filter(move |(name, _, _)| *name == kind)
         .map(|(_, look, sentence)| (*look, *sentence))
+}
+
+/// What a sentence is made of: words, fields that are shown, fields that are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Words as they are.
+    Words(&'static str),
+    /// A field's value.
+    Field(&'static str),
+    /// A field that the words say already.
+    Silent(&'static str),
+}
+
+/// Takes a sentence apart.
+pub fn parts(mut sentence: &'static str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    while let Some((before, after)) = sentence.split_once('{') {
+        parts.push(Part::Words(before));
+        let (name, after) = after.split_once('}').unwrap_or((after, ""));
+        parts.push(match name.strip_prefix('-') {
+            Some(name) => Part::Silent(name),
+            None => Part::Field(name),
+        });
+        sentence = after;
+    }
+    parts.push(Part::Words(sentence));
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Known;
+
+    #[test]
+    fn every_kind_of_the_kernel_has_words_and_every_field_in_them_exists() {
+        let known = Known::of(std::path::Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/.."
+        )));
+        assert!(known.kinds.len() > 20);
+        for kind in known.kinds.keys() {
+            assert!(of(kind).next().is_some(), "no words for {kind}");
+        }
+        for (kind, _, sentence) in WORDS {
+            let fields = known
+                .kinds
+                .get(*kind)
+                .unwrap_or_else(|| panic!("no kind {kind}"));
+            for part in parts(sentence) {
+                if let Part::Field(name) | Part::Silent(name) = part {
+                    assert!(
+                        fields.iter().any(|field| field == name),
+                        "{kind} has no {name}"
+                    );
+                }
+            }
+        }
+    }
 }
