@@ -94,6 +94,17 @@ fn an_expectation_that_is_not_met_is_status_1_and_named() {
 }
 
 #[test]
+fn a_machine_without_vmx_is_status_1_and_said() {
+    let output = boot(&["--on", "qemu"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("cannot run on this machine: its processor has no Intel VMX"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_boot_that_takes_too_long_is_status_1_with_the_last_lines() {
     let output = boot(&["--timeout", "0.5", "--iso"]);
     let said = text(&output.stderr);

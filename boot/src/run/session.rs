@@ -46,7 +46,11 @@ impl fmt::Display for Verdict {
             Self::Met => f.write_str("every expectation was met"),
             Self::Unmet(unmet) => unmet.fmt(f),
             Self::Unsupported(reason) => {
-                write!(f, "the hypervisor cannot run on this machine: {reason}")
+                write!(
+                    f,
+                    "the hypervisor cannot run on this machine: {}",
+                    explained(reason)
+                )
             }
             Self::Hung(time, last) => {
                 write!(f, "no end after {} s; the last lines:", time.as_secs_f32())?;
@@ -61,6 +65,17 @@ impl fmt::Display for Verdict {
                 lines(f, last)
             }
         }
+    }
+}
+
+/// The kernel's word for what is missing, for a user.
+fn explained(reason: &str) -> String {
+    match reason {
+        "no-vmx" => "its processor has no Intel VMX (QEMU has it with KVM only)".into(),
+        "vmx-locked-by-firmware" => {
+            "its firmware has switched VMX off: look for virtualization in its set-up".into()
+        }
+        other => format!("its VMX lacks what the hypervisor needs ({other})"),
     }
 }
 
