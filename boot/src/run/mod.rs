@@ -2,6 +2,7 @@
 
 mod follow;
 mod session;
+mod unsupported;
 
 pub use follow::{Ending, Followed, follow};
 pub use session::{Options, Verdict, payload, run};
