@@ -16,11 +16,25 @@ struct Part {
     flags: Option<&'static str>,
 }
 
-const PARTS: &[Part] = &[Part {
-    name: "tests",
-    arguments: &["test", "--workspace"],
-    flags: None,
-}];
+const PARTS: &[Part] = &[
+    Part {
+        name: "tests",
+        arguments: &["test", "--workspace"],
+        flags: None,
+    },
+    Part {
+        name: "interleavings of the machine-check engine",
+        arguments: &[
+            "test",
+            "--package",
+            "interleavings",
+            "--release",
+            "--target-dir",
+            "target/loom",
+        ],
+        flags: Some("--cfg loom"),
+    },
+];
 
 /// Runs every test. With arguments, only the workspace's tests, and the harness gets them.
 ///

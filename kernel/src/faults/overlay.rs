@@ -110,7 +110,6 @@ impl Overlay {
     }
 }
 
-#[cfg(not(loom))]
 impl Default for Overlay {
     fn default() -> Self {
         Self::new()

@@ -51,11 +51,10 @@ pub fn is_flushed<const P: usize>(shared: &Shared<P>) -> bool {
         .all(|(_, slot)| slot.flushed.load(Ordering::Acquire) == current)
 }
 
-/// Has every other processor flush, and waits for it, not without end. Those that have not are named; no vCPU runs there
+/// Waits for every other processor to flush (they have been kicked), not without end. Those that have not are named; no vCPU runs there
 /// before they have.
-pub(super) fn flush_everywhere<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
+pub(super) fn await_flush<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
     let current = shared.flushes.current();
-    catch_up(shared, machine);
     let mut wait = Wait::for_arrival(shared, machine);
     for (processor, slot) in shared.online() {
         while slot.flushed.load(Ordering::Acquire) < current {

@@ -2,9 +2,10 @@
 
 use super::claim::{claim, report};
 use super::fatal::FatalReason;
-use super::flush::{catch_up, flush_everywhere};
+use super::flush::{await_flush, catch_up};
 use super::grade::Class;
 use super::machine::{Interrupted, Machine};
+use super::mutant::{self, Mutant};
 use super::recover::{Recovered, Recovery};
 use super::registers::{MCG_STATUS, McgStatus};
 use super::rendezvous::{Entry, Member, Rendezvous, missing};
@@ -125,7 +126,7 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         if owned.fatal_reason().is_some() {
             meeting.worst.fetch_max(owned.to_word(), Ordering::AcqRel);
         }
-        let mut recovers = owned == worst && self.is_first();
+        let mut recovers = owned == worst && (self.is_first() || mutant::is(Mutant::RecoversTwice));
         self.pass(&meeting.claimed, member)?;
         let worst = Severity::from_word(meeting.worst.load(Ordering::Acquire));
         if worst.fatal_reason().is_some() {
@@ -178,8 +179,10 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
                 .filter(|&(processor, _)| processor != this)
                 .for_each(|(processor, _)| machine.kick(processor));
         }
+        // Pages may have gone out of use while this processor was missing.
+        catch_up(shared, machine);
         if recovered.retired {
-            flush_everywhere(shared, machine);
+            await_flush(shared, machine);
         }
         shared.recovery.give();
         Ok(self.verdict(&scan))

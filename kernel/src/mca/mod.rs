@@ -15,6 +15,10 @@ mod flush;
 mod grade;
 mod handle;
 mod machine;
+#[cfg(loom)]
+pub mod mutant;
+#[cfg(not(loom))]
+mod mutant;
 mod pool;
 mod recover;
 pub mod registers;

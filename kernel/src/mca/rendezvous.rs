@@ -5,6 +5,7 @@
 //! step is one compare-and-exchange. Nobody joins after it has closed, so those behind it are counted once and for all.
 
 use super::machine::Machine;
+use super::mutant::{self, Mutant};
 use super::shared::{Shared, Slot};
 use super::wait::{Stuck, Wait};
 use crate::event::Event;
@@ -350,7 +351,8 @@ impl Barrier {
     ) -> Result<(), Stuck> {
         self.count.fetch_add(1, Ordering::AcqRel);
         let mut wait = Wait::new(shared, machine);
-        while self.count.load(Ordering::Acquire) < u32::from(member.members) {
+        let all = u32::from(member.members) - u32::from(mutant::is(Mutant::LeavesEarly));
+        while self.count.load(Ordering::Acquire) < all {
             wait.step()?;
         }
         Ok(())

@@ -8,6 +8,7 @@ use super::extent::Extent;
 use super::fatal::FatalReason;
 use super::grade::{Class, grade};
 use super::machine::{Interrupted, Machine, Owner};
+use super::mutant::{self, Mutant};
 use super::pool::Effect;
 use super::registers::{self, MAX_BANKS, McgCap, McgStatus, Status};
 use crate::units::Bank;
@@ -167,6 +168,9 @@ pub(super) fn scan<M: Machine>(machine: &M, here: &Here) -> Scan {
         let Some(found) = Found::read(machine, bank, cap.ser_p()) else {
             continue;
         };
+        if mutant::is(Mutant::ClearsInFirstRound) {
+            machine.write_msr(bank.status(), 0);
+        }
         scan.severity = scan.severity.max(found.severity(machine, here));
         scan.copy_failed |= found.class == Class::Srar && here.effect() == Effect::CopyFailed;
         // There are as many places as banks.

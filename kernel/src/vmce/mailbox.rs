@@ -357,7 +357,6 @@ impl Slot {
     }
 }
 
-#[cfg(not(loom))]
 impl Default for Mailbox {
     fn default() -> Self {
         Self::new()

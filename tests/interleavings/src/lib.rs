@@ -1,0 +1,7 @@
+//! A small machine for the model checker. Empty but with `--cfg loom`:
+//! `RUSTFLAGS="--cfg loom" cargo test -p interleavings --release --target-dir target/loom`.
+#![cfg(loom)]
+
+mod machine;
+
+pub use machine::{Machine, Processor, Vcpu};
