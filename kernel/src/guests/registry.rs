@@ -1,6 +1,6 @@
 //! Which guests there are, and whose a page of memory is.
 
-use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use kernel::handover::module::MAX_VCPUS;
 use kernel::mca::Owner;
@@ -36,8 +36,6 @@ pub struct Guest {
 static GUESTS: Slots<Guest, MAX_GUESTS> = Slots::new();
 static COUNT: AtomicU16 = AtomicU16::new(0);
 static RUNNING: AtomicU16 = AtomicU16::new(0);
-/// Memory that is nobody's; fixed once the guests have been made.
-static FREE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
 impl Guest {
     /// A guest without vCPUs.
@@ -111,9 +109,6 @@ pub(super) fn publish(guest: &'static Guest) {
     GUESTS.set(guest.id.0.into(), guest);
     COUNT.fetch_add(1, Ordering::AcqRel);
     RUNNING.fetch_add(1, Ordering::AcqRel);
-    let (bottom, top) = memory::free_range();
-    FREE[0].store(bottom.0, Ordering::Release);
-    FREE[1].store(top.0, Ordering::Release);
 }
 
 /// Number of the next guest.
@@ -153,8 +148,7 @@ pub fn owner_of(page: Hpa) -> Owner {
             low = middle + 1;
         }
     }
-    let free = FREE[0].load(Ordering::Acquire)..FREE[1].load(Ordering::Acquire);
-    if free.contains(&page.0) {
+    if memory::is_free(page) {
         Owner::Free
     } else {
         Owner::Hypervisor

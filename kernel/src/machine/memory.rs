@@ -2,10 +2,10 @@
 
 use core::cell::UnsafeCell;
 use core::slice;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kernel::handover::arena::{Arena, OutOfMemory};
-use kernel::units::{Hpa, PAGE_SIZE};
+use kernel::units::{Hpa, LARGE_PAGE_SIZE, PAGE_SIZE};
 
 use super::lock::Lock;
 
@@ -23,42 +23,40 @@ pub unsafe fn bytes(start: Hpa, length: usize) -> &'static [u8] {
 
 static ARENA: Lock<Option<Arena>> = Lock::new(None);
 
+/// The range that is still free, for readers in any context.
+static FREE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
 /// Gives the hypervisor its memory. Once, by processor 0.
 pub fn init(arena: Arena) {
     *ARENA.lock() = Some(arena);
 }
 
-/// The range that is still free: owned by nobody.
-pub fn free_range() -> (Hpa, Hpa) {
-    ARENA
-        .lock()
-        .as_ref()
-        .map_or((Hpa(0), Hpa(0)), |arena| (arena.bottom(), arena.top()))
+/// The page belongs to nobody. In any context.
+pub fn is_free(page: Hpa) -> bool {
+    (FREE[0].load(Ordering::Acquire)..FREE[1].load(Ordering::Acquire)).contains(&page.0)
 }
 
 /// `count` zeroed 4 KiB pages in a row, the caller's for ever.
 pub fn pages(count: u64) -> Result<Hpa, OutOfMemory> {
-    let start = ARENA.lock().as_mut().ok_or(OutOfMemory)?.pages(count)?;
-    // SAFETY: the arena hands out each page once; it is RAM and mapped.
-    unsafe { core::ptr::write_bytes(start.0 as *mut u8, 0, (count * PAGE_SIZE) as usize) };
-    Ok(start)
+    take(count * PAGE_SIZE, |arena| arena.pages(count))
 }
 
 /// `count` zeroed 2 MiB pages in a row, for a guest.
 pub fn large_pages(count: u64) -> Result<Hpa, OutOfMemory> {
-    let start = ARENA
-        .lock()
-        .as_mut()
-        .ok_or(OutOfMemory)?
-        .large_pages(count)?;
-    // SAFETY: as in `pages`.
-    unsafe {
-        core::ptr::write_bytes(
-            start.0 as *mut u8,
-            0,
-            (count * kernel::units::LARGE_PAGE_SIZE) as usize,
-        )
-    };
+    take(count * LARGE_PAGE_SIZE, |arena| arena.large_pages(count))
+}
+
+fn take(
+    size: u64,
+    cut: impl FnOnce(&mut Arena) -> Result<Hpa, OutOfMemory>,
+) -> Result<Hpa, OutOfMemory> {
+    let mut arena = ARENA.lock();
+    let arena = arena.as_mut().ok_or(OutOfMemory)?;
+    let start = cut(arena)?;
+    FREE[0].store(arena.bottom().0, Ordering::Release);
+    FREE[1].store(arena.top().0, Ordering::Release);
+    // SAFETY: the arena hands out each page once; it is RAM and mapped.
+    unsafe { core::ptr::write_bytes(start.0 as *mut u8, 0, size as usize) };
     Ok(start)
 }
 

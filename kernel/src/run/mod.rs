@@ -8,7 +8,7 @@ pub mod host;
 mod machine_check;
 mod queue;
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kernel::event::Event;
 use kernel::mca::{self, Machine};
@@ -56,10 +56,17 @@ fn local(processor: &Processor) -> &'static Local {
 
 /// Housekeeping period in time stamp ticks.
 static PERIOD: AtomicU64 = AtomicU64::new(0);
+/// The machine goes off when the last guest has ended. Not where there is none to wait for (`mca=only`).
+static ENDS: AtomicBool = AtomicBool::new(true);
 
 /// Sets the housekeeping period (time stamp ticks). Before any guest runs.
 pub fn set_period(ticks: u64) {
     PERIOD.store(ticks, Ordering::Relaxed);
+}
+
+/// The machine stays on without guests. Before anything runs.
+pub fn stay_on() {
+    ENDS.store(false, Ordering::Relaxed);
 }
 
 /// This processor's part from here on: machine checks, VMX operation, its vCPUs, and then whatever comes.
@@ -113,7 +120,7 @@ pub fn next() -> ! {
     loop {
         machine_check::answer_requests(processor);
         keep_house(processor);
-        if guests::running() == 0 {
+        if guests::running() == 0 && ENDS.load(Ordering::Relaxed) {
             finish(processor);
         }
         enter_next(processor);
