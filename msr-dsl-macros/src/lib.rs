@@ -12,13 +12,8 @@ use quote::{quote, quote_spanned};
 #[proc_macro]
 pub fn interface(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let tokens = TokenStream::from(tokens);
-    let end = tokens
-        .clone()
-        .into_iter()
-        .last()
-        .map_or_else(Span::call_site, |tree| tree.span());
-    let Outcome { model, diagnostics } = msr_dsl::compile(tokens, end);
-    let mut out = TokenStream::new();
+    let Outcome { model, diagnostics } = msr_dsl::compile(tokens, Span::call_site());
+    let mut out = surroundings();
     let errors = || {
         diagnostics
             .iter()
@@ -31,6 +26,22 @@ pub fn interface(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
         out.extend(msr_dsl::generate::generate(&model));
     }
     out.into()
+}
+
+/// `include!` compiles whatever stands in a spec file besides the invocation: the language refuses it.
+fn surroundings() -> TokenStream {
+    let file = proc_macro::Span::call_site().local_file();
+    let spec = file.filter(|path| path.extension().is_some_and(|extension| extension == "msr"));
+    let text = spec
+        .and_then(|path| std::fs::read_to_string(path).ok())
+        .unwrap_or_default();
+    let Some(found) = msr_dsl::source::surroundings(&text) else {
+        return TokenStream::new();
+    };
+    compile_error(&Diagnostic {
+        span: Span::call_site(),
+        ..found
+    })
 }
 
 /// `compile_error!("text")`, whose tokens lie over the place.

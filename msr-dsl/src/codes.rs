@@ -70,6 +70,11 @@ codes! {
     E117 RESTORE_ONLY_LAST "restore_only and newest"
         "A guest of a restore_only version goes on under a later one after it was restored.";
 
+    E118 SAME_VERSION "version without a change"
+        "The version says nothing that the one before does not say. A guest could not tell them apart, so there is no need for it.";
+    E119 WAIVER "waiver that matches nothing"
+        "The warning that it waives does not occur there. It may have been mended; the waiver would hide the next one.";
+
     E201 FIELD_OVERLAP "fields overlap"
         "A bit of a register belongs to one field.";
     E202 FIELD_TYPE "type of a field"
@@ -168,6 +173,9 @@ codes! {
     E710 TOMBSTONE "used again"
         "What was removed leaves a tombstone: old records and old guests know the tag or the bit by its old meaning.";
 
+    E711 RESTORE_DEFAULT "default that a restore refuses"
+        "The value for records that lack the item has bits that the same record would be refused for.";
+
     E801 HOOK_WITHOUT_TYPE "hook without a type"
         "A hook says which arguments the hypervisor gets.";
     E802 HOOK_ARGUMENT "hook argument"
@@ -179,4 +187,13 @@ codes! {
         "The registers of an injection are MCG_STATUS (`global`) and three of a bank, and MCG_STATUS has the bits that a machine check sets.";
     E902 INJECTION_UNSEEN "injected and never read"
         "The guest could not see what the injection sets.";
+
+    W001 NO_CITE "no citation"
+        "A register says where its behaviour is laid down (`cite \"SDM vol. 3, ...\";`), so that a reviewer can check it.";
+    W002 NO_DOC "no documentation"
+        "A `///` comment says in a line what the thing is; it becomes the documentation of the Rust and of the reference pages.";
+    W003 UNUSED_HOOK "hook that nothing uses"
+        "The hypervisor would have to implement a hook that no access ever calls.";
+    W004 ACCEPTS_UNWRITABLE "restore accepts what no guest can have"
+        "A record could bring bits into the register that neither reset, guest nor injection can set.";
 }

@@ -24,6 +24,8 @@ pub struct Diagnostic {
     pub help: String,
     /// Where.
     pub span: Span,
+    /// Of a warning: the register, feature or hook that it is about.
+    pub owner: Option<String>,
 }
 
 /// A place as users count: lines and columns from 1.
@@ -126,12 +128,34 @@ impl Diagnostics {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let new = Diagnostic {
+        self.push(Diagnostic {
             code,
             message: message.into(),
             help: help.into(),
             span,
-        };
+            owner: None,
+        });
+    }
+
+    /// Notes something that may be right, about a named thing; `waive` there silences it.
+    pub fn warn(
+        &mut self,
+        code: &'static Code,
+        owner: &crate::ast::Name,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let help = format!("{}; or `waive {} \"why\";`", help.into(), code.id);
+        self.push(Diagnostic {
+            code,
+            message: message.into(),
+            help,
+            span: owner.span,
+            owner: Some(owner.text.clone()),
+        });
+    }
+
+    fn push(&mut self, new: Diagnostic) {
         let same = |old: &Diagnostic| old.code.id == new.code.id && old.place() == new.place();
         if !self.found.iter().any(same) {
             self.found.push(new);

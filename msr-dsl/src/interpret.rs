@@ -579,6 +579,20 @@ pub fn at_reset(view: &View, expr: &Expr) -> u64 {
     )
 }
 
+/// Whether a condition holds in a new guest with this capability word.
+pub fn holds_with(view: &View, capability: u64, condition: &Expr) -> bool {
+    let mut guest = Machine::new(view);
+    guest.set_capability(capability);
+    guest.holds(
+        condition,
+        &Place {
+            state: 0,
+            value: 0,
+            index: 0,
+        },
+    )
+}
+
 /// Whether a value is in the rule's sets (a condition is not about sets: true).
 pub fn in_sets(rule: &Rule, value: u64) -> bool {
     let Legal::Sets(sets) = &rule.legal else {

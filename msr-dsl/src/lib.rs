@@ -5,6 +5,7 @@
 //! command line call the same functions, so they say the same about a spec, at the same line and column.
 
 pub mod ast;
+mod brackets;
 mod check;
 pub mod codes;
 pub mod diagnostics;
@@ -28,8 +29,14 @@ pub struct Outcome {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Compiles what stands between the braces of `interface! { ... }`. `end` is where a missing thing is reported.
-pub fn compile(tokens: TokenStream, end: Span) -> Outcome {
+/// Compiles what stands between the braces of `interface! { ... }`. What is missing is reported at the last word, or, if
+/// there is none, at `empty`.
+pub fn compile(tokens: TokenStream, empty: Span) -> Outcome {
+    let end = tokens
+        .clone()
+        .into_iter()
+        .last()
+        .map_or(empty, |tree| tree.span());
     let mut diagnostics = Diagnostics::default();
     let spec = parse::parse(tokens, &mut diagnostics);
     // After a mistake in the words the meaning would be guesswork: one mistake, one error.

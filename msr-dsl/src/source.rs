@@ -1,8 +1,8 @@
 //! A spec file as text: exactly one `interface! { ... }` and comments.
 
-use crate::codes;
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::{Outcome, compile};
+use crate::{brackets, codes};
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 
 /// Compiles the text of a spec file.
@@ -11,12 +11,20 @@ pub fn compile_text(text: &str) -> Outcome {
     let tokens = match text.parse::<TokenStream>() {
         Ok(tokens) => tokens,
         Err(error) => {
-            diagnostics.add(
-                &codes::LEXICAL,
-                error.span(),
-                "the text does not fall into words and balanced brackets from here",
-                "look for a missing or extra bracket, quote or comment end",
-            );
+            match brackets::trouble(text) {
+                Some(one) => diagnostics.add(
+                    &codes::LEXICAL,
+                    span_at(one.line, one.column),
+                    one.message,
+                    one.help,
+                ),
+                None => diagnostics.add(
+                    &codes::LEXICAL,
+                    error.span(),
+                    "the text does not fall into words",
+                    "a character here belongs to no word of the language",
+                ),
+            }
             return Outcome {
                 model: None,
                 diagnostics: diagnostics.into_sorted(),
@@ -37,6 +45,27 @@ pub fn compile_text(text: &str) -> Outcome {
             diagnostics: diagnostics.into_sorted(),
         },
     }
+}
+
+/// A span that starts at a place: that of a word which stands there in an otherwise empty text.
+fn span_at(line: usize, column: usize) -> Span {
+    let text = format!("{}{}x", "\n".repeat(line - 1), " ".repeat(column - 1));
+    let tree = text
+        .parse::<TokenStream>()
+        .ok()
+        .and_then(|tokens| tokens.into_iter().next());
+    tree.map_or_else(Span::call_site, |tree| tree.span())
+}
+
+/// What else stands in the text besides `interface! { ... }`; nothing if the text is empty or does not fall into words.
+pub fn surroundings(text: &str) -> Option<Diagnostic> {
+    let tokens = text
+        .parse::<TokenStream>()
+        .ok()
+        .filter(|tokens| !tokens.is_empty())?;
+    let mut diagnostics = Diagnostics::default();
+    body(tokens, &mut diagnostics);
+    diagnostics.into_sorted().into_iter().next()
 }
 
 /// The one invocation; whatever else stands in the file is noted.

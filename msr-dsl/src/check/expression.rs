@@ -4,7 +4,7 @@ use super::Context;
 use crate::ast::{self, ExprKind, Op};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
-use crate::model::{Expr, Read, RegisterId, Type, View};
+use crate::model::{BitRule, Expr, Legal, Read, Register, RegisterId, Type, View};
 use crate::words::suggest;
 
 /// What an expression may speak of.
@@ -275,6 +275,20 @@ fn register_value(
     index: Option<&ast::At<u64>>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Expr> {
+    if let Some(ast::Statement::Read(
+        ast::Read::Fault | ast::Read::Unlisted | ast::Read::Pass | ast::Read::Hook(_),
+    )) = super::select::select(&cx.registers[id.0].statements, cx.version)
+        .map(|said| &said.what)
+        .find(|what| matches!(what, ast::Statement::Read(_)))
+    {
+        diagnostics.add(
+            &codes::NOT_READABLE,
+            base.span,
+            format!("`{}` has no value that could be used here", base.text),
+            "its reads fault, are not listed, or are answered elsewhere: name a register whose read is a value",
+        );
+        return None;
+    }
     match (cx.registers[id.0].banked, index) {
         (false, None) => Some(Expr::Register(id)),
         (true, Some(index)) => {
@@ -384,6 +398,59 @@ impl<'a> Context<'a> {
         let stored =
             banks.and_then(|banks| super::select::select(&banks.what.stored, self.version).next());
         stored.map_or(0, |said| said.what.value.min(64) as u32)
+    }
+}
+
+/// A bank that an expression names has a cell.
+pub fn cells(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
+    for (id, register) in view.ids() {
+        let mut missing = None;
+        each_expression(register, &mut |expr| {
+            expr.walk(&mut |one| match one {
+                Expr::Cell(of, _) if !view.register(*of).stored => missing = Some(*of),
+                _ => {}
+            });
+        });
+        if let Some(of) = missing {
+            diagnostics.add(
+                &codes::NOT_READABLE,
+                cx.registers[id.0].name.span,
+                format!(
+                    "`{}` uses a bank of `{}`, which has no state",
+                    register.name,
+                    view.register(of).name
+                ),
+                "write the value itself",
+            );
+        }
+    }
+}
+
+/// Every expression of a register.
+fn each_expression(register: &Register, visit: &mut dyn FnMut(&Expr)) {
+    if let Read::Value(value) = &register.read {
+        visit(value);
+    }
+    if let Some((condition, _)) = &register.present {
+        visit(condition);
+    }
+    for rule in &register.rules {
+        if let Legal::Holds(condition) = &rule.legal {
+            visit(condition);
+        }
+    }
+    for field in &register.fields {
+        field
+            .read
+            .iter()
+            .chain(&field.present)
+            .for_each(&mut *visit);
+        if let BitRule::Locked(by) = &field.write {
+            visit(by);
+        }
+    }
+    if let BitRule::Locked(by) = &register.reserved {
+        visit(by);
     }
 }
 

@@ -204,6 +204,7 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
         return;
     };
     let register = view.register(capability);
+    unreachable(cx, view, capability, diagnostics);
     for (i, feature) in view.features.iter().enumerate() {
         let Some(span) = span_of(&feature.name) else {
             continue;
@@ -263,6 +264,47 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
                 span,
                 format!("`{}` requires itself in the end", feature.name),
                 "take one `requires` out of the circle",
+            );
+            return;
+        }
+    }
+}
+
+/// Some guest has each register: a new one, one with features, or a restored one.
+fn unreachable(cx: &Context, view: &View, capability: RegisterId, diagnostics: &mut Diagnostics) {
+    let register = view.register(capability);
+    let features = view
+        .features
+        .iter()
+        .fold(0, |bits, feature| bits | 1u64 << feature.bit);
+    let restored = if matches!(register.migrate, Migrate::Saved { .. }) {
+        register.accepts
+    } else {
+        0
+    };
+    let possible = register.reset | features | restored;
+    let mut words = vec![0, register.reset, possible];
+    words.extend((0..64).flat_map(|bit| [possible & (1 << bit), possible & !(1 << bit)]));
+    for (id, register) in view.ids() {
+        let Some((condition, _)) = &register.present else {
+            continue;
+        };
+        let mut by_capability = true;
+        condition.walk(&mut |one| match one {
+            Expr::Register(other) => by_capability &= *other == capability,
+            Expr::State | Expr::Value | Expr::Index | Expr::Cell(..) => by_capability = false,
+            _ => {}
+        });
+        if by_capability
+            && !words
+                .iter()
+                .any(|word| crate::interpret::holds_with(view, *word, condition))
+        {
+            diagnostics.add(
+                &codes::UNREACHABLE,
+                cx.registers[id.0].name.span,
+                format!("no guest of version {} can have `{}`", cx.version, register.name),
+                "its condition needs a bit that no feature, reset value or restore sets: add the feature, or take the register out",
             );
         }
     }

@@ -193,7 +193,7 @@ fn field_type(field: &ast::Field, diagnostics: &mut Diagnostics) -> Option<Field
         ast::FieldType::Unsigned(_) => Some(FieldType::Unsigned),
         ast::FieldType::Const(value) if *value > most => wrong(
             field.ty.span,
-            format!("{value:#x} does not fit {width} bits"),
+            format!("{value:#x} does not fit {width} bit(s)"),
             format!("at most {most:#x}"),
         ),
         ast::FieldType::Const(value) => Some(FieldType::Const(*value)),

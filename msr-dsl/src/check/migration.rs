@@ -36,6 +36,14 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
             }
         }
         let migrate = match said {
+            // A constant: a later pass says so.
+            None if register.stored
+                && writable(register) == 0
+                && default_accepts == register.reset
+                && view.capability != Some(id) =>
+            {
+                continue;
+            }
             None if register.stored => {
                 diagnostics.add(
                     &codes::MIGRATE_UNSAID,
@@ -143,6 +151,28 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
                     ),
                 );
             }
+        }
+        if let (
+            Migrate::Saved { default, .. },
+            Some((
+                ast::Migrate::Saved {
+                    default: Some(said),
+                    ..
+                },
+                _,
+            )),
+        ) = (&migrate, said)
+            && default & !mask != 0
+        {
+            diagnostics.add(
+                &codes::RESTORE_DEFAULT,
+                said.span,
+                format!(
+                    "a restore refuses bits {} of the default",
+                    super::register::ranges(default & !mask)
+                ),
+                "add them to `restore accepts`, or choose another default",
+            );
         }
         let after = the(cx, id, "restore after", diagnostics, |s| {
             if let Statement::After(names) = s {

@@ -11,6 +11,7 @@ mod migration;
 mod register;
 mod select;
 mod versions;
+mod warnings;
 
 use crate::ast::Spec;
 use crate::codes;
@@ -29,6 +30,9 @@ pub fn check(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Mo
         return None;
     }
     versions::ranges(spec, &numbers, diagnostics);
+    if diagnostics.has_errors() {
+        return None;
+    }
     let views: Vec<View> = interface
         .versions
         .iter()
@@ -38,6 +42,12 @@ pub fn check(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Mo
         return None;
     }
     migration::across(spec, &views, diagnostics);
+    versions::changes(interface, &views, diagnostics);
+    warnings::warnings(spec, &views, diagnostics);
+    warnings::waivers(spec, diagnostics);
+    if diagnostics.has_errors() {
+        return None;
+    }
     Some(Model {
         name: interface.name.text.clone(),
         doc: interface.doc.clone(),
@@ -110,7 +120,13 @@ impl<'a> Context<'a> {
             return view;
         }
         view.capability = features::capability(self, &view, diagnostics);
+        if diagnostics.has_errors() {
+            return view;
+        }
         view.banks = banks::banks(self, diagnostics);
+        if diagnostics.has_errors() {
+            return view;
+        }
         view.features = features::features(self, &view, diagnostics);
         view.injection = injection::injection(self, &view, diagnostics);
         register::storage(self, &mut view);
@@ -118,6 +134,7 @@ impl<'a> Context<'a> {
         register::after_storage(self, &view, diagnostics);
         addresses::addresses(self, &mut view, diagnostics);
         if !diagnostics.has_errors() {
+            expression::cells(self, &view, diagnostics);
             expression::cycles(self, &view, diagnostics);
         }
         if !diagnostics.has_errors() {

@@ -3,6 +3,7 @@
 use crate::ast::{Interface, Spec, Versions};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, start};
+use crate::model::View;
 use crate::words::suggest;
 use proc_macro2::Span;
 
@@ -58,17 +59,12 @@ pub fn interface<'a>(
             suggest(vendor, &["intel", "amd", "any"]),
         );
     }
-    super::select::single(
-        first.extra.iter().map(|extra| ((), extra.span)),
-        "extra",
-        diagnostics,
-    );
-    for extra in first.extra.iter().filter(|extra| extra.value > 16) {
+    for extra in &first.extra {
         diagnostics.add(
-            &codes::OUT_OF_RANGE,
+            &codes::NOT_YET,
             extra.span,
-            format!("{} ranges of extra MSRs", extra.value),
-            "at most 16: each takes 8 bytes of every vCPU",
+            "MSR ranges that the administrator adds are not there yet",
+            "leave `extra` out; list the MSRs as registers with `read zero; write ignore;`",
         );
     }
     Some(first)
@@ -184,6 +180,27 @@ pub fn ranges(spec: &Spec, numbers: &[u16], diagnostics: &mut Diagnostics) {
                 versions.span,
                 "this names every version",
                 "leave it out: without `in` a line counts in every version",
+            );
+        }
+    }
+}
+
+/// Every version changes something.
+pub fn changes(interface: &Interface, views: &[View], diagnostics: &mut Diagnostics) {
+    for (pair, line) in views.windows(2).zip(&interface.versions[1..]) {
+        let [old, new] = pair else { continue };
+        let mut plain = new.clone();
+        plain.version = old.version;
+        plain.text.clone_from(&old.text);
+        if format!("{plain:?}") == format!("{old:?}") {
+            diagnostics.add(
+                &codes::SAME_VERSION,
+                line.number.span,
+                format!(
+                    "version {} is the same as version {}",
+                    new.version, old.version
+                ),
+                "say what is new with `in ...`, or leave the version out",
             );
         }
     }

@@ -172,7 +172,7 @@ pub fn accessors(view: &View, id: RegisterId) -> TokenStream {
     } else {
         quote!((match #guarded { Ok(value) => value, Err(_) => 0 }))
     };
-    let unused = if register.banked || !uses_index(&register.read) {
+    let unused = if register.banked {
         quote!()
     } else {
         quote!(let index = 0usize;)
@@ -185,14 +185,6 @@ pub fn accessors(view: &View, id: RegisterId) -> TokenStream {
         #[inline]
         pub fn #name(&self #arguments) -> #result { #wrap(self.#value_of(#pass)) }
     }
-}
-
-fn uses_index(read: &Read) -> bool {
-    let mut found = false;
-    if let Read::Value(value) = read {
-        value.walk(&mut |one| found |= *one == Expr::Index);
-    }
-    found
 }
 
 /// The hook with its arguments.

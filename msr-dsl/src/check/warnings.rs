@@ -1,0 +1,140 @@
+//! What may be right but deserves a second look, and the waivers that silence it.
+
+use super::register::{ranges, writable};
+use crate::ast::{Interface, Name, Spec, Statement, Waiver};
+use crate::codes;
+use crate::diagnostics::{Diagnostics, Severity};
+use crate::model::{Migrate, Read, View, Write};
+
+/// Notes them all.
+pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
+    for register in &spec.registers {
+        let cited = register
+            .statements
+            .iter()
+            .any(|said| matches!(said.what, Statement::Cite(_)));
+        if !cited {
+            diagnostics.warn(
+                &codes::NO_CITE,
+                &register.name,
+                format!(
+                    "`{}` does not say where its behaviour is laid down",
+                    register.name.text
+                ),
+                "add `cite \"SDM vol. 3, ...\";`",
+            );
+        }
+    }
+    let documented = spec
+        .registers
+        .iter()
+        .map(|register| (&register.name, &register.doc));
+    let documented = documented.chain(
+        spec.features
+            .iter()
+            .map(|feature| (&feature.name, &feature.doc)),
+    );
+    for (name, _) in documented.filter(|(_, doc)| doc.trim().is_empty()) {
+        diagnostics.warn(
+            &codes::NO_DOC,
+            name,
+            format!("`{}` is not documented", name.text),
+            "put a `///` comment before it",
+        );
+    }
+    for (number, hook) in spec.hooks.iter().enumerate() {
+        let used = views.iter().flat_map(|view| &view.registers).any(|register| {
+            matches!(register.read, Read::Hook(n) if n == number)
+                || matches!(register.write, Write::Hook(n) | Write::Bits(Some(n)) if n == number)
+        });
+        if !used {
+            diagnostics.warn(
+                &codes::UNUSED_HOOK,
+                &hook.name,
+                format!("no access calls hook `{}`", hook.name.text),
+                "use it (`write hook NAME;`), or take it out",
+            );
+        }
+    }
+    for view in views {
+        for (id, register) in view.ids().filter(|(id, _)| view.capability != Some(*id)) {
+            let injected = view
+                .injection
+                .iter()
+                .flat_map(|i| [i.global, i.status, i.address, i.misc]);
+            let injected = injected
+                .filter(|(to, _)| *to == id)
+                .fold(0, |all, (_, mask)| all | mask);
+            let extra = register.accepts & !(register.reset | writable(register) | injected);
+            let ast = spec.registers.iter().find(|ast| {
+                ast.name.text == register.name && super::select::lives(ast.versions, view.version)
+            });
+            if let (Migrate::Saved { .. }, true, Some(ast)) = (&register.migrate, extra != 0, ast) {
+                diagnostics.warn(
+                    &codes::ACCEPTS_UNWRITABLE,
+                    &ast.name,
+                    format!(
+                        "a restore brings bits {} into `{}`, which nothing else sets",
+                        ranges(extra),
+                        register.name
+                    ),
+                    "take them out of `restore accepts`",
+                );
+            }
+        }
+    }
+}
+
+/// Takes the waived warnings away. A waiver that matches nothing is an error.
+pub fn waivers(spec: &Spec, diagnostics: &mut Diagnostics) {
+    let mut waivers: Vec<(Option<&Name>, &Waiver)> = Vec::new();
+    waivers.extend(
+        spec.interfaces
+            .iter()
+            .flat_map(|Interface { waivers, .. }| waivers)
+            .map(|waiver| (None, waiver)),
+    );
+    for register in &spec.registers {
+        let own = register
+            .statements
+            .iter()
+            .filter_map(|said| match &said.what {
+                Statement::Waive(waiver) => Some((Some(&register.name), waiver)),
+                _ => None,
+            });
+        waivers.extend(own);
+    }
+    for feature in &spec.features {
+        waivers.extend(
+            feature
+                .waivers
+                .iter()
+                .map(|waiver| (Some(&feature.name), waiver)),
+        );
+    }
+    for (owner, waiver) in waivers {
+        let mut matched = false;
+        diagnostics.retain(|one| {
+            let about = owner.is_none_or(|owner| one.owner.as_deref() == Some(owner.text.as_str()));
+            let waived =
+                one.severity() == Severity::Warning && one.code.id == waiver.code.text && about;
+            matched |= waived;
+            !waived
+        });
+        if !matched {
+            diagnostics.add(
+                &codes::WAIVER,
+                waiver.code.span,
+                format!("there is no warning {} here to waive", waiver.code.text),
+                "leave the waiver out",
+            );
+        } else if waiver.reason.trim().is_empty() {
+            diagnostics.add(
+                &codes::WAIVER,
+                waiver.code.span,
+                "a waiver without a reason",
+                "say why the warning does not apply",
+            );
+        }
+    }
+}

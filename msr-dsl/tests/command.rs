@@ -1,0 +1,245 @@
+//! The command line as a user meets it: output, messages, exit statuses.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+fn spec(name: &str) -> String {
+    format!("{}/../specs/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn case(name: &str) -> String {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cases")
+        .join(name)
+        .join("input.msr")
+        .display()
+        .to_string()
+}
+
+fn msr(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_msr"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("msr runs");
+    // A command that does not read its input may be gone already.
+    let _ = child
+        .stdin
+        .take()
+        .map(|mut stdin| stdin.write_all(input.as_bytes()));
+    child.wait_with_output().expect("msr ends")
+}
+
+#[track_caller]
+fn expect(arguments: &[&str], input: &str, status: i32, stdout: &str, stderr: &str) {
+    let output = msr(arguments, input);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), stdout);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), stderr);
+    assert_eq!(output.status.code(), Some(status));
+}
+
+#[test]
+fn sim_answers_each_access() {
+    let input = "reset\n\n# a comment\nrdmsr 0x179\nrdmsr 17A\nwrmsr 17a ffffffffffffffff\nrdmsr 17a\nwrmsr 401 1\nrdmsr 200\n";
+    let answers =
+        "0x0000000001000c02\n0x0000000000000000\nok\n0xffffffffffffffff\n#GP\nunhandled\n";
+    expect(&["sim", &spec("vmce.msr")], input, 0, answers, "");
+    expect(
+        &["sim", &spec("platform.msr")],
+        "wrmsr 0x830 5\nrdmsr c0000080\n",
+        0,
+        "hook X2apicIcrWrite\npass\n",
+        "",
+    );
+}
+
+#[test]
+fn sim_takes_version_features_and_capability() {
+    expect(
+        &["sim", &format!("{}@2", spec("vmce.msr"))],
+        "rdmsr 4d0\n",
+        0,
+        "unhandled\n",
+        "",
+    );
+    expect(
+        &["sim", &format!("{}@3", spec("vmce.msr"))],
+        "rdmsr 4d0\n",
+        0,
+        "#GP\n",
+        "",
+    );
+    let lmce = ["sim", &spec("vmce.msr"), "--feature", "LMCE"];
+    expect(
+        &lmce,
+        "rdmsr 4d0\nrdmsr 3a\n",
+        0,
+        "0x0000000000000000\n0x0000000000100001\n",
+        "",
+    );
+    let old = ["sim", &spec("vmce.msr"), "--cap", "0x11c"];
+    expect(
+        &old,
+        "rdmsr 179\nrdmsr 17b\n",
+        0,
+        "0x000000000000011c\n0xffffffffffffffff\n",
+        "",
+    );
+}
+
+#[test]
+fn sim_refuses_bad_lines_with_their_number() {
+    let file = spec("vmce.msr");
+    for (input, stdout, message) in [
+        (
+            "rdmsr 179\nrdmr 179\n",
+            "0x0000000001000c02\n",
+            "line 2: unknown command `rdmr`: did you mean `rdmsr`?\n",
+        ),
+        (
+            "rdmsr\n",
+            "",
+            "line 1: wrong number of words in `rdmsr`: `reset`, `rdmsr ADDR`, `wrmsr ADDR VALUE`, `save`, `restore HEX`\n",
+        ),
+        (
+            "\nrdmsr xyz\n",
+            "",
+            "line 2: `xyz` is not a hexadecimal number of at most 64 bits\n",
+        ),
+        (
+            "rdmsr 100000000\n",
+            "",
+            "line 1: `100000000` is not an MSR's number: it has more than 32 bits\n",
+        ),
+        (
+            "inject VAL=1\n",
+            "",
+            "line 1: unknown field `VAL`: one of: RIPV, EIPV, LMCE_S, STATUS, ADDR, MISC\n",
+        ),
+        (
+            "restore 0\n",
+            "",
+            "line 1: `0` is not a record: two hexadecimal digits for each byte\n",
+        ),
+    ] {
+        expect(&["sim", &file], input, 2, stdout, message);
+    }
+}
+
+#[test]
+fn sim_refuses_what_there_is_not() {
+    let file = spec("vmce.msr");
+    let versions = "`vmce` has no version 77; it has ";
+    let output = msr(&["sim", &format!("{file}@77")], "");
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with(versions));
+    assert_eq!(output.status.code(), Some(2));
+    let refused = format!(
+        "`MCG_CAP` {:#x} is refused: unknown bits {:#x}\n",
+        1u64 << 40,
+        1u64 << 40
+    );
+    expect(
+        &["sim", &file, "--cap", "0x10000000000"],
+        "",
+        2,
+        "",
+        &refused,
+    );
+    let feature = "no feature `LMCEE` in version ";
+    let output = msr(&["sim", &file, "--feature", "LMCEE"], "");
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with(feature));
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(msr(&["sim", "no-such-file.msr"], "").status.code(), Some(2));
+    assert_eq!(
+        msr(&["sim", &case("field_overlap")], "").status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn records_and_injections_go_through_sim() {
+    let file = format!("{}@3", spec("vmce.msr"));
+    let saved = msr(&["sim", &file], "wrmsr 281 77\nsave\n");
+    let record = String::from_utf8_lossy(&saved.stdout)
+        .lines()
+        .nth(1)
+        .expect("a record")
+        .to_owned();
+    let input = format!(
+        "restore {record}\nrdmsr 281\nrestore {}00\n",
+        &record[..record.len() - 2]
+    );
+    expect(
+        &["sim", &file],
+        &input,
+        0,
+        "ok\n0x0000000000000077\nok\n",
+        "",
+    );
+    expect(
+        &["sim", &file],
+        "restore 00\n",
+        0,
+        "refused: the record is cut off\n",
+        "",
+    );
+    let inject =
+        "inject RIPV=1 EIPV=1 STATUS=bd80000012340134 ADDR=1000 MISC=8c\nrdmsr 17a\nrdmsr 405\n";
+    expect(
+        &["sim", &file],
+        inject,
+        0,
+        "ok\n0x0000000000000007\n0xbd80000000000134\n",
+        "",
+    );
+}
+
+#[test]
+fn check_says_yes_or_no() {
+    let fine = msr(&["check", &spec("vmce.msr"), &spec("platform.msr")], "");
+    assert_eq!(fine.status.code(), Some(0));
+    let path = case("field_overlap");
+    let bad = msr(&["check", &path], "");
+    let expected =
+        std::fs::read_to_string(path.replace("input.msr", "expected.txt")).expect("expected.txt");
+    assert_eq!(bad.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&bad.stdout).trim_end(),
+        expected.replace("input.msr", &path).trim_end()
+    );
+    assert_eq!(
+        msr(&["check", "no-such-file.msr"], "").status.code(),
+        Some(2)
+    );
+    assert_eq!(msr(&["check"], "").status.code(), Some(2));
+}
+
+#[test]
+fn check_speaks_json() {
+    let output = msr(&["check", "--json", &case("several_at_once")], "");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        (&lines[0]["line"], &lines[0]["column"], &lines[0]["code"]),
+        (&12.into(), &20.into(), &"E001".into())
+    );
+}
+
+#[test]
+fn every_code_is_explained() {
+    for code in msr_dsl::codes::ALL {
+        let output = msr(&["check", "--explain", code.id], "");
+        assert!(String::from_utf8_lossy(&output.stdout).contains(code.explanation));
+    }
+    assert_eq!(
+        msr(&["check", "--explain", "E999"], "").status.code(),
+        Some(2)
+    );
+}
