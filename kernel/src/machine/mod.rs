@@ -15,6 +15,8 @@ pub mod own_cell;
 pub mod power;
 pub mod processor;
 pub mod serial;
+#[cfg(feature = "faults")]
+pub mod serial_input;
 pub mod slots;
 pub mod smp;
 pub mod traps;

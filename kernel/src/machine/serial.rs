@@ -1,27 +1,22 @@
-//! Where the log goes and commands come from: port 0xE9 of an emulator, COM1.
+//! Where the log goes: port 0xE9 of an emulator, or COM1.
 
 use x86::io::{inb, outb};
 
 /// Bochs and QEMU's debug console: reads give the port's own number where it exists.
 const DEBUG_CONSOLE: u16 = 0xe9;
 const COM1: u16 = 0x3f8;
-const DATA: u16 = COM1;
+pub(super) const DATA: u16 = COM1;
 const INTERRUPT_ENABLE: u16 = COM1 + 1;
 const FIFO_CONTROL: u16 = COM1 + 2;
 const LINE_CONTROL: u16 = COM1 + 3;
-const MODEM_CONTROL: u16 = COM1 + 4;
-const LINE_STATUS: u16 = COM1 + 5;
+pub(super) const MODEM_CONTROL: u16 = COM1 + 4;
+pub(super) const LINE_STATUS: u16 = COM1 + 5;
 const DIVISOR_ACCESS: u8 = 1 << 7;
 const EIGHT_BITS: u8 = 3;
-const DATA_TERMINAL_READY: u8 = 1 << 0;
-const REQUEST_TO_SEND: u8 = 1 << 1;
-const DATA_READY: u8 = 1 << 0;
+pub(super) const DATA_TERMINAL_READY: u8 = 1 << 0;
 const TRANSMITTER_EMPTY: u8 = 1 << 5;
 /// Polls before a UART that does not answer is given up for this byte.
 const PATIENCE: u32 = 1_000_000;
-/// Polls in which a following byte arrives at 115200 baud (87 microseconds; a port read takes about 1 on hardware, and a
-/// tick under an emulator that has 8,700 ticks a byte).
-const BYTE_TIME: u32 = 20_000;
 
 /// The way out, chosen once.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,34 +63,5 @@ pub fn write(output: Output, bytes: &[u8]) {
                 }
             }
         }
-    }
-}
-
-/// Reads what has come on COM1 and hands over each byte, until a byte time has passed without one or the sink has had
-/// enough (returns false). RTS is raised only here, so that a sender with flow control waits meanwhile.
-pub fn read(mut sink: impl FnMut(u8) -> bool) {
-    // SAFETY: as in `init`.
-    unsafe {
-        // No UART: the status reads all ones.
-        if inb(LINE_STATUS) == 0xff {
-            return;
-        }
-        outb(MODEM_CONTROL, DATA_TERMINAL_READY | REQUEST_TO_SEND);
-        // With nothing there at once, there is nothing to wait for.
-        let mut polls = if inb(LINE_STATUS) & DATA_READY != 0 {
-            BYTE_TIME
-        } else {
-            0
-        };
-        while polls > 0 {
-            if inb(LINE_STATUS) & DATA_READY == 0 {
-                polls -= 1;
-            } else if sink(inb(DATA)) {
-                polls = BYTE_TIME;
-            } else {
-                break;
-            }
-        }
-        outb(MODEM_CONTROL, DATA_TERMINAL_READY);
     }
 }

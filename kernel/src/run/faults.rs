@@ -15,7 +15,7 @@ use crate::guests::Guest;
 use crate::guests::vcpu::Shared;
 use crate::machine::lock::Lock;
 use crate::machine::processor::{MAX_PROCESSORS, Processor, RAISE_MACHINE_CHECK};
-use crate::machine::{serial, tsc};
+use crate::machine::{serial_input, tsc};
 use crate::vmx::registers::Registers;
 
 static OVERLAYS: [Overlay; MAX_PROCESSORS] = [const { Overlay::new() }; MAX_PROCESSORS];
@@ -48,7 +48,7 @@ pub fn look() -> bool {
         return carry_out(due);
     }
     let mut raised = false;
-    serial::read(|byte| {
+    serial_input::read(|byte| {
         if byte != b'\n' {
             _ = line.try_push(byte);
             return true;
