@@ -90,7 +90,8 @@ impl GuestMemory {
         self.base
     }
 
-    /// Host address of a guest address, whether in use or not.
+    /// Host address of a guest address, whether in use or not. The injector asks.
+    #[cfg(feature = "faults")]
     pub fn host_address(&self, address: Gpa) -> Option<Hpa> {
         (address.0 < self.size).then(|| self.base.plus(address.0))
     }
