@@ -1,0 +1,180 @@
+//! Every command of the README is run here, in its order, in a copy of this workspace.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use boot::emulator::{Kind, Way};
+use boot::run::{Options, Verdict, run};
+use boot::scenario::Scenario;
+use boot::setup::{self, Purpose};
+use boot::show::Timeline;
+use boot::workspace::Workspace;
+
+/// Not run: this test is a part of it.
+const ELSEWHERE: &str = "cargo boot test";
+
+/// What must be in the output of the commands that hold this text, beyond an exit status of 0.
+const SAID: [(&str, &str); 7] = [
+    ("cargo boot  ", "g0 shuts down with exit code 0"),
+    ("cargo boot | grep", "ctl=0x0"),
+    ("read nought", "nought"),
+    ("cargo boot list", "broadcast-srao"),
+    ("cargo boot --json", "{\"t\":"),
+    ("cargo boot bench", "RDMSR of MCG_CAP"),
+    ("cargo boot --on qemu", "VMX"),
+];
+
+#[test]
+fn every_command_works() {
+    // Nothing is installed by a test.
+    let missing = setup::missing(&Purpose::ALL);
+    assert!(missing.is_empty(), "run `cargo boot setup`: {missing:?}");
+    let workspace = Workspace::find().unwrap();
+    let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap();
+    let blocks = blocks(&readme);
+    assert!(blocks.len() >= 5, "{blocks:?}");
+    for (words, _) in SAID {
+        assert!(
+            blocks.iter().any(|block| block.contains(words)),
+            "{words} is no longer in the README"
+        );
+    }
+
+    let folder = workspace.root.join("target/readme");
+    let copy = fresh_copy(&workspace.root, &folder.join("workspace"));
+    for block in blocks {
+        let output = Command::new("sh")
+            .args(["-e", "-c", &block])
+            .current_dir(&copy)
+            .env("CARGO_TARGET_DIR", folder.join("target"))
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(
+            output.status.success(),
+            "{block}\n{}: {said}",
+            output.status
+        );
+        for (words, expected) in SAID {
+            if block.contains(words) {
+                assert!(
+                    said.contains(expected),
+                    "{block}\nmust say {expected}: {said}"
+                );
+            }
+        }
+    }
+}
+
+/// The timeline in the README is one that a run shows: the same lines in the same order, but for times and addresses.
+#[test]
+fn the_timeline_is_of_a_run() {
+    let workspace = Workspace::find().unwrap();
+    let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("\n```text\n").unwrap();
+    let (pasted, _) = rest.split_once("\n```").unwrap();
+
+    let scenario = Scenario::named(&workspace.root, "broadcast-srao")
+        .unwrap_or_else(|error| panic!("{error}"));
+    let artifacts = workspace.build().unwrap_or_else(|error| panic!("{error}"));
+    let timeline = Timeline::new(scenario.guests.iter().map(|guest| guest.name.clone()));
+    let options = Options {
+        on: Kind::Bochs,
+        way: Way::Direct,
+        timeout: Duration::from_secs(120),
+    };
+    let mut shown = Vec::new();
+    let (verdict, _) = run(&scenario, &artifacts, &options, |event| {
+        let line = timeline.line(event);
+        shown.push(without_numbers(
+            &anstream::adapter::strip_str(&line).to_string(),
+        ));
+    })
+    .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(verdict, Verdict::Met);
+
+    let mut left = shown.iter();
+    for line in pasted.lines() {
+        let line = without_numbers(line);
+        assert!(
+            left.any(|shown| *shown == line),
+            "no run shows `{line}` there: paste a new timeline; this run:\n{}",
+            shown.join("\n")
+        );
+    }
+}
+
+/// A line with its numbers (grouped, hexadecimal) replaced; not those within a word, such as `cpu0`.
+fn without_numbers(line: &str) -> String {
+    let numbers = regex::Regex::new(r"\b(0x[0-9a-f]+|\d+( \d{3})*)\b").unwrap();
+    numbers.replace_all(line.trim_start(), "#").into_owned()
+}
+
+/// The commands, a block each.
+fn blocks(readme: &str) -> Vec<String> {
+    let fenced = readme.split("\n```sh\n").skip(1);
+    fenced
+        .map(|block| block.split("\n```").next().unwrap_or_default())
+        .map(|block| {
+            let lines = block.lines().filter(|line| !line.starts_with(ELSEWHERE));
+            lines.map(|line| format!("{line}\n")).collect()
+        })
+        .collect()
+}
+
+/// What a clone with the present state of the files would be, with a history of its own.
+fn fresh_copy(root: &Path, copy: &Path) -> PathBuf {
+    std::fs::create_dir_all(copy).unwrap();
+    let files = git(root, &["ls-files", "-co", "--exclude-standard", "-z"]);
+    for file in files
+        .split('\0')
+        .filter(|file| !file.is_empty() && root.join(file).exists())
+    {
+        let (from, to) = (std::fs::read(root.join(file)).unwrap(), copy.join(file));
+        // A file that has not changed keeps its time: cargo need not build it again.
+        if std::fs::read(&to).is_ok_and(|old| old == from) {
+            continue;
+        }
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::write(&to, from).unwrap();
+    }
+    git(copy, &["init", "--quiet"]);
+    git(copy, &["add", "--all"]);
+    let author = [
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@example.org",
+        "-c",
+        "commit.gpgsign=false",
+    ];
+    git(
+        copy,
+        &[
+            &author[..],
+            &[
+                "commit",
+                "--quiet",
+                "--allow-empty",
+                "--no-verify",
+                "--message",
+                "copy",
+            ],
+        ]
+        .concat(),
+    );
+    copy.to_owned()
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git {arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
