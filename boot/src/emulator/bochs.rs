@@ -153,8 +153,10 @@ fn accept(listener: &TcpListener, child: &mut Child) -> std::io::Result<Option<T
 
 #[cfg(test)]
 mod tests {
-    use super::super::Machine;
-    use super::{configuration, possible};
+    use std::path::Path;
+
+    use super::super::{Machine, Way};
+    use super::{Payload, configuration, medium, possible};
 
     #[test]
     fn the_machine_is_in_the_configuration() {
@@ -189,5 +191,22 @@ mod tests {
         assert!(possible(&machine(16, 64)).is_err());
         assert!(possible(&machine(0, 64)).is_err());
         assert!(possible(&machine(1, 2049)).is_err());
+    }
+
+    #[test]
+    fn there_is_no_uefi() {
+        let machine = Machine {
+            processors: 1,
+            memory_mib: 64,
+            banks: 4,
+            mcg_cap: 0x100_0c04,
+        };
+        let payload = Payload {
+            kernel_elf: "kernel".into(),
+            command_line: String::new(),
+            modules: Vec::new(),
+        };
+        let refused = medium(&machine, &payload, Way::IsoUefi, Path::new("/nowhere"));
+        assert!(refused.unwrap_err().to_string().contains("no UEFI"));
     }
 }

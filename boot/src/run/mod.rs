@@ -2,7 +2,6 @@
 
 mod follow;
 mod session;
-mod unsupported;
 
 pub use follow::{Ending, Followed, follow};
 pub use session::{Options, Verdict, payload, run};

@@ -5,7 +5,6 @@ use std::io;
 use std::time::Duration;
 
 use super::follow::{Ending, Followed, follow};
-use super::unsupported::sentence;
 use crate::emulator::{self, Kind, Way};
 use crate::error::{Doing, Result};
 use crate::image::{Module, Payload};
@@ -180,8 +179,7 @@ fn verdict(scenario: &Scenario, followed: &Followed, said: String, timeout: Dura
         && !expected
     {
         let reason = event.get("reason").or_else(|| event.get("text"));
-        let words = reason.map(|reason| sentence(&reason.to_string()));
-        return Verdict::Unsupported(words.unwrap_or_else(|| event.to_string()));
+        return Verdict::Unsupported(reason.map_or_else(|| event.to_string(), ToString::to_string));
     }
     let last = || {
         let timeline = Timeline::new(scenario.guests.iter().map(|guest| guest.name.clone()));
