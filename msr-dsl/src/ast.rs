@@ -161,6 +161,8 @@ pub struct Register {
     pub name: Name,
     /// One in each bank.
     pub banked: bool,
+    /// `hidden`: state of the hypervisor's own, which no MSR shows.
+    pub hidden: bool,
     /// Where it is reached.
     pub addresses: Vec<Address>,
     /// Versions that have it.
@@ -427,6 +429,8 @@ pub struct Injection {
     pub bank: Vec<At<u64>>,
     /// `global`, `status`, `address`, `misc`: which register, and the bits that an injection may set.
     pub roles: Vec<Said<(Name, Name, Bits)>>,
+    /// `pending REGISTER;`: the hidden register that says that a machine check is not delivered yet.
+    pub pending: Vec<Said<Name>>,
     /// `local EXPR;`: local delivery is enabled by the guest.
     pub local: Vec<Said<Expr>>,
 }

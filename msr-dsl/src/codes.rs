@@ -99,6 +99,9 @@ codes! {
     E302 ADDRESS_OVERLAP "addresses overlap"
         "An MSR is one register in any version.";
 
+    E303 HIDDEN "hidden register"
+        "A `hidden register` is state of the hypervisor's own that travels with the guest: no access reaches it, and the injection section says what it is for (`pending NAME;`).";
+
     E401 WRITE_UNSAID "writes"
         "Every register says what a write does. Reads give the state if nothing else is said.";
     E402 RESET_OUTSIDE "reset value"

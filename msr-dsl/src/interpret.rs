@@ -371,6 +371,28 @@ impl<'a> Machine<'a> {
             .is_some_and(|injection| self.cell(injection.global.0, 0) & injection.bits.mcip != 0)
     }
 
+    /// A machine check is injected and not delivered yet.
+    pub fn pending(&self) -> bool {
+        let pending = self
+            .view
+            .injection
+            .as_ref()
+            .and_then(|injection| injection.pending);
+        pending.is_some_and(|id| self.cell(id, 0) & 1 == 1)
+    }
+
+    /// The machine check was delivered, or is not yet.
+    pub fn set_pending(&mut self, pending: bool) {
+        if let Some(id) = self
+            .view
+            .injection
+            .as_ref()
+            .and_then(|injection| injection.pending)
+        {
+            self.cells[id.0][0] = u64::from(pending);
+        }
+    }
+
     /// The guest has enabled local delivery.
     pub fn local_enabled(&self) -> bool {
         let local = self

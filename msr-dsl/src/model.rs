@@ -404,6 +404,8 @@ pub struct Injection {
     pub address: (RegisterId, u64),
     /// MCi_MISC and its bits.
     pub misc: (RegisterId, u64),
+    /// The hidden register that says that a machine check is not delivered yet.
+    pub pending: Option<RegisterId>,
     /// The guest has enabled local delivery.
     pub local: Option<Expr>,
     /// Bits of `global` by meaning.

@@ -168,17 +168,10 @@ fn records_and_injections_go_through_sim() {
         .nth(1)
         .expect("a record")
         .to_owned();
-    let input = format!(
-        "restore {record}\nrdmsr 281\nrestore {}00\n",
-        &record[..record.len() - 2]
-    );
-    expect(
-        &["sim", &file],
-        &input,
-        0,
-        "ok\n0x0000000000000077\nok\n",
-        "",
-    );
+    let damaged = format!("{}ff", &record[..record.len() - 2]);
+    let input = format!("restore {record}\nrdmsr 281\nrestore {damaged}\nrdmsr 281\n");
+    let answers = "ok\n0x0000000000000077\nrefused: the record is damaged: its checksum differs\n0x0000000000000077\n";
+    expect(&["sim", &file], &input, 0, answers, "");
     expect(
         &["sim", &file],
         "restore 00\n",

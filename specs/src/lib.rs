@@ -18,6 +18,24 @@ pub mod vmce {
     include!("../vmce.msr");
 }
 
+/// The same for AMD guests (`vmce-amd.msr`).
+pub mod vmce_amd {
+    use msr_dsl_macros::interface;
+    include!("../vmce-amd.msr");
+}
+
+/// The machine-check interface of Linux KVM (`kvm.msr`).
+pub mod kvm {
+    use msr_dsl_macros::interface;
+    include!("../kvm.msr");
+}
+
+/// The strict reading of the SDM (`sdm.msr`).
+pub mod sdm {
+    use msr_dsl_macros::interface;
+    include!("../sdm.msr");
+}
+
 /// Every other MSR of a 64-bit guest (`platform.msr`).
 pub mod platform {
     use msr_dsl_macros::interface;

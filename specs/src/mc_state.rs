@@ -96,7 +96,10 @@ macro_rules! mc_state {
 }
 
 mc_state! {
-    vmce { Vmce2 = v2, Vmce3 = v3 }
+    vmce { Vmce2 = v2, Vmce3 = v3, Vmce4 = v4 }
+    vmce_amd { VmceAmd2 = v2 }
+    kvm { Kvm1 = v1 }
+    sdm { Sdm1 = v1 }
 }
 
 #[inline(always)]
@@ -200,6 +203,14 @@ impl MachineCheck for McState {
     #[inline(always)]
     fn local_enabled(&self) -> bool {
         each!(self, state => state.local_enabled())
+    }
+
+    fn pending(&self) -> bool {
+        each!(self, state => state.pending())
+    }
+
+    fn set_pending(&mut self, pending: bool) {
+        each!(self, state => state.set_pending(pending));
     }
 
     fn inject(&mut self, event: &MachineCheckEvent) {

@@ -28,11 +28,11 @@ fn what_cannot_be_is_refused_with_its_reason() {
     for (text, reason) in [
         (
             "vmcee@2",
-            "no machine-check interface `vmcee`; there are vmce",
+            "no machine-check interface `vmcee`; there are vmce vmce-amd kvm sdm",
         ),
         (
             "vmce@99",
-            "no version 99 of `vmce` that a guest can run under; there are 2 3",
+            "no version 99 of `vmce` that a guest can run under; there are 2 3 4",
         ),
         ("vmce@2+LMCE", "no feature LMCE in this version"),
         (

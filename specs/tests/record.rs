@@ -4,13 +4,14 @@ mod common;
 use common::{Pair, capabilities, model, watched};
 use msr_dsl::model::Model;
 use msr_runtime::record::{HEADER, crc32c, name};
-use msr_runtime::{Interface, RecordError};
+use msr_runtime::{ErrorRecord, Interface, MachineCheck, MachineCheckEvent, RecordError};
 use proptest::prelude::*;
 use std::fmt::Debug;
 use std::sync::OnceLock;
 
 type Vmce2 = specs::vmce::v2::State;
 type Vmce3 = specs::vmce::v3::State;
+type Vmce4 = specs::vmce::v4::State;
 
 fn saved<S: Interface>(state: &S) -> Vec<u8> {
     let mut out = vec![0; S::RECORD_LENGTH];
@@ -101,6 +102,51 @@ fn a_newer_versions_record_restores_if_nothing_is_lost() {
         bits: 1 << 27,
     };
     assert_eq!(Vmce2::restore(&saved(&local), crc32c), Err(refused));
+}
+
+#[test]
+fn a_guest_from_before_the_redesign_goes_on_with_its_own_capability() {
+    let vmce = model("vmce");
+    let first = vmce.version(1).expect("version 1");
+    let mut old = msr_dsl::interpret::Machine::new(first);
+    assert_eq!(old.write(0x17b, 0x1234), msr_dsl::interpret::Answer::Ok);
+    let bytes = old.save();
+    for capability in [
+        Vmce2::restore(&bytes, crc32c).map(|state| (state.capability_word(), state.mcg_ctl())),
+        Vmce3::restore(&bytes, crc32c).map(|state| (state.capability_word(), state.mcg_ctl())),
+        Vmce4::restore(&bytes, crc32c).map(|state| (state.capability_word(), state.mcg_ctl())),
+    ] {
+        assert_eq!(capability, Ok((0x109, u64::MAX)));
+    }
+}
+
+#[test]
+fn from_version_4_on_a_guest_moves_in_the_middle_of_its_handler() {
+    let mut guest = Vmce4::create();
+    let record = ErrorRecord {
+        status: 0xbd80_0000_0000_0134,
+        address: 0x5000,
+        misc: 0x8c,
+    };
+    guest.inject(&MachineCheckEvent {
+        restart_ip_valid: true,
+        error_ip_valid: true,
+        local: false,
+        record: Some(record),
+    });
+    guest.set_pending(true);
+    let there = Vmce4::restore(&saved(&guest), crc32c).expect("its own record");
+    assert!(there.pending() && there.in_progress());
+    assert_eq!(there.read(0x405), Ok(0xbd80_0000_0000_0134));
+    assert_eq!(there, guest);
+    // An older version cannot honour a pending machine check, and takes the record once it is over.
+    assert_eq!(
+        Vmce3::restore(&saved(&guest), crc32c),
+        Err(RecordError::UnknownItem(6))
+    );
+    guest.reset(msr_runtime::Reset::PowerOn);
+    assert!(!guest.pending());
+    assert!(Vmce3::restore(&saved(&guest), crc32c).is_ok());
 }
 
 #[test]

@@ -262,6 +262,322 @@ const VERSION_3: &[Line] = &[
     },
 ];
 
+/// The AMD interface, where it differs.
+const AMD: &[Line] = &[
+    Line {
+        cap: 2,
+        msrs: one(0x179),
+        born: is(2),
+        writes: &[(ALL, OK, is(2))],
+    },
+    Line {
+        cap: 2,
+        msrs: one(0x17a),
+        born: is(0),
+        writes: &[(ALL, OK, is(ALL))],
+    },
+    Line {
+        cap: 2,
+        msrs: one(0x17b),
+        born: is(0),
+        writes: &[(ALL, OK, is(0))],
+    },
+    Line {
+        cap: 2,
+        msrs: (0x400, 0x404, 4),
+        born: is(ALL),
+        writes: &[(0, OK, is(ALL))],
+    },
+    Line {
+        cap: 2,
+        msrs: (0x405, 0x407, 1),
+        born: is(0),
+        writes: &[(0, OK, is(0)), (1, GP, is(0))],
+    },
+    Line {
+        cap: 2,
+        msrs: (0x408, 0x47f, 1),
+        born: is(0),
+        writes: &[(ALL, OK, is(0))],
+    },
+    Line {
+        cap: 2,
+        msrs: (0x280, 0x29f, 1),
+        born: is(0),
+        writes: &[(ALL, OK, is(0))],
+    },
+    Line {
+        cap: 2,
+        msrs: one(0x4d0),
+        born: GP,
+        writes: &[(0, GP, GP)],
+    },
+    Line {
+        cap: 2,
+        msrs: (0, 1, 1),
+        born: is(0),
+        writes: &[],
+    },
+    Line {
+        cap: 2,
+        msrs: (0xc000_0408, 0xc000_040a, 1),
+        born: is(1 << 61),
+        writes: &[(0, OK, is(1 << 61)), (ALL, OK, is(1 << 61))],
+    },
+    Line {
+        cap: 2,
+        msrs: one(0xc000_040b),
+        born: NOT_LISTED,
+        writes: &[],
+    },
+    Line {
+        cap: 2,
+        msrs: one(0x3a),
+        born: NOT_LISTED,
+        writes: &[],
+    },
+];
+
+const KVM_PLAIN: u64 = 0x100_010a;
+
+/// Linux KVM 6.1 as QEMU sets it up.
+const KVM: &[Line] = &[
+    Line {
+        cap: KVM_PLAIN,
+        msrs: one(0x179),
+        born: is(KVM_PLAIN),
+        writes: &[(0, GP, is(KVM_PLAIN)), (KVM_PLAIN, GP, is(KVM_PLAIN))],
+    },
+    Line {
+        cap: 0x100_000a,
+        msrs: one(0x17b),
+        born: GP,
+        writes: &[(0, GP, GP)],
+    },
+    Line {
+        cap: KVM_PLAIN,
+        msrs: one(0x17b),
+        born: is(ALL),
+        writes: &[(1, GP, is(ALL)), (0, OK, is(0)), (ALL, OK, is(ALL))],
+    },
+    Line {
+        cap: KVM_PLAIN,
+        msrs: (0x400, 0x424, 4),
+        born: is(ALL),
+        writes: &[
+            (0, OK, is(0)),
+            (!1, OK, is(!1)),
+            (!0x400, OK, is(!0x400)),
+            (!0x401, OK, is(!0x401)),
+            (!2, GP, is(!0x401)),
+            (5, GP, is(!0x401)),
+        ],
+    },
+    Line {
+        cap: KVM_PLAIN,
+        msrs: (0x401, 0x425, 4),
+        born: is(0),
+        writes: &[(0, OK, is(0)), (1, GP, is(0))],
+    },
+    Line {
+        cap: KVM_PLAIN,
+        msrs: (0x402, 0x426, 4),
+        born: is(0),
+        writes: &[(ALL, OK, is(ALL)), (5, OK, is(5))],
+    },
+    Line {
+        cap: KVM_PLAIN,
+        msrs: (0x403, 0x427, 4),
+        born: is(0),
+        writes: &[(ALL, OK, is(ALL))],
+    },
+    Line {
+        cap: KVM_PLAIN,
+        msrs: (0x428, 0x47f, 1),
+        born: GP,
+        writes: &[(0, GP, GP)],
+    },
+    Line {
+        cap: KVM_PLAIN,
+        msrs: (0x280, 0x29f, 1),
+        born: GP,
+        writes: &[(0, GP, GP)],
+    },
+    Line {
+        cap: KVM_PLAIN | 0x400,
+        msrs: (0x280, 0x289, 1),
+        born: is(0),
+        writes: &[
+            (0x4000_7fff, OK, is(0x4000_7fff)),
+            (0x8000, GP, is(0x4000_7fff)),
+            (1 << 63, GP, is(0x4000_7fff)),
+        ],
+    },
+    Line {
+        cap: KVM_PLAIN | 0x400,
+        msrs: (0x28a, 0x29f, 1),
+        born: GP,
+        writes: &[(0, GP, GP)],
+    },
+    Line {
+        cap: KVM_PLAIN,
+        msrs: one(0x3a),
+        born: is(0),
+        writes: &[
+            (0x10_0000, GP, is(0)),
+            (2, GP, is(0)),
+            (1, OK, is(1)),
+            (1, GP, is(1)),
+            (0, GP, is(1)),
+        ],
+    },
+    Line {
+        cap: KVM_PLAIN | 1 << 27,
+        msrs: one(0x3a),
+        born: is(0),
+        writes: &[
+            (0x10_0000, OK, is(0x10_0000)),
+            (0x10_0001, OK, is(0x10_0001)),
+            (0, GP, is(0x10_0001)),
+        ],
+    },
+    Line {
+        cap: KVM_PLAIN | 1 << 27,
+        msrs: one(0x4d0),
+        born: GP,
+        writes: &[(1, GP, GP)],
+    },
+    Line {
+        cap: KVM_PLAIN,
+        msrs: (0, 1, 1),
+        born: is(0),
+        writes: &[(0, GP, is(0))],
+    },
+    Line {
+        cap: KVM_PLAIN,
+        msrs: one(0x17a),
+        born: is(0),
+        writes: &[(ALL, OK, is(ALL))],
+    },
+];
+
+const SDM_PLAIN: u64 = 0x100_0904;
+
+/// The strict reading of the SDM.
+const SDM: &[Line] = &[
+    Line {
+        cap: 0x100_0804,
+        msrs: one(0x17b),
+        born: GP,
+        writes: &[(0, GP, GP)],
+    },
+    Line {
+        cap: SDM_PLAIN,
+        msrs: one(0x17b),
+        born: is(ALL),
+        writes: &[(0, OK, is(0)), (2, GP, is(0)), (ALL, OK, is(ALL))],
+    },
+    Line {
+        cap: SDM_PLAIN,
+        msrs: (0x400, 0x40c, 4),
+        born: is(ALL),
+        writes: &[(0x1234, OK, is(0x1234))],
+    },
+    Line {
+        cap: SDM_PLAIN,
+        msrs: (0x401, 0x403, 1),
+        born: is(0),
+        writes: &[(0, OK, is(0)), (8, GP, is(0))],
+    },
+    Line {
+        cap: SDM_PLAIN,
+        msrs: (0x410, 0x47f, 1),
+        born: GP,
+        writes: &[(0, GP, GP)],
+    },
+    Line {
+        cap: SDM_PLAIN,
+        msrs: (0x280, 0x29f, 1),
+        born: GP,
+        writes: &[(0, GP, GP)],
+    },
+    Line {
+        cap: SDM_PLAIN | 0x400,
+        msrs: (0x280, 0x283, 1),
+        born: is(0),
+        writes: &[
+            (0x4000_0001, OK, is(0x4000_0001)),
+            (0x8000_0000, GP, is(0x4000_0001)),
+        ],
+    },
+    Line {
+        cap: SDM_PLAIN,
+        msrs: one(0x17a),
+        born: is(0),
+        writes: &[
+            (7, OK, is(7)),
+            (8, GP, is(7)),
+            (0x10, GP, is(7)),
+            (0, OK, is(0)),
+        ],
+    },
+    Line {
+        cap: SDM_PLAIN | 1 << 27,
+        msrs: one(0x17a),
+        born: is(0),
+        writes: &[(0xf, OK, is(0xf))],
+    },
+    Line {
+        cap: SDM_PLAIN | 1 << 27,
+        msrs: one(0x4d0),
+        born: GP,
+        writes: &[(1, GP, GP)],
+    },
+];
+
+#[test]
+fn every_register_of_version_4() {
+    let vmce = model("vmce");
+    follow::<specs::vmce::v4::State>(&vmce, BOTH);
+    follow::<specs::vmce::v4::State>(&vmce, VERSION_3);
+}
+
+#[test]
+fn the_amd_interface() {
+    follow::<specs::vmce_amd::v2::State>(&model("vmce-amd"), AMD);
+}
+
+#[test]
+fn the_interface_of_kvm() {
+    follow::<specs::kvm::v1::State>(&model("kvm"), KVM);
+}
+
+#[test]
+fn the_interface_of_the_sdm() {
+    follow::<specs::sdm::v1::State>(&model("sdm"), SDM);
+}
+
+/// With LMCE, MCG_EXT_CTL appears when the firmware has set bit 20 of FEATURE_CONTROL.
+fn local_machine_checks<S: Interface + Copy>(model: &Model)
+where
+    S::Hook: Debug,
+{
+    let word = S::create().capability_word() | 1 << 27;
+    let mut guest = Pair::<S>::new(model).with_capability(word);
+    assert_eq!(guest.read(0x4d0), GP);
+    assert_eq!(guest.write(0x3a, 0x10_0001), OK);
+    assert_eq!(guest.read(0x4d0), is(0));
+    assert_eq!(guest.write(0x4d0, 2), GP);
+    assert_eq!(guest.write(0x4d0, 1), OK);
+    assert_eq!(guest.read(0x4d0), is(1));
+}
+
+#[test]
+fn feature_control_opens_local_machine_checks() {
+    local_machine_checks::<specs::kvm::v1::State>(&model("kvm"));
+    local_machine_checks::<specs::sdm::v1::State>(&model("sdm"));
+}
+
 fn follow<S: Interface + Copy>(model: &Model, lines: &[Line])
 where
     S::Hook: Debug,
@@ -306,5 +622,9 @@ fn state_is_small() {
         "{}",
         size_of::<specs::vmce::v3::State>()
     );
-    assert!(size_of::<specs::McState>() < 512);
+    assert!(
+        size_of::<specs::McState>() < 512,
+        "{}",
+        size_of::<specs::McState>()
+    );
 }

@@ -140,6 +140,12 @@ pub trait MachineCheck {
     fn in_progress(&self) -> bool;
     /// The guest was promised local machine checks and has enabled them.
     fn local_enabled(&self) -> bool;
+    /// A machine check is injected and not delivered yet. False in versions whose record does not carry it.
+    fn pending(&self) -> bool {
+        false
+    }
+    /// Notes that a machine check was injected and not delivered, or was delivered, for a guest that is moved in between.
+    fn set_pending(&mut self, _pending: bool) {}
     /// Sets MCG_STATUS (with MCIP) and, with a record, the error bank; only bits that the spec gives to an injection.
     fn inject(&mut self, event: &MachineCheckEvent);
 }

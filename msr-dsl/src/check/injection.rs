@@ -31,6 +31,29 @@ pub fn injection(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Op
         "local",
         diagnostics,
     );
+    let pending = single(
+        select(&section.pending, cx.version).map(|said| (&said.what, said.span)),
+        "pending",
+        diagnostics,
+    );
+    let pending = pending.and_then(|(name, _)| {
+        let found = view.find(&name.text).filter(|id| cx.registers[id.0].hidden);
+        if found.is_none() {
+            diagnostics.add(
+                &codes::HIDDEN,
+                name.span,
+                format!(
+                    "`{}` is not a hidden register of version {}",
+                    name.text, cx.version
+                ),
+                format!(
+                    "declare it: `hidden register {} {{ migrate saved TAG; }}`",
+                    name.text
+                ),
+            );
+        }
+        found
+    });
     let role = |name: &str,
                 banked: bool,
                 diagnostics: &mut Diagnostics|
@@ -163,6 +186,7 @@ pub fn injection(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Op
         status,
         address,
         misc,
+        pending,
         local,
         bits,
     })

@@ -37,6 +37,7 @@ pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> 
     });
     let (write, rule) = match said_write {
         Some((write, _)) => write_rule(cx, id, write, diagnostics),
+        None if ast.hidden => (Write::Bits(None), BitRule::Store),
         None => {
             diagnostics.add(
                 &codes::WRITE_UNSAID,
@@ -79,6 +80,9 @@ pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> 
         .and_then(|(value, _)| constant(cx, value, diagnostics))
         .unwrap_or(0);
     scope(cx, id, diagnostics);
+    if ast.hidden {
+        hidden(cx, id, diagnostics);
+    }
     Register {
         name: ast.name.text.clone(),
         doc: ast.doc.clone(),
@@ -115,6 +119,50 @@ pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> 
         migrate: Migrate::Derived,
         accepts: 0,
         after: Vec::new(),
+    }
+}
+
+/// A hidden register is the hypervisor's: no access reaches it, and the injection section says what it is for.
+fn hidden(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) {
+    let register = cx.registers[id.0];
+    let about_accesses = select(&register.statements, cx.version).find(|said| {
+        matches!(
+            said.what,
+            Statement::When(..)
+                | Statement::Read(_)
+                | Statement::Write(_)
+                | Statement::Legal(..)
+                | Statement::Require(..)
+        )
+    });
+    if let Some(said) = about_accesses {
+        diagnostics.add(
+            &codes::HIDDEN,
+            said.span,
+            format!("no access reaches `{}`: it is hidden", register.name.text),
+            "leave the line out",
+        );
+        return;
+    }
+    let used = cx
+        .spec
+        .injections
+        .iter()
+        .flat_map(|injection| &injection.pending);
+    if register.banked
+        || !used
+            .into_iter()
+            .any(|said| said.what.text == register.name.text)
+    {
+        diagnostics.add(
+            &codes::HIDDEN,
+            register.name.span,
+            format!(
+                "nothing says what the hidden register `{}` is for",
+                register.name.text
+            ),
+            "name it in the injection section (`pending NAME;`); it is not banked",
+        );
     }
 }
 

@@ -151,6 +151,7 @@ pub fn ranges(spec: &Spec, numbers: &[u16], diagnostics: &mut Diagnostics) {
     }
     for injection in &spec.injections {
         all.extend(injection.roles.iter().filter_map(|said| said.versions));
+        all.extend(injection.pending.iter().filter_map(|said| said.versions));
         all.extend(injection.local.iter().filter_map(|said| said.versions));
     }
     for banks in spec

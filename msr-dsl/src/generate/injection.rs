@@ -37,6 +37,18 @@ pub fn injection(view: &View) -> TokenStream {
         .local
         .as_ref()
         .map_or_else(|| quote!(false), |condition| rust(view, condition));
+    let pending = injection.pending.map(|id| {
+        let pending = name(id);
+        quote! {
+            fn pending(&self) -> bool {
+                self.#pending & 1 != 0
+            }
+
+            fn set_pending(&mut self, pending: bool) {
+                self.#pending = pending as u64;
+            }
+        }
+    });
     quote! {
         impl ::msr_runtime::MachineCheck for State {
             #[inline(always)]
@@ -53,6 +65,8 @@ pub fn injection(view: &View) -> TokenStream {
             fn local_enabled(&self) -> bool {
                 #local
             }
+
+            #pending
 
             fn inject(&mut self, event: &::msr_runtime::MachineCheckEvent) {
                 let mut told = #mcip;

@@ -133,6 +133,28 @@ fn mentions_state(expr: &Expr) -> bool {
     found
 }
 
+/// Methods that every state has.
+const TAKEN: &[&str] = &[
+    "new",
+    "create",
+    "read",
+    "write",
+    "reset",
+    "save",
+    "restore",
+    "capability",
+    "with_capability",
+    "capability_word",
+    "set_capability_word",
+    "with_features",
+    "inject",
+    "pending",
+    "set_pending",
+    "in_progress",
+    "local_enabled",
+    "is_broadcast",
+];
+
 /// What other registers' expressions see of this one, and the typed accessor.
 pub fn accessors(view: &View, id: RegisterId) -> TokenStream {
     let register = view.register(id);
@@ -141,6 +163,12 @@ pub fn accessors(view: &View, id: RegisterId) -> TokenStream {
     }
     let name = snake(&register.name);
     let value_of = format_ident!("value_of_{}", name);
+    // An accessor must not stand in front of a method of the runtime's traits.
+    let name = if TAKEN.contains(&name.to_string().as_str()) {
+        format_ident!("{}_register", name)
+    } else {
+        name
+    };
     let shown = shown(view, register, Part::Whole);
     let guarded = guarded(
         view,

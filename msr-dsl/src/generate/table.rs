@@ -44,7 +44,7 @@ pub struct Table {
 /// The slots of a view.
 fn slots(view: &View) -> Vec<Slot> {
     let mut slots = Vec::new();
-    for (register, what) in view.ids() {
+    for (register, what) in view.ids().filter(|(_, what)| !what.addresses.is_empty()) {
         let stored = view.cells(what);
         let limit = view.banks.as_ref().map_or(0, |banks| banks.limit as usize);
         if what.banked && stored.is_power_of_two() && stored < limit {

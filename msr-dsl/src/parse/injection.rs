@@ -7,7 +7,7 @@ use crate::diagnostics::Diagnostics;
 use syn::parse::ParseStream;
 
 const STATEMENTS: &[&str] = &[
-    "deliver", "bank", "global", "status", "address", "misc", "local", "in",
+    "deliver", "bank", "global", "status", "address", "misc", "local", "pending", "in",
 ];
 
 enum Line {
@@ -15,6 +15,7 @@ enum Line {
     Bank(At<u64>),
     Role(Name, Name, Bits),
     Local(Expr),
+    Pending(Name),
 }
 
 /// The section.
@@ -26,6 +27,7 @@ pub fn injection(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Resu
         bank: Vec::new(),
         roles: Vec::new(),
         local: Vec::new(),
+        pending: Vec::new(),
     };
     for said in block(input, diagnostics, &mut |input, _| line(input))? {
         let (span, versions) = (said.span, said.versions);
@@ -39,6 +41,11 @@ pub fn injection(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Resu
                     versions,
                 });
             }
+            Line::Pending(what) => injection.pending.push(crate::ast::Said {
+                what,
+                span,
+                versions,
+            }),
             Line::Local(enable) => injection.local.push(crate::ast::Said {
                 what: enable,
                 span,
@@ -56,6 +63,9 @@ fn line(input: ParseStream) -> syn::Result<Line> {
     } else if peek(input, "bank") {
         word(input, "bank")?;
         Line::Bank(integer(input)?)
+    } else if peek(input, "pending") {
+        word(input, "pending")?;
+        Line::Pending(name(input)?)
     } else if peek(input, "local") {
         word(input, "local")?;
         Line::Local(expression::expression(input)?)

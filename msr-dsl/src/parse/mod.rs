@@ -21,6 +21,7 @@ const ITEMS: &[&str] = &[
     "hook",
     "register",
     "bank",
+    "hidden",
     "injection",
     "removed",
 ];
@@ -61,7 +62,10 @@ fn item(input: ParseStream, spec: &mut Spec, diagnostics: &mut Diagnostics) -> s
             .push(interface::feature(input, doc, diagnostics)?);
     } else if peek(input, "hook") {
         spec.hooks.push(interface::hook(input, doc)?);
-    } else if peek(input, "register") || peek(input, "bank") {
+    } else if ["register", "bank", "hidden"]
+        .iter()
+        .any(|word| peek(input, word))
+    {
         spec.registers
             .push(register::register(input, doc, diagnostics)?);
     } else if peek(input, "injection") {

@@ -21,9 +21,25 @@ pub fn register(
     doc: String,
     diagnostics: &mut Diagnostics,
 ) -> syn::Result<Register> {
+    let hidden = take(input, "hidden").is_some();
     let banked = take(input, "bank").is_some();
     word(input, "register")?;
     let name = name(input)?;
+    if hidden {
+        return rest_of_register(
+            input,
+            Register {
+                doc,
+                name,
+                banked,
+                hidden,
+                addresses: Vec::new(),
+                versions: None,
+                statements: Vec::new(),
+            },
+            diagnostics,
+        );
+    }
     if !input.peek(Token![@]) {
         return Err(error(
             name.span,
@@ -37,16 +53,26 @@ pub fn register(
         input.parse::<Token![,]>()?;
         addresses.push(address(input)?);
     }
-    let versions = maybe_versions(input)?;
-    let statements = block(input, diagnostics, &mut statement)?;
-    Ok(Register {
+    let register = Register {
         doc,
         name,
         banked,
+        hidden,
         addresses,
-        versions,
-        statements,
-    })
+        versions: None,
+        statements: Vec::new(),
+    };
+    rest_of_register(input, register, diagnostics)
+}
+
+fn rest_of_register(
+    input: ParseStream,
+    mut register: Register,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<Register> {
+    register.versions = maybe_versions(input)?;
+    register.statements = block(input, diagnostics, &mut statement)?;
+    Ok(register)
 }
 
 fn address(input: ParseStream) -> syn::Result<Address> {

@@ -204,6 +204,10 @@ macro_rules! every_version {
         let vmce = $crate::common::model("vmce");
         $check::<specs::vmce::v2::State>(&vmce);
         $check::<specs::vmce::v3::State>(&vmce);
+        $check::<specs::vmce::v4::State>(&vmce);
+        $check::<specs::vmce_amd::v2::State>(&$crate::common::model("vmce-amd"));
+        $check::<specs::kvm::v1::State>(&$crate::common::model("kvm"));
+        $check::<specs::sdm::v1::State>(&$crate::common::model("sdm"));
         let platform = $crate::common::model("platform");
         $check::<specs::platform::v1::State>(&platform);
     };
