@@ -12,6 +12,8 @@ macro_rules! mc_state {
     ($($module:ident { $($variant:ident = $version:ident),* $(,)? })*) => {
         /// The machine-check registers of one vCPU, under the interface and version that its guest was created with.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        // There is no heap to put a large one on; the largest is under 512 bytes.
+        #[allow(clippy::large_enum_variant)]
         pub enum McState {
             $($(
                 #[doc = concat!("`", stringify!($module), "`, version ", stringify!($version), ".")]
