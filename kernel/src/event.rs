@@ -263,20 +263,20 @@ macro_rules! define {
             },)*];
 
             /// Its row in [`Event::KINDS`].
+            #[inline(always)]
             pub const fn row(&self) -> u8 {
                 match self { $(Self::$variant { .. } => Row::$variant as u8,)* }
             }
 
-            /// Its fields as words, in order; the rest are 0.
-            #[inline]
-            pub fn to_words(&self) -> [u64; FIELDS] {
-                let mut words = [0; FIELDS];
-                let mut free = words.iter_mut();
+            /// Gives each field as a word to `put`, with its place.
+            #[inline(always)]
+            #[allow(unused_assignments)]
+            pub fn each_word(&self, mut put: impl FnMut(usize, u64)) {
                 match *self { $(Self::$variant { $($field,)* } => {
-                    $(if let Some(word) = free.next() { *word = $field.to_word(); })*
+                    let mut place = 0;
+                    $(put(place, $field.to_word()); place += 1;)*
+                    let _ = place;
                 })* }
-                let _ = free;
-                words
             }
 
             /// The event of that row with those fields.
@@ -356,7 +356,8 @@ mod tests {
         for row in 0..Event::KINDS.len() as u8 {
             let event = Event::from_words(row, [1, 2, 3, 4, 5, 6]).expect("a row");
             assert_eq!(event.row(), row);
-            let words = event.to_words();
+            let mut words = [0; FIELDS];
+            event.each_word(|place, word| words[place] = word);
             let fields = event.kind().fields.len();
             assert_eq!(words[..fields], [1, 2, 3, 4, 5, 6][..fields], "{event:?}");
             assert_eq!(Event::from_words(row, words), Some(event));

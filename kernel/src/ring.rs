@@ -69,6 +69,9 @@ impl<const N: usize> EventRing<N> {
     }
 
     /// Keeps an event, or counts it as lost. Only the processor that owns the ring calls this, in any context.
+    ///
+    /// Inlined, so that of the whole table only the stores of one kind remain.
+    #[inline(always)]
     pub fn emit(&self, at: Tsc, event: Event) {
         let Some((slot, number)) = self.take_slot() else {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -76,18 +79,15 @@ impl<const N: usize> EventRing<N> {
         };
         slot.at.store(at.0, Ordering::Relaxed);
         slot.row.store(u64::from(event.row()), Ordering::Relaxed);
-        let words = event.to_words();
-        for (place, word) in slot
-            .fields
-            .iter()
-            .zip(words)
-            .take(event.kind().fields.len())
-        {
-            place.store(word, Ordering::Relaxed);
-        }
+        event.each_word(|place, word| {
+            if let Some(place) = slot.fields.get(place) {
+                place.store(word, Ordering::Relaxed);
+            }
+        });
         slot.written.store(number + 1, Ordering::Release);
     }
 
+    #[inline(always)]
     fn take_slot(&self) -> Option<(&Slot, u64)> {
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {

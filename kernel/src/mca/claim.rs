@@ -73,7 +73,8 @@ fn claim_one<M: Machine, const P: usize>(
     let matters = matches!(found.class, Class::Srao | Class::Srar);
     let now = Status::from(machine.read_msr(found.bank.status()));
     let is_owner = now.val();
-    if is_owner && grade(now, scan.recovery) > found.class {
+    if is_owner && now.into_bits() != found.record.status && grade(now, scan.recovery) > found.class
+    {
         // Something worse came after the decision was taken. It stays where it is, for the next machine check or poll.
         return Severity::NONE;
     }

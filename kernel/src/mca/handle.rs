@@ -9,9 +9,9 @@ use super::mutant::{self, Mutant};
 use super::recover::{Recovered, Recovery};
 use super::registers::{MCG_STATUS, McgStatus};
 use super::rendezvous::{Entry, Member, Rendezvous, missing};
-use super::scan::{Here, Scan, Severity, scan};
+use super::scan::{Here, Scan, Severity};
 use super::shared::Shared;
-use super::wait::{Stuck, Wait};
+use super::wait::{Stuck, wait_until};
 use crate::event::Event;
 use crate::sync::Ordering;
 
@@ -112,7 +112,8 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         let meeting = &shared.rendezvous;
         self.show_context();
 
-        let scan = scan(machine, self.here);
+        let mut scan = Scan::new(self.here);
+        scan.read(machine, self.here);
         if scan.severity != Severity::NONE {
             meeting
                 .worst
@@ -161,7 +162,8 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         Rendezvous::make_good(shared, machine.processor(), missed);
         shared.serial.fetch_add(1, Ordering::Relaxed);
         self.show_context();
-        let scan = scan(machine, self.here);
+        let mut scan = Scan::new(self.here);
+        scan.read(machine, self.here);
         if is_local || scan.severity != Severity::NONE {
             // A late processor's banks may be empty: what it was called for, the others have found.
             self.check_fatal(scan.severity, scan.severity, false, &scan)?;
@@ -257,11 +259,11 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
     }
 
     fn await_recovery(&self) -> Result<(), Fatality> {
-        let mut wait = Wait::new(self.shared, self.machine);
-        while self.shared.rendezvous.recovered.load(Ordering::Acquire) == 0 {
-            wait.step().map_err(|Stuck| self.stuck())?;
-        }
-        Ok(())
+        let recovered = &self.shared.rendezvous.recovered;
+        wait_until(self.shared, self.machine, || {
+            recovered.load(Ordering::Acquire) != 0
+        })
+        .map_err(|Stuck| self.stuck())
     }
 
     fn pass(&self, barrier: &super::rendezvous::Barrier, member: Member) -> Result<(), Fatality> {

@@ -7,7 +7,7 @@
 use super::machine::Machine;
 use super::mutant::{self, Mutant};
 use super::shared::{Shared, Slot};
-use super::wait::{Stuck, Wait};
+use super::wait::{Stuck, Wait, wait_until};
 use crate::event::Event;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, constructor};
 use crate::units::Pcpu;
@@ -350,12 +350,10 @@ impl Barrier {
         member: Member,
     ) -> Result<(), Stuck> {
         self.count.fetch_add(1, Ordering::AcqRel);
-        let mut wait = Wait::new(shared, machine);
         let all = u32::from(member.members) - u32::from(mutant::is(Mutant::LeavesEarly));
-        while self.count.load(Ordering::Acquire) < all {
-            wait.step()?;
-        }
-        Ok(())
+        wait_until(shared, machine, || {
+            self.count.load(Ordering::Acquire) >= all
+        })
     }
 }
 

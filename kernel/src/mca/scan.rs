@@ -155,26 +155,33 @@ impl Found {
     }
 }
 
-/// Reads and grades the banks of this processor.
-pub(super) fn scan<M: Machine>(machine: &M, here: &Here) -> Scan {
-    let cap = McgCap::from(machine.read_msr(registers::MCG_CAP));
-    let mut scan = Scan {
-        found: ArrayVec::new(),
-        severity: here.severity(),
-        recovery: cap.ser_p(),
-        copy_failed: false,
-    };
-    for bank in (0..cap.banks()).map(Bank) {
-        let Some(found) = Found::read(machine, bank, cap.ser_p()) else {
-            continue;
-        };
-        if mutant::is(Mutant::ClearsInFirstRound) {
-            machine.write_msr(bank.status(), 0);
+impl Scan {
+    /// Nothing read yet. Made where it stays: it is too large to be moved about.
+    #[inline(always)]
+    pub fn new(here: &Here) -> Self {
+        Self {
+            found: ArrayVec::new_const(),
+            severity: here.severity(),
+            recovery: false,
+            copy_failed: false,
         }
-        scan.severity = scan.severity.max(found.severity(machine, here));
-        scan.copy_failed |= found.class == Class::Srar && here.effect() == Effect::CopyFailed;
-        // There are as many places as banks.
-        let _ = scan.found.try_push(found);
     }
-    scan
+
+    /// Reads and grades the banks of this processor.
+    pub fn read<M: Machine>(&mut self, machine: &M, here: &Here) {
+        let cap = McgCap::from(machine.read_msr(registers::MCG_CAP));
+        self.recovery = cap.ser_p();
+        for bank in (0..cap.banks()).map(Bank) {
+            let Some(found) = Found::read(machine, bank, self.recovery) else {
+                continue;
+            };
+            if mutant::is(Mutant::ClearsInFirstRound) {
+                machine.write_msr(bank.status(), 0);
+            }
+            self.severity = self.severity.max(found.severity(machine, here));
+            self.copy_failed |= found.class == Class::Srar && here.effect() == Effect::CopyFailed;
+            // There are as many places as banks.
+            let _ = self.found.try_push(found);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::shared::Shared;
-use super::wait::{Stuck, Wait};
+use super::wait::{Stuck, wait_until};
 use crate::sync::{AtomicU32, Ordering, constructor};
 
 pub(super) struct Turn {
@@ -24,15 +24,12 @@ impl Turn {
         machine: &M,
     ) -> Result<(), Stuck> {
         let me = u32::from(machine.processor().0) + 1;
-        let mut wait = Wait::new(shared, machine);
-        while self
-            .holder
-            .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
-            wait.step()?;
-        }
-        Ok(())
+        let holder = &self.holder;
+        wait_until(shared, machine, || {
+            holder
+                .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+        })
     }
 
     /// Gives the turn back.

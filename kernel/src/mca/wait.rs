@@ -13,6 +13,23 @@ pub(super) struct Stuck;
 /// How many times the entry's time-out a wait inside the machine check may take without progress.
 const PATIENCE: u64 = 4;
 
+/// Waits until `is_over`, which is looked at once at least. What the wait itself needs is made only if there is one.
+#[inline(always)]
+pub(super) fn wait_until<M: Machine, const P: usize>(
+    shared: &Shared<P>,
+    machine: &M,
+    mut is_over: impl FnMut() -> bool,
+) -> Result<(), Stuck> {
+    if is_over() {
+        return Ok(());
+    }
+    let mut wait = Wait::new(shared, machine);
+    while !is_over() {
+        wait.step()?;
+    }
+    Ok(())
+}
+
 /// A wait inside a machine check. While it lasts, this processor flushes translations when another one asks: that one may be
 /// what everybody waits for.
 pub(super) struct Wait<'a, M, const P: usize> {

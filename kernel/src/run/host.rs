@@ -48,6 +48,7 @@ impl Machine for Host {
         machine_check::write(Processor::current().machine_check, msr, value);
     }
 
+    #[inline(always)]
     fn emit(&self, event: Event) {
         Processor::current().ring.emit(Tsc(tsc()), event);
     }
