@@ -270,12 +270,10 @@ macro_rules! define {
 
             /// Gives each field as a word to `put`, with its place.
             #[inline(always)]
-            #[allow(unused_assignments)]
             pub fn each_word(&self, mut put: impl FnMut(usize, u64)) {
+                let mut places = 0..FIELDS;
                 match *self { $(Self::$variant { $($field,)* } => {
-                    let mut place = 0;
-                    $(put(place, $field.to_word()); place += 1;)*
-                    let _ = place;
+                    $(if let Some(place) = places.next() { put(place, $field.to_word()); })*
                 })* }
             }
 

@@ -5,11 +5,11 @@ use super::command::Fault;
 use crate::event::Event;
 use crate::mca::registers::{MAX_BANKS, MC0_CTL, MCG_STATUS};
 use crate::mca::{McgStatus, Status};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, constructor};
-use crate::units::{Bank, Pcpu};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::units::Pcpu;
 
-/// STATUS, ADDR and MISC of a bank.
-struct Registers([AtomicU64; 3]);
+/// Registers of all banks: CTL (which is always the hardware's), STATUS, ADDR and MISC of each.
+const REGISTERS: usize = 4 * MAX_BANKS;
 
 /// What a processor's machine-check registers seem to hold. Every access of the engine passes through it.
 pub struct Overlay {
@@ -17,22 +17,14 @@ pub struct Overlay {
     banks: AtomicU32,
     /// 0: MCG_STATUS is the hardware's.
     mcg_status: AtomicU64,
-    registers: [Registers; MAX_BANKS],
+    registers: [AtomicU64; REGISTERS],
 }
 
-impl Registers {
-    constructor! {
-        fn new() -> Self {
-            Self([AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0)])
-        }
-    }
-}
-
-/// The bank of an MSR and which of its registers it is (0 CTL, 1 STATUS, 2 ADDR, 3 MISC).
-fn bank_register(msr: u32) -> Option<(Bank, usize)> {
-    let offset = msr.checked_sub(MC0_CTL)?;
-    let bank = (offset / 4) as usize;
-    (bank < MAX_BANKS).then_some((Bank(bank as u8), (offset % 4) as usize))
+/// Where a bank's MSR is among the registers, and its bank's bit. None for one that is no bank's.
+#[inline(always)]
+fn place(msr: u32) -> Option<(usize, u32)> {
+    let place = msr.wrapping_sub(MC0_CTL) as usize;
+    (place < REGISTERS).then(|| (place, 1 << (place / 4)))
 }
 
 impl Overlay {
@@ -42,7 +34,7 @@ impl Overlay {
         Self {
             banks: AtomicU32::new(0),
             mcg_status: AtomicU64::new(0),
-            registers: [const { Registers::new() }; MAX_BANKS],
+            registers: [const { AtomicU64::new(0) }; REGISTERS],
         }
     }
 
@@ -52,17 +44,20 @@ impl Overlay {
         Self {
             banks: AtomicU32::new(0),
             mcg_status: AtomicU64::new(0),
-            registers: core::array::from_fn(|_| Registers::new()),
+            registers: core::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
     /// RDMSR: the value, if the overlay has one.
+    #[inline]
     pub fn read(&self, msr: u32) -> Option<u64> {
-        if msr == MCG_STATUS {
-            return Some(self.mcg_status.load(Ordering::Acquire)).filter(|&value| value != 0);
+        if let Some(register) = self.register(msr) {
+            return Some(register.load(Ordering::Acquire));
         }
-        self.register(msr)
-            .map(|register| register.load(Ordering::Acquire))
+        if msr != MCG_STATUS {
+            return None;
+        }
+        Some(self.mcg_status.load(Ordering::Acquire)).filter(|&value| value != 0)
     }
 
     /// WRMSR: whether the overlay has taken the value. A bank whose STATUS is cleared is the hardware's again.
@@ -74,31 +69,31 @@ impl Overlay {
             return false;
         };
         register.store(value, Ordering::Release);
-        if let Some((bank, 1)) = bank_register(msr)
-            && value == 0
+        if value == 0
+            && let Some((place, bank)) = place(msr)
+            && place % 4 == 1
         {
-            self.banks.fetch_and(!(1 << bank.0), Ordering::AcqRel);
+            self.banks.fetch_and(!bank, Ordering::AcqRel);
         }
         true
     }
 
+    /// A register that holds something of a fault.
+    #[inline(always)]
     fn register(&self, msr: u32) -> Option<&AtomicU64> {
-        let (bank, which) = bank_register(msr)?;
-        if self.banks.load(Ordering::Acquire) & 1 << bank.0 == 0 {
+        let (place, bank) = place(msr)?;
+        if self.banks.load(Ordering::Acquire) & bank == 0 || place % 4 == 0 {
             return None;
         }
-        self.registers
-            .get(usize::from(bank.0))?
-            .0
-            .get(which.checked_sub(1)?)
+        self.registers.get(place)
     }
 
     /// Puts an error into a bank, over one that may be there.
     fn put(&self, fault: &Fault) {
-        let Some(registers) = self.registers.get(usize::from(fault.bank.0)) else {
+        let first = 4 * usize::from(fault.bank.0);
+        let Some([_, status, addr, misc]) = self.registers.get(first..first + 4) else {
             return;
         };
-        let [status, addr, misc] = &registers.0;
         let was_valid = self.banks.load(Ordering::Acquire) & 1 << fault.bank.0 != 0;
         let new = Status::from(fault.status);
         let value = new.with_over(new.over() || (was_valid && new.val()));
@@ -146,6 +141,7 @@ pub fn raise(fault: &Fault, overlays: &[Overlay]) -> Result<Event, Refused> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::units::Bank;
 
     fn fault(processor: u16, broadcast: bool) -> Fault {
         Fault {

@@ -24,13 +24,17 @@ pub fn capabilities() -> McgCap {
 }
 
 /// The processor has this machine-check MSR.
+#[inline]
 fn has(capabilities: McgCap, msr: u32) -> bool {
     let banks = u32::from(capabilities.banks());
+    // Most are banks'.
+    if msr.wrapping_sub(MC0_CTL) < 4 * banks {
+        return true;
+    }
     match msr {
         MCG_CAP | MCG_STATUS => banks != 0,
         MCG_CTL => capabilities.ctl_p(),
         MCG_EXT_CTL | FEATURE_CONTROL => capabilities.lmce_p(),
-        _ if (MC0_CTL..MC0_CTL + 4 * banks).contains(&msr) => true,
         _ => capabilities.cmci_p() && (MC0_CTL2..MC0_CTL2 + banks).contains(&msr),
     }
 }

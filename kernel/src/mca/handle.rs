@@ -138,7 +138,9 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         recovers |= meeting.recoverer.load(Ordering::Acquire) == 0 && self.is_first();
         if recovers {
             self.recover(worst.class(), false);
-            self.kick_missing();
+            if member.some_are_missing() {
+                self.kick_missing();
+            }
             meeting.recovered.store(1, Ordering::Release);
         } else {
             self.await_recovery()?;
