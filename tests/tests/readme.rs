@@ -48,6 +48,8 @@ fn every_command_works() {
             .args(["-e", "-c", &block])
             .current_dir(&copy)
             .env("CARGO_TARGET_DIR", folder.join("target"))
+            // Nobody debugs what is built here: a quarter less to build.
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .output()
             .unwrap();
         let said = [output.stdout, output.stderr].concat();

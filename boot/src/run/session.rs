@@ -49,7 +49,7 @@ impl fmt::Display for Verdict {
                 write!(
                     f,
                     "the hypervisor cannot run on this machine: {}",
-                    explained(reason)
+                    sentence(reason)
                 )
             }
             Self::Hung(time, last) => {
@@ -65,17 +65,6 @@ impl fmt::Display for Verdict {
                 lines(f, last)
             }
         }
-    }
-}
-
-/// The kernel's word for what is missing, for a user.
-fn explained(reason: &str) -> String {
-    match reason {
-        "no-vmx" => "its processor has no Intel VMX (QEMU has it with KVM only)".into(),
-        "vmx-locked-by-firmware" => {
-            "its firmware has switched VMX off: look for virtualization in its set-up".into()
-        }
-        other => format!("its VMX lacks what the hypervisor needs ({other})"),
     }
 }
 
