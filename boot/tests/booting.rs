@@ -94,6 +94,17 @@ fn an_expectation_that_is_not_met_is_status_1_and_named() {
 }
 
 #[test]
+fn a_machine_without_vmx_is_status_1_and_said() {
+    let output = boot(&["--on", "qemu"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("cannot run on this machine: its processor has no Intel VMX"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_boot_that_takes_too_long_is_status_1_with_the_last_lines() {
     let output = boot(&["--timeout", "0.5", "--iso"]);
     let said = text(&output.stderr);
@@ -189,4 +200,16 @@ fn ctrl_c_ends_the_run_and_the_emulator() {
 #[test]
 fn an_emulator_does_not_outlive_a_run_that_was_killed() {
     assert_eq!(ended_by("-KILL").status.code(), None);
+}
+
+/// Where /dev/kvm is missing or has no VMX, that is said; nothing is booted.
+#[test]
+fn kvm_that_is_not_there_is_said() {
+    let output = boot(&["--on", "kvm"]);
+    let said = text(&output.stderr);
+    match output.status.code() {
+        Some(2) => assert!(said.contains("/dev/kvm") || said.contains("VMX"), "{said}"),
+        // A machine with nested VMX: the run has its answer.
+        status => assert!(matches!(status, Some(0 | 1)), "{said}"),
+    }
 }

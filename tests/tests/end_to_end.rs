@@ -258,3 +258,32 @@ fn an_unmet_expectation_is_named() {
         "{verdict}"
     );
 }
+
+/// A machine without VMX: said clearly, and the answer is no.
+fn no_vmx(way: Way) {
+    let options = Options {
+        on: Kind::Qemu,
+        way,
+        timeout: Duration::from_secs(120),
+    };
+    let (verdict, followed) = boot(&scenario("broadcast-srao"), &options);
+    let Verdict::Unsupported(reason) = &verdict else {
+        panic!("{verdict}\n{}", log(&followed.events));
+    };
+    assert_eq!(reason, "no-vmx");
+}
+
+#[test]
+fn qemu_has_no_vmx() {
+    no_vmx(Way::Direct);
+}
+
+#[test]
+fn qemu_has_no_vmx_from_an_iso() {
+    no_vmx(Way::Iso);
+}
+
+#[test]
+fn qemu_has_no_vmx_through_uefi() {
+    no_vmx(Way::IsoUefi);
+}

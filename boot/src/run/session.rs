@@ -49,7 +49,7 @@ impl fmt::Display for Verdict {
                 write!(
                     f,
                     "the hypervisor cannot run on this machine: {}",
-                    sentence(reason)
+                    explained(reason)
                 )
             }
             Self::Hung(time, last) => {
@@ -65,6 +65,18 @@ impl fmt::Display for Verdict {
                 lines(f, last)
             }
         }
+    }
+}
+
+/// The kernel's word for what is missing (kernel/src/vmx/capability.rs), for a user.
+fn explained(reason: &str) -> String {
+    match reason {
+        "no-vmx" => "its processor has no Intel VMX (`--on bochs` emulates one that has)".into(),
+        "vmx-locked-by-firmware" => {
+            "its firmware has switched VMX off: look for virtualization in its set-up".into()
+        }
+        "vmx-operation-refused" => "its processor refuses to enter VMX operation".into(),
+        other => format!("its VMX lacks what the hypervisor needs ({other})"),
     }
 }
 
