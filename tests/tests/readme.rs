@@ -108,6 +108,21 @@ fn the_timeline_is_of_a_run() {
     }
 }
 
+/// The register that the README shows stands so in the spec.
+#[test]
+fn the_register_is_of_the_spec() {
+    let root = Workspace::find().unwrap().root;
+    let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap();
+    let (readme, spec) = (read("README.md"), read("specs/vmce.msr"));
+    let excerpt = readme.split("\n```text\n").nth(2).unwrap();
+    let (excerpt, _) = excerpt.split_once("\n```").unwrap();
+    assert!(excerpt.contains("bank register"), "{excerpt}");
+    assert!(
+        spec.contains(excerpt),
+        "specs/vmce.msr no longer has:\n{excerpt}"
+    );
+}
+
 /// A line with its numbers (grouped, hexadecimal) replaced; not those within a word, such as `cpu0`.
 fn without_numbers(line: &str) -> String {
     let numbers = regex::Regex::new(r"\b(0x[0-9a-f]+|\d+( \d{3})*)\b").unwrap();
