@@ -4,7 +4,7 @@
 //! findings. Warnings are the command line's alone: a macro cannot warn.
 
 use msr_dsl::diagnostics::Severity;
-use msr_dsl::source::compile_text;
+use msr_dsl::source::compile_file;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -106,8 +106,10 @@ fn macro_and_command_line_say_the_same() {
     let mut rustc = by_rustc(&package(&cases));
     let mut compared = 0;
     for case in cases {
-        let input = std::fs::read_to_string(case.join("input.msr")).expect("input.msr");
-        let found = compile_text(&input).diagnostics;
+        let found = compile_file(&case.join("input.msr"))
+            .expect("input.msr")
+            .1
+            .diagnostics;
         let errors = found.iter().filter(|one| one.severity() == Severity::Error);
         let mut own: Vec<Finding> = errors
             .map(|one| (one.place().line, one.place().column, one.text()))

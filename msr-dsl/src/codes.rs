@@ -75,6 +75,11 @@ codes! {
     E119 WAIVER "waiver that matches nothing"
         "The warning that it waives does not occur there. It may have been mended; the waiver would hide the next one.";
 
+    E121 LOCKED "released version altered"
+        "The manifest beside the spec says what the released versions do. Guests live under them, so a spec that would alter one is refused.";
+    E122 LOCK_FILE "manifest"
+        "The manifest beside the spec cannot be read.";
+
     E201 FIELD_OVERLAP "fields overlap"
         "A bit of a register belongs to one field.";
     E202 FIELD_TYPE "type of a field"

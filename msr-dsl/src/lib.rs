@@ -11,6 +11,7 @@ pub mod codes;
 pub mod diagnostics;
 pub mod generate;
 pub mod interpret;
+pub mod manifest;
 pub mod model;
 mod parse;
 pub mod source;
@@ -30,8 +31,8 @@ pub struct Outcome {
 }
 
 /// Compiles what stands between the braces of `interface! { ... }`. What is missing is reported at the last word, or, if
-/// there is none, at `empty`.
-pub fn compile(tokens: TokenStream, empty: Span) -> Outcome {
+/// there is none, at `empty`. `manifest` is that of the released versions, if there are any.
+pub fn compile(tokens: TokenStream, empty: Span, manifest: Option<&str>) -> Outcome {
     let end = tokens
         .clone()
         .into_iter()
@@ -43,7 +44,7 @@ pub fn compile(tokens: TokenStream, empty: Span) -> Outcome {
     let model = if diagnostics.has_errors() {
         None
     } else {
-        check::check(&spec, end, &mut diagnostics)
+        check::check(&spec, end, manifest, &mut diagnostics)
     };
     Outcome {
         model,

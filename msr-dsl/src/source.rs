@@ -4,9 +4,37 @@ use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::{Outcome, compile};
 use crate::{brackets, codes};
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use std::path::Path;
+
+/// Compiles a spec file, together with the manifest of its released versions that may stand beside it (`NAME.lock`).
+///
+/// # Errors
+/// The spec or the manifest cannot be read.
+pub fn compile_file(path: &Path) -> std::io::Result<(String, Outcome)> {
+    let text = std::fs::read_to_string(path)?;
+    let outcome = compile_locked(&text, manifest_of(path)?.as_deref());
+    Ok((text, outcome))
+}
+
+/// The manifest beside a spec file, if there is one.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn manifest_of(path: &Path) -> std::io::Result<Option<String>> {
+    match std::fs::read_to_string(path.with_extension("lock")) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 /// Compiles the text of a spec file.
 pub fn compile_text(text: &str) -> Outcome {
+    compile_locked(text, None)
+}
+
+/// Compiles the text of a spec file with the manifest of its released versions.
+pub fn compile_locked(text: &str, manifest: Option<&str>) -> Outcome {
     let mut diagnostics = Diagnostics::default();
     let tokens = match text.parse::<TokenStream>() {
         Ok(tokens) => tokens,
@@ -33,7 +61,7 @@ pub fn compile_text(text: &str) -> Outcome {
     };
     match body(tokens, &mut diagnostics) {
         Some(group) => {
-            let mut outcome = compile(group.stream(), group.span_close());
+            let mut outcome = compile(group.stream(), group.span_close(), manifest);
             if diagnostics.has_errors() {
                 outcome.model = None;
                 outcome.diagnostics.extend(diagnostics.into_sorted());

@@ -3,10 +3,11 @@
 //! To accept new texts: `MSR_ACCEPT=1 cargo test -p msr-dsl --test cases`, then read the difference.
 
 use msr_dsl::codes;
+use msr_dsl::diagnostics::Diagnostic;
 use msr_dsl::diagnostics::Severity;
-use msr_dsl::source::compile_text;
+use msr_dsl::source::compile_file;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn folders() -> Vec<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
@@ -18,14 +19,19 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
+/// The input and what is said about it (with a manifest, where the case has one).
+fn case(folder: &Path) -> (String, Vec<Diagnostic>) {
+    let (input, outcome) = compile_file(&folder.join("input.msr")).expect("input.msr");
+    (input, outcome.diagnostics)
+}
+
 #[test]
 fn every_case_says_what_it_should() {
     let accept = std::env::var_os("MSR_ACCEPT").is_some();
     let mut wrong = Vec::new();
     for folder in folders() {
-        let input = std::fs::read_to_string(folder.join("input.msr")).expect("input.msr");
-        let said: String = compile_text(&input)
-            .diagnostics
+        let (input, found) = case(&folder);
+        let said: String = found
             .iter()
             .map(|one| one.render("input.msr", &input))
             .collect();
@@ -53,8 +59,7 @@ fn one_mistake_one_error() {
             .and_then(|name| name.to_str())
             .expect("a name")
             .to_owned();
-        let input = std::fs::read_to_string(folder.join("input.msr")).expect("input.msr");
-        let found = compile_text(&input).diagnostics.len();
+        let found = case(&folder).1.len();
         assert!(
             others.contains(&name.as_str()) || found == 1,
             "{name}: {found} findings"
@@ -66,8 +71,7 @@ fn one_mistake_one_error() {
 fn every_code_has_a_case() {
     let mut missing: BTreeSet<&str> = codes::ALL.iter().map(|code| code.id).collect();
     for folder in folders() {
-        let input = std::fs::read_to_string(folder.join("input.msr")).expect("input.msr");
-        for one in compile_text(&input).diagnostics {
+        for one in case(&folder).1 {
             missing.remove(one.code.id);
         }
     }
@@ -78,7 +82,7 @@ fn every_code_has_a_case() {
 fn several_mistakes_come_in_one_run_in_the_order_of_the_source() {
     let root =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases/several_at_once/input.msr");
-    let outcome = compile_text(&std::fs::read_to_string(root).expect("input.msr"));
+    let (_, outcome) = compile_file(&root).expect("input.msr");
     let lines: Vec<usize> = outcome
         .diagnostics
         .iter()

@@ -7,6 +7,7 @@ mod expression;
 mod features;
 mod field;
 mod injection;
+mod lock;
 mod migration;
 mod register;
 mod select;
@@ -22,7 +23,24 @@ use proc_macro2::Span;
 use std::collections::HashMap;
 
 /// Checks a spec whose words are right. None if it has errors.
-pub fn check(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model> {
+pub fn check(
+    spec: &Spec,
+    end: Span,
+    manifest: Option<&str>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Model> {
+    let model = model(spec, end, diagnostics)?;
+    if let Some(manifest) = manifest {
+        lock::lock(spec, &model, manifest, diagnostics);
+    }
+    if diagnostics.has_errors() {
+        None
+    } else {
+        Some(model)
+    }
+}
+
+fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model> {
     let interface = versions::interface(spec, end, diagnostics)?;
     names(spec, diagnostics);
     let numbers = versions::numbers(interface, diagnostics);

@@ -1,10 +1,9 @@
 //! `msr check`.
 
-use super::file::text;
 use super::{NO, USAGE};
 use msr_dsl::codes;
 use msr_dsl::diagnostics::{Diagnostic, Severity};
-use msr_dsl::source::compile_text;
+use msr_dsl::source::compile_file;
 use msr_dsl::words::suggest;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,16 +12,15 @@ use std::process::ExitCode;
 pub fn check(files: &[PathBuf], json: bool) -> ExitCode {
     let (mut errors, mut unreadable) = (0, false);
     for path in files {
-        let source = match text(path) {
-            Ok(source) => source,
-            Err(message) => {
-                eprintln!("{message}");
+        let (source, outcome) = match compile_file(path) {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
                 unreadable = true;
                 continue;
             }
         };
         let file = path.display().to_string();
-        let outcome = compile_text(&source);
         for diagnostic in &outcome.diagnostics {
             errors += usize::from(diagnostic.severity() == Severity::Error);
             match json {

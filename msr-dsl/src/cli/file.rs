@@ -3,13 +3,8 @@
 use msr_dsl::Outcome;
 use msr_dsl::diagnostics::Severity;
 use msr_dsl::model::Model;
-use msr_dsl::source::compile_text;
+use msr_dsl::source::compile_file;
 use std::path::Path;
-
-/// A file's text, or a message for people.
-pub fn text(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
-}
 
 /// `FILE@VERSION`: the version, if the part behind the last `@` is a number.
 pub fn split(spec: &str) -> (&str, Option<u16>) {
@@ -24,8 +19,8 @@ pub fn split(spec: &str) -> (&str, Option<u16>) {
 
 /// A spec without mistakes; the mistakes go to standard error.
 pub fn model(file: &str) -> Result<Model, String> {
-    let source = text(Path::new(file))?;
-    let Outcome { model, diagnostics } = compile_text(&source);
+    let compiled = compile_file(Path::new(file)).map_err(|error| format!("{file}: {error}"))?;
+    let (source, Outcome { model, diagnostics }) = compiled;
     for diagnostic in diagnostics
         .iter()
         .filter(|one| one.severity() == Severity::Error)

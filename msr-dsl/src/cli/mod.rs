@@ -3,6 +3,7 @@
 
 mod check;
 mod file;
+mod lock;
 mod sim;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +32,11 @@ enum Command {
         #[arg(long, value_name = "CODE")]
         explain: Option<String>,
     },
+    /// Release versions: write what they do to `NAME.lock`; from then on a spec that would alter one is refused.
+    Lock {
+        /// A spec file, with `@VERSION` for that version alone.
+        spec: String,
+    },
     /// Answer accesses as a guest would see them: `reset`, `rdmsr ADDR`, `wrmsr ADDR VALUE` on standard input.
     Sim {
         /// A spec file, with `@VERSION` for another than the newest.
@@ -52,6 +58,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             ..
         } => check::explain(&code),
         Command::Check { files, json, .. } => check::check(&files, json),
+        Command::Lock { spec } => lock::lock(&spec),
         Command::Sim { spec, feature, cap } => sim::sim(&spec, &feature, cap),
     }
 }

@@ -1,0 +1,402 @@
+//! What a version of an interface does, in lines `KEY: VALUE` that do not depend on names, documentation or order: the
+//! manifest that `msr lock` writes when a version is released, and that every later build is compared with.
+
+use crate::model::{
+    Absent, BitRule, Expr, Field, FieldType, Illegal, Legal, Migrate, Offer, Op, Read, Register,
+    RegisterId, Rule, Set, View, Write,
+};
+use std::collections::BTreeMap;
+
+/// The lines of one version, by key.
+pub type Lines = BTreeMap<String, String>;
+
+/// A line of a manifest that the spec would alter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The version.
+    pub version: u16,
+    /// The line's key.
+    pub key: String,
+    /// Its value when the version was released.
+    pub was: Option<String>,
+    /// Its value by the spec.
+    pub is: Option<String>,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = &self.key;
+        match (&self.was, &self.is) {
+            (Some(was), Some(is)) => write!(f, "{key}: was {was}, would be {is}"),
+            (Some(was), None) => write!(f, "{key}: was {was}, would be gone"),
+            (None, is) => write!(f, "{key}: is new ({})", is.as_deref().unwrap_or("")),
+        }
+    }
+}
+
+/// The manifest's text for these versions.
+pub fn text(name: &str, versions: &BTreeMap<u16, Lines>) -> String {
+    let mut out = format!(
+        "# Released versions of `{name}`, made by `cargo msr lock`. The build fails when the spec would alter one.\n"
+    );
+    for (version, lines) in versions {
+        out += &format!("\nversion {version}\n");
+        out.extend(lines.iter().map(|(key, value)| format!("{key}: {value}\n")));
+    }
+    out
+}
+
+/// Reads a manifest.
+///
+/// # Errors
+/// The number of the line that is none of a manifest.
+pub fn parse(text: &str) -> Result<BTreeMap<u16, Lines>, usize> {
+    let mut versions: BTreeMap<u16, Lines> = BTreeMap::new();
+    let mut version = None;
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+    {
+        if let Some(digits) = line.strip_prefix("version ") {
+            let new = digits.parse().map_err(|_| number + 1)?;
+            versions.insert(new, Lines::new());
+            version = Some(new);
+            continue;
+        }
+        let (key, value) = line.split_once(": ").ok_or(number + 1)?;
+        let lines = version
+            .and_then(|version| versions.get_mut(&version))
+            .ok_or(number + 1)?;
+        lines.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(versions)
+}
+
+/// What of a released version differs.
+pub fn compare(version: u16, released: &Lines, now: &Lines) -> Vec<Change> {
+    let keys: std::collections::BTreeSet<&String> = released.keys().chain(now.keys()).collect();
+    keys.into_iter()
+        .filter(|key| released.get(*key) != now.get(*key))
+        .map(|key| Change {
+            version,
+            key: key.clone(),
+            was: released.get(key).cloned(),
+            is: now.get(key).cloned(),
+        })
+        .collect()
+}
+
+/// The key of a register: its first MSR, or its tag if it has none.
+pub fn register_key(register: &Register) -> String {
+    match (register.addresses.first(), &register.migrate) {
+        (Some(address), _) => format!("{:#x}", address.first),
+        (None, Migrate::Saved { tag, .. }) => format!("tag {tag}"),
+        (None, _) => register.name.clone(),
+    }
+}
+
+/// The lines of a version.
+pub fn lines(view: &View) -> Lines {
+    let mut lines = Lines::new();
+    let mut put = |key: String, value: String| {
+        lines.insert(key, value);
+    };
+    put(
+        "restored guests only".to_owned(),
+        view.restore_only.to_string(),
+    );
+    if let Some(id) = view.capability {
+        put("capability".to_owned(), register_key(view.register(id)));
+    }
+    if let Some(banks) = &view.banks {
+        let count = expression(view, &banks.count);
+        let (limit, stored, beyond) = (banks.limit, banks.stored, absent(banks.beyond));
+        put(
+            "banks".to_owned(),
+            format!("count {count}, limit {limit}, stored {stored}, beyond {beyond}"),
+        );
+    }
+    for feature in &view.features {
+        let bit = |name: &String| {
+            view.features
+                .iter()
+                .find(|f| f.name == *name)
+                .map_or(0, |f| f.bit)
+        };
+        let requires: Vec<Vec<u32>> = feature
+            .requires
+            .iter()
+            .map(|one_of| one_of.iter().map(bit).collect())
+            .collect();
+        let offer = if feature.offer == Offer::Default {
+            "default"
+        } else {
+            "offered"
+        };
+        let host = feature.host.as_deref().unwrap_or("none");
+        put(
+            format!("feature of bit {}", feature.bit),
+            format!("{offer}, requires bits {requires:?}, host {host}"),
+        );
+    }
+    for register in &view.registers {
+        for (key, value) in register_lines(view, register) {
+            put(format!("{} {key}", register_key(register)), value);
+        }
+    }
+    if let Some(injection) = &view.injection {
+        let deliver = if injection.broadcast {
+            "broadcast"
+        } else {
+            "one"
+        };
+        put(
+            "injection".to_owned(),
+            format!("{deliver}, bank {}", injection.bank),
+        );
+        let roles = [
+            ("global", injection.global),
+            ("status", injection.status),
+            ("address", injection.address),
+            ("misc", injection.misc),
+        ];
+        for (role, (id, mask)) in roles {
+            put(
+                format!("injection {role}"),
+                format!("{} sets {mask:#x}", register_key(view.register(id))),
+            );
+        }
+        if let Some(local) = &injection.local {
+            put("injection local".to_owned(), expression(view, local));
+        }
+        if let Some(pending) = injection.pending {
+            put(
+                "injection pending".to_owned(),
+                register_key(view.register(pending)),
+            );
+        }
+    }
+    for tag in &view.dropped_tags {
+        put(format!("tag {tag}"), "accepted and dropped".to_owned());
+    }
+    lines
+}
+
+fn register_lines(view: &View, register: &Register) -> Vec<(String, String)> {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let mut put = |key: &str, value: String| lines.push((key.to_owned(), value));
+    let mut addresses: Vec<String> = register
+        .addresses
+        .iter()
+        .map(|a| {
+            if a.count == 1 {
+                format!("{:#x}", a.first)
+            } else {
+                format!("{:#x} + {:#x} * i, {} of them", a.first, a.stride, a.count)
+            }
+        })
+        .collect();
+    addresses.sort();
+    put("addresses", addresses.join("; "));
+    if let Some((condition, otherwise)) = &register.present {
+        put(
+            "present",
+            format!(
+                "{} else {}",
+                expression(view, condition),
+                absent(*otherwise)
+            ),
+        );
+    }
+    if register.stored {
+        let init = register
+            .init
+            .map_or_else(|| "kept".to_owned(), |value| format!("{value:#x}"));
+        put("reset", format!("{:#x}, INIT {init}", register.reset));
+    }
+    put("read", read(view, &register.read));
+    put("write", write(view, &register.write));
+    for (number, rule) in register.rules.iter().enumerate() {
+        put(&format!("rule {}", number + 1), self::rule(view, rule));
+    }
+    if matches!(register.write, Write::Bits(_) | Write::Hook(_)) {
+        bits(view, register, &mut put);
+    }
+    for field in &register.fields {
+        field_lines(view, field, &mut put);
+    }
+    match &register.migrate {
+        Migrate::Saved { tag, default } => {
+            let after: Vec<String> = register
+                .after
+                .iter()
+                .map(|id| register_key(view.register(*id)))
+                .collect();
+            put(
+                "migrates",
+                format!(
+                    "tag {tag}, default {default:#x}, accepts {:#x}, after {after:?}",
+                    register.accepts
+                ),
+            );
+        }
+        Migrate::Transient(_) => put("migrates", "transient".to_owned()),
+        Migrate::Derived => {}
+    }
+    lines
+}
+
+/// What a write does to each bit, neighbours of one kind together.
+fn bits(view: &View, register: &Register, put: &mut dyn FnMut(&str, String)) {
+    let rule = |bit: u32| {
+        let field = register
+            .fields
+            .iter()
+            .find(|field| (field.lo..=field.hi).contains(&bit));
+        let own = field.map_or(&register.reserved, |field| &field.write);
+        match field.and_then(|field| field.present.as_ref()) {
+            Some(condition) => {
+                let (own, other) = (bit_rule(view, own), bit_rule(view, &register.reserved));
+                format!("{own} if {} else {other}", expression(view, condition))
+            }
+            None => bit_rule(view, own),
+        }
+    };
+    let mut hi = 63;
+    loop {
+        let own = rule(hi);
+        let lo = (0..hi)
+            .rev()
+            .take_while(|bit| rule(*bit) == own)
+            .last()
+            .unwrap_or(hi);
+        put(&format!("bits {hi}:{lo} written"), own);
+        if lo == 0 {
+            return;
+        }
+        hi = lo - 1;
+    }
+}
+
+fn field_lines(view: &View, field: &Field, put: &mut dyn FnMut(&str, String)) {
+    let at = format!("bits {}:{}", field.hi, field.lo);
+    if let Some(read) = &field.read {
+        put(&format!("{at} read"), expression(view, read));
+    }
+    if let Some(condition) = &field.present {
+        put(&format!("{at} present"), expression(view, condition));
+    }
+    for (number, rule) in field.rules.iter().enumerate() {
+        put(&format!("{at} rule {}", number + 1), self::rule(view, rule));
+    }
+    if let FieldType::Enum {
+        values,
+        other: false,
+    } = &field.ty
+    {
+        let mut values: Vec<u64> = values.iter().map(|(_, value)| *value).collect();
+        values.sort_unstable();
+        put(&format!("{at} restored"), format!("one of {values:x?}"));
+    }
+}
+
+fn absent(absent: Absent) -> &'static str {
+    match absent {
+        Absent::Fault => "fault",
+        Absent::Zero => "zero",
+        Absent::Unlisted => "unlisted",
+    }
+}
+
+fn hook(view: &View, hook: usize) -> String {
+    let hook = &view.hooks[hook];
+    format!("hook {} {:?}", hook.name, hook.arguments)
+}
+
+fn read(view: &View, read: &Read) -> String {
+    match read {
+        Read::Value(value) => expression(view, value),
+        Read::Fault => "fault".to_owned(),
+        Read::Unlisted => "unlisted".to_owned(),
+        Read::Pass => "pass".to_owned(),
+        Read::Hook(number) => hook(view, *number),
+    }
+}
+
+fn write(view: &View, write: &Write) -> String {
+    match write {
+        Write::Bits(None) => "by bits".to_owned(),
+        Write::Bits(Some(number)) => format!("by bits, then {}", hook(view, *number)),
+        Write::Fault => "fault".to_owned(),
+        Write::Unlisted => "unlisted".to_owned(),
+        Write::Pass => "pass".to_owned(),
+        Write::Hook(number) => hook(view, *number),
+    }
+}
+
+fn bit_rule(view: &View, rule: &BitRule) -> String {
+    match rule {
+        BitRule::Locked(by) => format!("locked by {}", expression(view, by)),
+        other => format!("{other:?}"),
+    }
+}
+
+fn rule(view: &View, rule: &Rule) -> String {
+    let legal = match &rule.legal {
+        Legal::Holds(condition) => expression(view, condition),
+        Legal::Sets(sets) => {
+            let text = |set: &Set| match set {
+                Set::Range(low, high) if low == high => format!("{low:#x}"),
+                Set::Range(low, high) => format!("{low:#x} to {high:#x}"),
+                Set::AllOnesLess(bits) => format!("all ones less {bits:#x}"),
+            };
+            sets.iter().map(text).collect::<Vec<_>>().join(", ")
+        }
+    };
+    let otherwise = match rule.otherwise {
+        Illegal::Fault => "fault",
+        Illegal::Ignore => "ignore",
+        Illegal::Keep => "keep",
+    };
+    format!("{legal} else {otherwise}")
+}
+
+/// An expression, registers by their MSRs.
+fn expression(view: &View, expr: &Expr) -> String {
+    let sub = |expr: &Expr| expression(view, expr);
+    let register = |id: &RegisterId| register_key(view.register(*id));
+    match expr {
+        Expr::Number(number) => format!("{number:#x}"),
+        Expr::Bool(value) => value.to_string(),
+        Expr::Value => "value".to_owned(),
+        Expr::State => "state".to_owned(),
+        Expr::Index => "index".to_owned(),
+        Expr::Register(id) => format!("msr({})", register(id)),
+        Expr::Cell(id, bank) => format!("state({}, bank {bank})", register(id)),
+        Expr::Field(of, hi, lo) => format!("{}[{hi}:{lo}]", sub(of)),
+        Expr::IsSet(of) => format!("set({})", sub(of)),
+        Expr::AsBit(of) => format!("bit({})", sub(of)),
+        Expr::Not(of) => format!("!{}", sub(of)),
+        Expr::If(condition, yes, no) => {
+            format!("({} if {} else {})", sub(yes), sub(condition), sub(no))
+        }
+        Expr::Binary(op, a, b) => {
+            let sign = match op {
+                Op::Or => "|",
+                Op::And => "&",
+                Op::Shl => "<<",
+                Op::Shr => ">>",
+                Op::Eq => "==",
+                Op::Ne => "!=",
+                Op::Lt => "<",
+                Op::Le => "<=",
+                Op::Gt => ">",
+                Op::Ge => ">=",
+                Op::Both => "&&",
+                Op::Either => "||",
+            };
+            format!("({} {sign} {})", sub(a), sub(b))
+        }
+    }
+}
