@@ -12,11 +12,11 @@ use core::mem::offset_of;
 
 use kernel::units::Hpa;
 
-use crate::guests::exit;
-use crate::guests::fast::{self, Rest};
 use crate::guests::vcpu::{Own, Vcpu};
 use crate::machine::processor::{Processor, STACK_TOP};
 use crate::run;
+use crate::run::exit::fast::{self, Rest};
+use crate::run::exit::slow;
 use crate::vmx::controls::Controls;
 use crate::vmx::current::Current;
 use crate::vmx::instructions::Failed;
@@ -134,7 +134,7 @@ extern "C" fn slow_exit(own: *mut Own, rest: Rest) -> ! {
     if rest == Rest::Exit {
         // SAFETY: as in `fast_exit`.
         let (own, vmcs) = unsafe { (&mut *own, Current::assume()) };
-        exit::handle(own, vmcs);
+        slow::handle(own, vmcs);
     }
     run::next()
 }
@@ -144,7 +144,7 @@ extern "C" fn entry_failed() -> ! {
     if let Some(vcpu) = run::current_vcpu() {
         // SAFETY: the vCPU was about to be entered here, so that its VMCS is current; ordinary context, nothing else borrows it.
         let (own, vmcs) = unsafe { (vcpu.own.borrow(), Current::assume()) };
-        exit::entry_failed(own, vmcs);
+        slow::entry_failed(own, vmcs);
     }
     run::next()
 }

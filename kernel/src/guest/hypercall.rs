@@ -1,6 +1,6 @@
 //! The one table of hypercalls.
 //!
-//! `VMCALL` with the number in RAX and arguments in RDI, RSI, RDX, R10, R8; the result comes back in RAX. Every other
+//! `VMCALL` at CPL 0 with the number in RAX and arguments in RDI, RSI, RDX, R10, R8; the result comes back in RAX. Every other
 //! register is kept. A result with the top bit set is an [`Error`].
 
 /// Number of each hypercall (RAX).
@@ -45,6 +45,8 @@ pub enum Error {
     Unknown = -1,
     /// An argument is out of range.
     Argument = -2,
+    /// The caller is not the guest's kernel (CPL is not 0).
+    Privilege = -3,
 }
 
 /// CPUID leaf with the signature `BankshotHV\0\0` in EBX, ECX, EDX and the highest hypervisor leaf in EAX.

@@ -1,5 +1,7 @@
 //! Making a guest from a boot module: memory, the PVH image in it, vCPUs on their processors.
 
+use core::sync::atomic::{AtomicU16, Ordering};
+
 use kernel::guest::pvh;
 use kernel::handover::arena::OutOfMemory;
 use kernel::handover::module::GuestConfig;
@@ -23,6 +25,8 @@ pub enum Error {
     Memory,
     /// More guests than the hypervisor takes.
     TooMany,
+    /// Not a processor for each vCPU.
+    Processors,
     /// No such machine-check interface or version in this image.
     Interface,
     /// The image cannot be loaded.
@@ -35,6 +39,7 @@ impl Error {
         match self {
             Self::Memory => "not enough memory for the guest",
             Self::TooMany => "too many guests",
+            Self::Processors => "more vCPUs than processors: each vCPU has one of its own",
             Self::Interface => "no such machine-check interface or version in this image",
             Self::Image(error) => error.text(),
         }
@@ -47,7 +52,7 @@ impl From<OutOfMemory> for Error {
     }
 }
 
-/// Makes a guest of `image`. Its vCPUs are spread over the processors, one after the other.
+/// Makes a guest of `image`. Each of its vCPUs gets a processor of its own.
 pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, Error> {
     let id = registry::next_id().ok_or(Error::TooMany)?;
     let machine_check = Choice::parse(config.interface)
@@ -68,8 +73,7 @@ pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, 
     );
     let guest: &'static Guest = memory::place(guest)?;
     for (index, mailbox) in (0..).zip(mailboxes) {
-        let number = (u16::from(id.0) + u16::from(index)) % Processor::count();
-        let processor = Processor::get(Pcpu(number)).ok_or(Error::Memory)?;
+        let processor = free_processor().ok_or(Error::Processors)?;
         let id = VcpuId { guest: id, index };
         let shared: &'static Shared =
             memory::place(Shared::new(id, guest, processor, mailbox, vmcs::region()?))?;
@@ -85,4 +89,10 @@ pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, 
     }
     registry::publish(guest);
     Ok(guest)
+}
+
+/// The next processor that has no vCPU yet.
+fn free_processor() -> Option<&'static Processor> {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    Processor::get(Pcpu(TAKEN.fetch_add(1, Ordering::Relaxed)))
 }

@@ -1,13 +1,7 @@
-//! Guests: their making, their vCPUs, what their exits mean, their end.
+//! Guests: their making, their vCPUs, whose memory is whose.
 
-pub mod apic;
 pub mod console;
-mod cpuid;
 mod create;
-pub mod exit;
-pub mod fast;
-pub mod hypercalls;
-mod reason;
 mod registry;
 pub mod vcpu;
 

@@ -2,6 +2,9 @@
 
 use super::module::number;
 
+/// Periods that make sense: less would leave the guests no time, more does not fit the timer.
+const PERIODS: core::ops::RangeInclusive<u64> = 1 << 10..=1 << 31;
+
 /// What the command line chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -25,7 +28,9 @@ impl Options {
             match word.split_once('=') {
                 Some(("mca", "only")) => options.mca_only = true,
                 Some(("period", value)) => {
-                    options.period = number(value).filter(|&ticks| ticks != 0).ok_or(word)?
+                    options.period = number(value)
+                        .filter(|ticks| PERIODS.contains(ticks))
+                        .ok_or(word)?
                 }
                 // GRUB puts the file's own name first.
                 None if word.starts_with('/') => {}
@@ -50,7 +55,14 @@ mod tests {
                 mca_only: true
             })
         );
-        for wrong in ["period=0", "period=x", "mca=all", "quiet"] {
+        for wrong in [
+            "period=0",
+            "period=1023",
+            "period=0x80000001",
+            "period=x",
+            "mca=all",
+            "quiet",
+        ] {
             assert_eq!(Options::parse(wrong), Err(wrong));
         }
     }

@@ -6,8 +6,13 @@ use kernel::units::Pcpu;
 use super::log;
 use super::processor::Processor;
 
+/// The running processor; before the first one has its block, that one.
 fn cpu() -> u16 {
-    Processor::current().number.0
+    if Processor::count() == 0 {
+        0
+    } else {
+        Processor::current().number.0
+    }
 }
 
 macro_rules! write_event {

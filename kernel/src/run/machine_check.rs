@@ -12,7 +12,11 @@ use crate::vmx::operation;
 
 /// A machine check of this processor, in this context.
 pub fn machine_check(interrupted: Interrupted) {
-    match mca::handle(&ENGINE, &HOST, interrupted) {
+    let running = &local(Processor::current()).in_machine_check;
+    running.store(true, Ordering::Relaxed);
+    let verdict = mca::handle(&ENGINE, &HOST, interrupted);
+    running.store(false, Ordering::Relaxed);
+    match verdict {
         // No copy of guest memory is marked: no context says that it has a fix-up.
         Verdict::Resume | Verdict::FixUp => {}
         Verdict::Fatal { resets: true, .. } => power::reset(),
@@ -30,12 +34,16 @@ pub fn machine_check_in_root_mode() {
 /// past the look.
 pub fn nmi_in_root_mode() {
     mca::catch_up(&ENGINE, &HOST);
-    if current_vcpu().is_some() {
+    let processor = Processor::current();
+    let local = local(processor);
+    if local.current.get().is_some() {
         leave_guest_soon();
-    } else {
-        // Asleep, or starting: nothing that was interrupted holds what a machine check needs.
-        let requests = &Processor::current().requests;
-        if requests.fetch_and(!RAISE_MACHINE_CHECK, Ordering::AcqRel) & RAISE_MACHINE_CHECK != 0 {
+    } else if !local.in_machine_check.load(Ordering::Relaxed) {
+        // Asleep, or starting: nothing that was interrupted holds what a machine check needs. In the middle of one, the next waits.
+        let taken = processor
+            .requests
+            .fetch_and(!RAISE_MACHINE_CHECK, Ordering::AcqRel);
+        if taken & RAISE_MACHINE_CHECK != 0 {
             traps::raise_machine_check();
         }
     }
@@ -55,14 +63,13 @@ pub(super) fn answer_requests(processor: &Processor) {
 
 /// In whose context this processor is between a VM exit and the next entry.
 pub(super) fn interrupted(processor: &Processor) -> Interrupted {
-    match local(processor).vcpu.get() {
+    match local(processor).current.get() {
         Some(vcpu) => Interrupted::Guest(vcpu.shared.id),
         None => Interrupted::Hypervisor { fix_up: false },
     }
 }
 
-/// Makes the next VM entry exit before the guest's next instruction. It may be the entry of another vCPU than the current one: then
-/// that exits once for nothing.
+/// Makes the next VM entry exit before the guest's next instruction.
 fn leave_guest_soon() {
     if current_vcpu().is_some() {
         operation::set_timer(0);

@@ -2,11 +2,11 @@
 //!
 //! Ordinary context begins anew at each VM exit, on an empty stack, and ends in [`next`].
 
+pub mod exit;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod host;
 mod machine_check;
-mod queue;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -17,16 +17,14 @@ use kernel::vmce;
 
 use crate::entry::vm;
 use crate::guests;
-use crate::guests::exit;
-use crate::guests::vcpu::Vcpu;
-use crate::machine::lock::Lock;
+use crate::guests::vcpu::{Activity, Vcpu};
 use crate::machine::processor::{MAX_PROCESSORS, Processor};
 use crate::machine::slots::Slot;
 use crate::machine::{log, machine_check as machine_check_msrs, messages, power, traps, tsc};
 use crate::vmx::controls::Controls;
 use crate::vmx::{capability, operation, vmcs};
+use exit::slow;
 use host::{ENGINE, HOST};
-use queue::{Queue, Turn};
 
 pub use machine_check::{
     machine_check, machine_check_in_root_mode, nmi_in_guest_mode, nmi_in_root_mode,
@@ -34,18 +32,21 @@ pub use machine_check::{
 
 /// What one processor keeps of its own.
 struct Local {
-    /// The vCPUs that run here.
-    queue: Lock<Queue>,
-    /// The one whose VMCS is current: it runs, has just exited, or is about to be entered. None while the processor sleeps.
-    vcpu: Slot<Vcpu>,
+    /// The vCPU that runs here and nowhere else.
+    assigned: Slot<Vcpu>,
+    /// The same while it runs, has just exited, or is about to be entered. None while the processor rests.
+    current: Slot<Vcpu>,
+    /// A machine check is being handled here.
+    in_machine_check: AtomicBool,
     /// When housekeeping is next due, in time stamp ticks.
     next_housekeeping: AtomicU64,
 }
 
 static LOCALS: [Local; MAX_PROCESSORS] = [const {
     Local {
-        queue: Lock::new(Queue::new()),
-        vcpu: Slot::new(),
+        assigned: Slot::new(),
+        current: Slot::new(),
+        in_machine_check: AtomicBool::new(false),
         next_housekeeping: AtomicU64::new(0),
     }
 }; MAX_PROCESSORS];
@@ -91,72 +92,87 @@ fn prepare(processor: &'static Processor, controls: &Controls) -> Result<(), Not
     vmcs::enter_operation(processor, region).map_err(|_| NotReady)?;
     for vcpu in guests::all().flat_map(|guest| guest.vcpus()) {
         if vcpu.shared.processor.number == processor.number {
-            vm::prepare(processor, vcpu, controls, timer_value(), exit::power_on)
-                .map_err(|_| NotReady)?;
-            local(processor)
-                .queue
-                .lock()
-                .add(vcpu)
-                .map_err(|_| NotReady)?;
+            vm::prepare(processor, vcpu, controls, 1, slow::power_on).map_err(|_| NotReady)?;
+            local(processor).assigned.replace(Some(vcpu));
         }
     }
     Ok(())
 }
 
-/// The preemption timer's value for one housekeeping period.
-fn timer_value() -> u64 {
-    PERIOD.load(Ordering::Relaxed) >> capability::preemption_timer_shift()
+/// The preemption timer's value for so many time stamp ticks; never 0, which would let the guest execute nothing.
+fn timer_value(ticks: u64) -> u64 {
+    (ticks >> capability::preemption_timer_shift()).max(1)
 }
 
 /// The vCPU that this processor runs, has just left, or is about to enter.
 pub fn current_vcpu() -> Option<&'static Vcpu> {
-    local(Processor::current()).vcpu.get()
+    local(Processor::current()).current.get()
 }
 
-/// Does what is next: what others ask, housekeeping, a vCPU, or sleep.
+/// Does what is next: what others ask, housekeeping, the vCPU, or sleep.
 pub fn next() -> ! {
     let processor = Processor::current();
-    let local = local(processor);
     loop {
         machine_check::answer_requests(processor);
         keep_house(processor);
         if guests::running() == 0 && ENDS.load(Ordering::Relaxed) {
             finish(processor);
         }
-        enter_next(processor);
-        // Nothing to run. An NMI must not think that an entry is near, nor a machine check that a guest is interrupted.
-        local.vcpu.replace(None);
-        if processor.number == Pcpu(0) {
-            // Somebody has to look for commands and keep the log moving.
-            core::hint::spin_loop();
-        } else {
-            traps::sleep(&processor.requests);
+        if enter_own(processor) == Entry::NothingToRun {
+            rest(processor);
         }
     }
 }
 
-/// Enters the vCPU whose turn it is. One that is halted is entered halted when no other can run: the timer ticks there too.
-/// Returns if there is none.
-fn enter_next(processor: &'static Processor) {
+/// Why a vCPU was not entered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    /// This processor has none that could run.
+    NothingToRun,
+    /// Something came up that goes first.
+    LookAgain,
+}
+
+/// Enters this processor's vCPU. One that is halted is entered halted: the timer ticks there too.
+fn enter_own(processor: &'static Processor) -> Entry {
     let local = local(processor);
-    let time_is_over = tsc() >= local.next_housekeeping.load(Ordering::Relaxed);
-    for turn in [Turn::Active, Turn::Halted] {
-        for step in 0.. {
-            let Some(vcpu) = local.queue.lock().in_turn(step, time_is_over) else {
-                break;
-            };
-            if vcpu.shared.guest.has_ended() || !turn.takes(vcpu.shared) {
-                continue;
-            }
-            local.vcpu.replace(Some(vcpu));
-            vm::enter(processor, vcpu, |own, vmcs| {
-                let ready = exit::before_entry(own, vmcs);
-                if ready {
-                    local.queue.lock().runs(vcpu);
-                }
-                ready
-            });
+    let Some(vcpu) = local.assigned.get().filter(|vcpu| can_run(vcpu)) else {
+        return Entry::NothingToRun;
+    };
+    local.current.replace(Some(vcpu));
+    vm::enter(processor, vcpu, |own, vmcs| {
+        if !slow::before_entry(own, vmcs) {
+            return false;
         }
+        // The timer first, then the look: an NMI before the look is seen by it, one after it sets the timer to 0 again.
+        let left = local
+            .next_housekeeping
+            .load(Ordering::Relaxed)
+            .saturating_sub(tsc());
+        operation::set_timer(timer_value(left));
+        processor.requests.load(Ordering::Acquire) == 0 && !vcpu.shared.mailbox.is_pending()
+    });
+    Entry::LookAgain
+}
+
+fn can_run(vcpu: &Vcpu) -> bool {
+    !vcpu.shared.guest.has_ended()
+        && match vcpu.shared.activity() {
+            Activity::Active | Activity::Halted => true,
+            Activity::WaitForStartup => vcpu.shared.has_startup(),
+            Activity::Ended => false,
+        }
+}
+
+/// There is nothing to run here until somebody asks for something.
+fn rest(processor: &Processor) {
+    // An NMI must not think that an entry is near, nor a machine check that a guest is interrupted.
+    local(processor).current.replace(None);
+    if processor.number == Pcpu(0) {
+        // Somebody has to look for commands and keep the log moving.
+        core::hint::spin_loop();
+    } else {
+        traps::sleep(&processor.requests);
     }
 }
 
@@ -167,11 +183,8 @@ fn keep_house(processor: &Processor) {
     if now < local.next_housekeeping.load(Ordering::Relaxed) {
         return;
     }
-    local.next_housekeeping.store(
-        now.saturating_add(PERIOD.load(Ordering::Relaxed)),
-        Ordering::Relaxed,
-    );
-    operation::set_timer(timer_value());
+    let next = now.saturating_add(PERIOD.load(Ordering::Relaxed));
+    local.next_housekeeping.store(next, Ordering::Relaxed);
     if processor.number == Pcpu(0) {
         #[cfg(feature = "faults")]
         if faults::look() {
@@ -204,7 +217,7 @@ fn follow_up() {
 
 /// The last guest has ended: the log is completed, and the machine goes off.
 fn finish(processor: &Processor) -> ! {
-    local(processor).vcpu.replace(None);
+    local(processor).current.replace(None);
     while processor.number != Pcpu(0) {
         traps::sleep(&processor.requests);
         machine_check::answer_requests(processor);

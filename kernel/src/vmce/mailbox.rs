@@ -149,6 +149,10 @@ impl Mailbox {
     pub fn start(&self) {
         self.empty();
         self.started.store(true, Ordering::Release);
+        // What stops the guest outlives the mail.
+        if self.stop.load(Ordering::Acquire) != 0 {
+            self.raise();
+        }
     }
 
     /// The vCPU waits for SIPI again (INIT). Called by its processor.

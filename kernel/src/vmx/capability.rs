@@ -106,9 +106,9 @@ pub fn adjust(field: Field, wanted: u32, name: &'static str) -> Result<u64, Miss
     Ok((wanted | demanded).into())
 }
 
-/// EPT as `vmx::ept` uses it: four levels, write-back, 2 MiB pages, INVEPT of all contexts (SDM vol. 3, A.10).
+/// EPT as `vmx::ept` uses it: four levels, write-back, 2 MiB pages, INVEPT of all contexts, INVVPID of one (SDM vol. 3, A.10).
 pub fn check_ept() -> Result<(), Missing> {
-    const NEEDED: u64 = 1 << 6 | 1 << 14 | 1 << 16 | 1 << 20 | 1 << 26;
+    const NEEDED: u64 = 1 << 6 | 1 << 14 | 1 << 16 | 1 << 20 | 1 << 26 | 1 << 32 | 1 << 41;
     const SECONDARY_CONTROLS: u64 = 1 << 63;
     const EPT: u64 = 1 << 33;
     // SAFETY: each is read only when the one before has said that it exists.
@@ -123,7 +123,7 @@ pub fn check_ept() -> Result<(), Missing> {
     if capability & NEEDED == NEEDED {
         Ok(())
     } else {
-        Err(Missing::Control("no-ept-2mib-or-invept"))
+        Err(Missing::Control("no-ept-2mib-invept-or-invvpid"))
     }
 }
 

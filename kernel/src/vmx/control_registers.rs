@@ -6,6 +6,7 @@
 use kernel::units::Gpa;
 use x86::vmx::vmcs::{control, guest};
 
+use super::capability::fixed_bits;
 use super::current::Current;
 use super::ept::GuestMemory;
 use super::event::Fault;
@@ -134,7 +135,8 @@ fn write_cr0(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(),
     let efer = vmcs.read(guest::IA32_EFER_FULL);
     let cr4 = vmcs.read(guest::CR4);
     if has(CR0_PAGING) && !was_paging && efer & EFER_LONG_MODE_ENABLE != 0 {
-        if cr4 & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
+        let in_64_bit_segment = vmcs.read(guest::CS_ACCESS_RIGHTS) & RIGHTS_64_BIT_CODE != 0;
+        if cr4 & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 || in_64_bit_segment {
             return Err(Fault::GeneralProtection);
         }
         vmcs.write(guest::IA32_EFER_FULL, efer | EFER_LONG_MODE_ACTIVE);
@@ -157,18 +159,23 @@ fn write_cr0(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(),
     let value = value | CR0_EXTENSION_TYPE;
     vmcs.write(guest::CR0, value & !CR0_HOST_OWNED | CR0_NUMERIC_ERROR);
     vmcs.write(control::CR0_READ_SHADOW, value);
+    vmcs.flush_linear();
     Ok(())
 }
 
 /// MOV to CR4.
 fn write_cr4(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(), Fault> {
     let long_mode = vmcs.read(guest::IA32_EFER_FULL) & EFER_LONG_MODE_ACTIVE != 0;
-    if value & !CR4_GUEST_MAY_SET != 0 || long_mode && value & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
+    let (_, supported) = fixed_bits(true);
+    if value & !(CR4_GUEST_MAY_SET & supported) != 0
+        || long_mode && value & CR4_PHYSICAL_ADDRESS_EXTENSION == 0
+    {
         return Err(Fault::GeneralProtection);
     }
     load_page_directory_pointers(vmcs, vmcs.read(guest::CR0), value, memory)?;
     vmcs.write(guest::CR4, value | CR4_MACHINE_CHECK | CR4_VMX);
     vmcs.write(control::CR4_READ_SHADOW, value);
+    vmcs.flush_linear();
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use x86::vmx::vmcs::{control, guest, ro};
 
 use super::control_registers::CR4_MACHINE_CHECK;
 use super::event;
-use super::instructions::{vmread, vmwrite};
+use super::instructions::{self, vmread, vmwrite};
 
 /// The current VMCS of this processor.
 pub struct Current(PhantomData<*mut ()>);
@@ -73,6 +73,11 @@ impl Current {
         self.read(ro::VM_INSTRUCTION_ERROR) as u32
     }
 
+    /// The guest's privilege level: the DPL of SS.
+    pub fn privilege_level(&self) -> u64 {
+        self.read(guest::SS_ACCESS_RIGHTS) >> 5 & 3
+    }
+
     /// The guest's own CR4.MCE.
     pub fn guest_machine_check_enabled(&self) -> bool {
         self.read(control::CR4_READ_SHADOW) & CR4_MACHINE_CHECK != 0
@@ -120,6 +125,17 @@ impl Current {
     /// Gives the guest #MC before its next instruction. A halted vCPU wakes; the shadow of STI or MOV SS does not hold it up.
     pub fn inject_machine_check(&mut self) {
         event::inject_machine_check(self);
+    }
+
+    /// Gives the guest the exception that has just exited.
+    pub fn reflect_exception(&mut self) {
+        event::reflect_exception(self);
+    }
+
+    /// Drops the guest's linear translations, as its own change of mode would have.
+    pub(super) fn flush_linear(&self) {
+        // SAFETY: a VMCS is current, whose VPID is not 0; single-context INVVPID was checked for at boot.
+        unsafe { instructions::invvpid_single(self.read(control::VPID) as u16) };
     }
 
     /// Delivers again what the exit interrupted in the middle of its delivery.

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::handover::arena::OutOfMemory;
 use kernel::units::{Gpa, Hpa, LARGE_PAGE_SIZE, PAGE_SIZE};
 
+use crate::machine::lock::Lock;
 use crate::machine::memory;
 
 const READ_WRITE_EXECUTE: u64 = 7;
@@ -32,6 +33,8 @@ pub struct GuestMemory {
     directory: &'static [AtomicU64],
     /// An entry for each 4 KiB, used once the 2 MiB above it have been split.
     tables: &'static [AtomicU64],
+    /// Held by whoever fills a table. `retire` takes no lock: the count in the absent entry tells the filler to begin again.
+    splitting: Lock<()>,
     /// A bit for each 4 KiB: out of use.
     retired: &'static [AtomicU64],
 }
@@ -76,6 +79,7 @@ impl GuestMemory {
             root: Hpa(address(root)),
             directory,
             tables,
+            splitting: Lock::new(()),
             retired,
         })
     }
@@ -111,8 +115,13 @@ impl GuestMemory {
         unsafe { core::slice::from_raw_parts_mut(self.base.0 as *mut u8, self.size as usize) }
     }
 
-    /// Reads 8 aligned bytes of a guest that may be running.
+    /// Reads 8 aligned bytes of a guest that may be running. None outside its memory, and in a page that is out of use: the guest
+    /// knows which those are, and must not have the hypervisor touch them for it.
     pub fn read_u64(&self, at: Gpa) -> Option<u64> {
+        let (word, bit) = self.retired_bit(at.page())?;
+        if word.load(Ordering::SeqCst) & bit != 0 {
+            return None;
+        }
         let within = at.0.is_multiple_of(8) && at.0 < self.size;
         // SAFETY: RAM of this guest, mapped and never handed out again; a racing guest store gives one value or the other.
         within.then(|| unsafe { ((self.base.0 + at.0) as *const u64).read_volatile() })
@@ -153,6 +162,8 @@ impl GuestMemory {
 
     /// Replaces an absent 2 MiB entry by a table of those 4 KiB pages that are in use.
     fn split(&self, large_page: u64) {
+        // One at a time: a slower one would write what it had read before a page went out of use.
+        let _one = self.splitting.lock();
         let first = large_page * ENTRIES;
         let (Some(entry), Some(table)) = (
             self.directory.get(large_page as usize),

@@ -9,6 +9,7 @@ const HARDWARE_EXCEPTION: u64 = 3 << 8;
 const WITH_ERROR_CODE: u64 = 1 << 11;
 /// Bits 11:0 and 31: what interruption information and IDT-vectoring information have in common.
 const EVENT: u64 = 0x8000_0fff;
+const DEBUG: u64 = 1;
 const INVALID_OPCODE: u64 = 6;
 const GENERAL_PROTECTION: u64 = 13;
 const MACHINE_CHECK: u64 = 18;
@@ -54,6 +55,25 @@ pub(super) fn reinject_interrupted(vmcs: &mut Current) {
         );
         inject(vmcs, vectoring & EVENT);
     }
+}
+
+/// A #DB tells in DR6 what it was, which the exit has not set (SDM vol. 3, 28.1).
+pub(super) fn reflect_exception(vmcs: &mut Current) {
+    let information = vmcs.read(ro::VMEXIT_INTERRUPTION_INFO);
+    if information & 0xff == DEBUG {
+        super::guest_state::add_to_dr6(vmcs.qualification());
+    }
+    if information & WITH_ERROR_CODE != 0 {
+        vmcs.write(
+            control::VMENTRY_EXCEPTION_ERR_CODE,
+            vmcs.read(ro::VMEXIT_INTERRUPTION_ERR_CODE),
+        );
+    }
+    vmcs.write(
+        control::VMENTRY_INSTRUCTION_LEN,
+        vmcs.read(ro::VMEXIT_INSTRUCTION_LEN),
+    );
+    inject(vmcs, information & EVENT);
 }
 
 fn inject(vmcs: &mut Current, information: u64) {

@@ -81,3 +81,16 @@ pub unsafe fn invept_all() {
     // SAFETY: by the caller.
     unsafe { asm!("invept {}, [{}]", in(reg) ALL_CONTEXTS, in(reg) &descriptor, options(nostack)) };
 }
+
+/// Drops every linear translation of one virtual processor.
+///
+/// # Safety
+/// The processor is in VMX operation and supports the single-context type; `vpid` is not 0.
+pub unsafe fn invvpid_single(vpid: u16) {
+    const SINGLE_CONTEXT: u64 = 1;
+    let descriptor = [u64::from(vpid), 0];
+    // SAFETY: by the caller.
+    unsafe {
+        asm!("invvpid {}, [{}]", in(reg) SINGLE_CONTEXT, in(reg) &descriptor, options(nostack))
+    };
+}

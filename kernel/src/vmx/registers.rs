@@ -37,6 +37,14 @@ pub struct Registers {
 }
 
 impl Registers {
+    /// As INIT leaves them: zero, but for the processor's signature in EDX (SDM vol. 3, table 9-1).
+    pub fn after_init() -> Self {
+        Self {
+            rdx: core::arch::x86_64::__cpuid(1).eax.into(),
+            ..Self::default()
+        }
+    }
+
     /// EDX:EAX, as WRMSR takes its value.
     #[inline(always)]
     pub fn edx_eax(&self) -> u64 {

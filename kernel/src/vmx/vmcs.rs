@@ -17,8 +17,9 @@ use crate::machine::processor::Processor;
 use crate::machine::{descriptors, memory, rdmsr, traps};
 
 const CR4_MACHINE_CHECK: u64 = 1 << 6;
-/// Vector 18 in the exception bitmap.
-const MACHINE_CHECK: u64 = 1 << 18;
+/// Exception bitmap: #MC, which is the host's; #DB and #AC, since a guest can keep a processor in their delivery for ever, where neither an
+/// NMI nor the timer ends its run.
+const EXCEPTIONS: u64 = 1 << 18 | 1 << 1 | 1 << 17;
 
 /// A page for a VMCS or for VMXON, with the revision identifier in place.
 pub fn region() -> Result<Hpa, OutOfMemory> {
@@ -93,7 +94,7 @@ unsafe fn write_controls(controls: &Controls, setup: &Setup) {
         );
         vmwrite(control::VMEXIT_CONTROLS, controls.exit);
         vmwrite(control::VMENTRY_CONTROLS, controls.entry);
-        vmwrite(control::EXCEPTION_BITMAP, MACHINE_CHECK);
+        vmwrite(control::EXCEPTION_BITMAP, EXCEPTIONS);
         vmwrite(control::PAGE_FAULT_ERR_CODE_MASK, 0);
         vmwrite(control::PAGE_FAULT_ERR_CODE_MATCH, 0);
         vmwrite(control::CR3_TARGET_COUNT, 0);

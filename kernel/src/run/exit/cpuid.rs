@@ -6,7 +6,7 @@ use core::arch::x86_64::__cpuid_count;
 
 use kernel::guest::hypercall::{ABI_VERSION, LEAF_GUEST, LEAF_SIGNATURE};
 
-use super::vcpu::Shared;
+use crate::guests::vcpu::Shared;
 use crate::vmx::registers::Registers;
 
 const SIGNATURE: [u32; 3] = [

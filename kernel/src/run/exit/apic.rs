@@ -2,7 +2,7 @@
 
 use specs::platform::v1::Hook;
 
-use super::vcpu::{Shared, Startup};
+use crate::guests::vcpu::{Shared, Startup};
 
 /// At its usual place, enabled, in x2APIC mode.
 const BASE: u64 = 0xfee0_0000 | 1 << 11 | 1 << 10;

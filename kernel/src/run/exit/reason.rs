@@ -12,6 +12,8 @@ pub const CPUID: u32 = 10;
 pub const HLT: u32 = 12;
 /// INVD.
 pub const INVD: u32 = 13;
+/// RDPMC.
+pub const RDPMC: u32 = 15;
 /// VMCALL.
 pub const VMCALL: u32 = 18;
 /// First of the VMX instructions but VMCALL: VMCLEAR.
@@ -20,10 +22,16 @@ pub const VMCLEAR: u32 = 19;
 pub const VMXON: u32 = 27;
 /// Control-register access.
 pub const CONTROL_REGISTER: u32 = 28;
+/// IN, OUT and their string forms.
+pub const IO: u32 = 30;
 /// RDMSR.
 pub const RDMSR: u32 = 31;
 /// WRMSR.
 pub const WRMSR: u32 = 32;
+/// MWAIT.
+pub const MWAIT: u32 = 36;
+/// MONITOR.
+pub const MONITOR: u32 = 39;
 /// VM entry failed: machine check.
 pub const ENTRY_MACHINE_CHECK: u32 = 41;
 /// EPT violation.

@@ -2,13 +2,18 @@
 
 use kernel::guest::hypercall::{Error, Hypercall};
 
-use super::exit::End;
-use super::vcpu::{Own, Shared};
+use super::slow::End;
+use crate::guests::vcpu::{Own, Shared};
 use crate::machine::{log, messages};
 use crate::run;
+use crate::vmx::current::Current;
 
 /// Carries out the call in the guest's registers.
-pub fn call(own: &mut Own) -> Result<(), End> {
+pub fn call(own: &mut Own, vmcs: &Current) -> Result<(), End> {
+    if vmcs.privilege_level() != 0 {
+        own.registers.rax = Error::Privilege as i64 as u64;
+        return Ok(());
+    }
     let registers = &own.registers;
     let result = match Hypercall::from_number(registers.rax) {
         Some(Hypercall::Console) => console(own),

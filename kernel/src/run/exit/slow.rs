@@ -8,8 +8,8 @@ use kernel::units::Gpa;
 use kernel::vmce::{self, Delivery, StopReason};
 use msr_runtime::{Interface, Refusal, Reset};
 
-use super::vcpu::{Activity, Own};
-use super::{apic, hypercalls, reason};
+use super::{apic, hypercall, io, reason};
+use crate::guests::vcpu::{Activity, Own};
 use crate::machine::{log, messages, traps};
 use crate::run;
 use crate::run::host::HOST;
@@ -18,6 +18,7 @@ use crate::vmx::current::Current;
 use crate::vmx::ept::Violation;
 use crate::vmx::event::Fault;
 use crate::vmx::guest_state;
+use crate::vmx::registers::Registers;
 
 /// How a guest ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +46,13 @@ pub fn entry_failed(own: &mut Own, vmcs: Current) {
 }
 
 fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
-    // What the exit interrupted in the middle of its delivery is delivered again, unless something else takes its place.
-    vmcs.reinject_interrupted();
-    match vmcs.exit_reason() & !ENTRY_FAILED {
+    let number = vmcs.exit_reason();
+    if number & ENTRY_FAILED == 0 {
+        // What the exit interrupted in the middle of its delivery is delivered again, unless something else takes its place. After a
+        // failed entry the event is where it was.
+        vmcs.reinject_interrupted();
+    }
+    match number & !ENTRY_FAILED {
         reason::EXCEPTION_OR_NMI => return exception_or_nmi(own, vmcs),
         // Nothing of ours uses interrupts, and the exit has acknowledged it.
         reason::EXTERNAL_INTERRUPT => {}
@@ -61,12 +66,21 @@ fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
         reason::INVD | reason::WBINVD => vmcs.skip_instruction(),
         reason::VMCALL => {
             vmcs.skip_instruction();
-            return hypercalls::call(own);
+            return hypercall::call(own, vmcs);
         }
-        // VMX is not offered, nor XSAVE.
-        reason::VMCLEAR..=reason::VMXON | reason::INVEPT | reason::INVVPID | reason::XSETBV => {
-            vmcs.inject_fault(Fault::InvalidOpcode);
-        }
+        // Not offered: VMX, XSAVE, MONITOR and MWAIT.
+        reason::VMCLEAR..=reason::VMXON
+        | reason::INVEPT
+        | reason::INVVPID
+        | reason::XSETBV
+        | reason::MWAIT
+        | reason::MONITOR => vmcs.inject_fault(Fault::InvalidOpcode),
+        // There are no performance counters.
+        reason::RDPMC => vmcs.inject_fault(Fault::GeneralProtection),
+        reason::IO => match io::access(vmcs.qualification(), &mut own.registers) {
+            Ok(()) => vmcs.skip_instruction(),
+            Err(io::Unsupported) => return Err(unknown(own, vmcs)),
+        },
         reason::CONTROL_REGISTER => {
             let memory = &own.shared.guest.memory;
             match control_registers::access(
@@ -99,8 +113,10 @@ fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
     Ok(())
 }
 
-fn exception_or_nmi(own: &mut Own, vmcs: &Current) -> Result<(), End> {
+fn exception_or_nmi(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
+    const DEBUG: u8 = 1;
     const NMI: u8 = 2;
+    const ALIGNMENT: u8 = 17;
     const MACHINE_CHECK: u8 = 18;
     match vmcs.vector() {
         // Whatever it was sent for is looked at before the next entry.
@@ -109,6 +125,8 @@ fn exception_or_nmi(own: &mut Own, vmcs: &Current) -> Result<(), End> {
             run::nmi_in_guest_mode();
         }
         MACHINE_CHECK => run::machine_check(Interrupted::Guest(own.shared.id)),
+        // Taken only so that the guest cannot keep the processor in their delivery for ever.
+        DEBUG | ALIGNMENT => vmcs.reflect_exception(),
         _ => return Err(unknown(own, vmcs)),
     }
     Ok(())
@@ -205,7 +223,8 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
         own.shared.set_activity(Activity::WaitForStartup);
     }
     if let (Activity::WaitForStartup, Some(vector)) = (own.shared.activity(), sipi) {
-        own.registers = Default::default();
+        own.registers = Registers::after_init();
+        own.task_priority = 0;
         guest_state::startup(vmcs, vector);
         become_active(own);
     }
@@ -213,6 +232,7 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
 
 /// Fills in the state in which a vCPU first starts, or waits.
 pub fn power_on(own: &mut Own, vmcs: &mut Current) {
+    guest_state::power_on(vmcs);
     guest_state::startup(vmcs, 0);
     if let Some(start) = own.start.take() {
         guest_state::pvh(vmcs, start.entry);
@@ -235,7 +255,7 @@ fn end_guest(own: &mut Own, end: End) {
     let shared = own.shared;
     shared.set_activity(Activity::Ended);
     if !own.console.is_empty() {
-        own.console.end(|text| hypercalls::print(shared, text));
+        own.console.end(|text| hypercall::print(shared, text));
     }
     if !shared.guest.end() {
         return;

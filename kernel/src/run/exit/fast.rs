@@ -4,7 +4,7 @@
 
 use super::cpuid;
 use super::reason;
-use super::vcpu::{EXIT_COUNTERS, Own};
+use crate::guests::vcpu::{EXIT_COUNTERS, Own};
 use crate::vmx::current::Current;
 
 /// What is left to do after the fast half.
