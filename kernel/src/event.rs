@@ -181,9 +181,12 @@ macro_rules! for_each_event {
             /// An error found at boot: from before the reset, or from before this hypervisor.
             warn EarlierError "mc.earlier cpu={=u16} bank={=u8} code={=str} status={=u64:#x} addr={=u64:#x} misc={=u64:#x}"
                 { bank: Bank, code: ErrorCode, status: u64, addr: u64, misc: u64 }
-            /// A corrected error, found by polling; `count` is how many this page (or, without an address, this bank) has had.
-            warn CorrectedError "mc.corrected cpu={=u16} bank={=u8} code={=str} status={=u64:#x} addr={=u64:#x} count={=u32}"
-                { bank: Bank, code: ErrorCode, status: u64, addr: u64, count: u32 }
+            /// Corrected errors, found by polling; `count` is how many this page has had (page 0: errors without an address).
+            warn CorrectedError "mc.corrected cpu={=u16} bank={=u8} code={=str} status={=u64:#x} addr={=u64:#x} misc={=u64:#x} count={=u32}"
+                { bank: Bank, code: ErrorCode, status: u64, addr: u64, misc: u64, count: u32 }
+            /// An uncorrected error that needs no action, found by polling.
+            warn UncorrectedError "mc.uncorrected cpu={=u16} bank={=u8} code={=str} status={=u64:#x} addr={=u64:#x} misc={=u64:#x}"
+                { bank: Bank, code: ErrorCode, status: u64, addr: u64, misc: u64 }
             /// The worst of all errors, and the processor that owns it and recovers alone.
             warn Worst "mc.worst cpu={=u16} class={=str} owner={=u16}"
                 { class: Class, owner: Pcpu }

@@ -16,7 +16,7 @@
 //!   state, so it runs in ordinary context.
 //! * After each WRMSR of the guest to its machine-check interface, and after a restore: `vmce::after_write(..)`.
 //! * vCPU 0's power-on and each SIPI: `mailbox.start()`; each INIT: `mailbox.park()`.
-//! * Housekeeping: `vmce::follow_up(mailboxes)` for each guest, and if it says so, a
+//! * Housekeeping: `mca::poll(&S, &M)` on each processor; `vmce::follow_up(mailboxes)` for each guest, and if it says so, a
 //!   kick to the processors; then every processor's `ring::EventRing` is drained into the log.
 //! * With feature `faults`: `faults::Schedule::due(now)` in housekeeping; a fault's guest-physical address made host-physical, then
 //!   `faults::raise(&fault, &overlays)`, whose event is emitted, then the vector on the processors concerned. `Machine::read_msr` and

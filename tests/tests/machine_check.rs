@@ -793,6 +793,56 @@ fn errors_from_before_the_reset_are_logged_and_cleared() {
     assert_eq!(simulation.world.bank(1, 0).ctl, u64::MAX);
 }
 
+#[test]
+fn a_poll_counts_and_clears_what_was_not_signalled() {
+    let corrected = 0x9c00_00c0_0000_009f;
+    let simulation = Simulation::new(world(2));
+    let poll = |processor| kernel::mca::poll(simulation.shared(), &simulation.view(processor));
+    simulation
+        .world
+        .put(0, 0, corrected, GUEST_0 + 0x1234, MISC);
+    simulation
+        .world
+        .put(0, 1, 0xac00_0000_0000_009f, GUEST_0, MISC);
+    poll(0);
+    simulation
+        .world
+        .put(1, 0, corrected, GUEST_0 + 0x1000, MISC);
+    poll(1);
+    let counts = simulation.world.picked(|on, event| match *event {
+        Event::CorrectedError { count, .. } => Some((on.0, count)),
+        _ => None,
+    });
+    assert_eq!(
+        counts,
+        [(0, 3), (1, 6)],
+        "the hardware had counted three each"
+    );
+    let uncorrected = simulation.world.picked(|on, event| match *event {
+        Event::UncorrectedError { bank, .. } => Some((on.0, bank.0)),
+        _ => None,
+    });
+    assert_eq!(uncorrected, [(0, 1)]);
+    assert!(simulation.world.banks().iter().all(|bank| bank.status == 0));
+
+    simulation.world.clear_log();
+    for status in [SRAO, SRAR, 0xbe00_0000_0000_0134, SRAR | 1 << 62] {
+        simulation.world.put(0, 0, status, GUEST_0, MISC);
+        poll(0);
+        assert_eq!(
+            simulation.world.bank(0, 0).status,
+            status,
+            "left to the #MC handler"
+        );
+    }
+    assert_eq!(simulation.world.events(), []);
+    assert_eq!(
+        simulation.enter(0),
+        [Delivery::Nothing; 2],
+        "guests never see corrected errors"
+    );
+}
+
 trait MapLast {
     fn map_last(self) -> Vec<Seen>;
 }

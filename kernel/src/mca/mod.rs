@@ -9,6 +9,7 @@
 
 mod claim;
 mod code;
+mod counts;
 mod extent;
 mod fatal;
 mod flush;
@@ -19,6 +20,7 @@ mod machine;
 pub mod mutant;
 #[cfg(not(loom))]
 mod mutant;
+mod poll;
 mod pool;
 mod recover;
 pub mod registers;
@@ -35,6 +37,7 @@ pub use flush::{catch_up, is_flushed};
 pub use grade::{Class, grade, grade_poll};
 pub use handle::{Verdict, handle};
 pub use machine::{Addressee, Interrupted, Machine, Owner};
+pub use poll::poll;
 pub(crate) use pool::{Effect, Finding};
 pub use registers::{McgCap, McgStatus, Misc, Status};
 pub use shared::{Config, Shared};

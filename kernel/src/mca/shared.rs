@@ -1,6 +1,7 @@
 //! What the processors share about machine checks: one static value.
 
 use super::flush::Flushes;
+use super::poll::Polls;
 use super::pool::Pool;
 use super::rendezvous::Rendezvous;
 use super::turn::Turn;
@@ -43,6 +44,7 @@ pub struct Shared<const P: usize> {
     pub(super) serial: AtomicU32,
     pub(super) pool: Pool,
     pub(super) flushes: Flushes,
+    pub(super) polls: Polls,
     /// Counts the steps of a recovery, for those who wait for it.
     pub(super) progress: AtomicU32,
     /// The processor that resets the machine, plus one.
@@ -79,6 +81,7 @@ impl<const P: usize> Shared<P> {
             serial: AtomicU32::new(0),
             pool: Pool::new(),
             flushes: Flushes::new(),
+            polls: Polls::new(),
             progress: AtomicU32::new(0),
             resetter: AtomicU32::new(0),
         }
@@ -97,6 +100,7 @@ impl<const P: usize> Shared<P> {
             serial: AtomicU32::new(0),
             pool: Pool::new(),
             flushes: Flushes::new(),
+            polls: Polls::new(),
             progress: AtomicU32::new(0),
             resetter: AtomicU32::new(0),
         }

@@ -1,0 +1,87 @@
+//! Looking for errors that raise no #MC: corrected ones, and uncorrected ones that need no action.
+//!
+//! Ordinary context, which an #MC may interrupt anywhere. A poll never resets the machine, and leaves to the #MC handler what was
+//! signalled. A bank is cleared only if it still holds what was read; an error that comes between that look and the write is
+//! lost, as on every system that polls.
+
+use super::counts::Counts;
+use super::extent::Extent;
+use super::grade::{Class, grade_poll};
+use super::machine::Machine;
+use super::registers::{MCG_CAP, McgCap, Status};
+use super::scan::Found;
+use super::shared::Shared;
+use crate::event::Event;
+use crate::sync::{AtomicU32, Ordering, constructor};
+use crate::units::{Bank, Hpa};
+
+/// What polls share.
+pub(super) struct Polls {
+    /// Somebody polls. Never waited for: who finds it taken leaves its banks for the next time, so that a bank that
+    /// processors share is counted once.
+    busy: AtomicU32,
+    counts: Counts,
+}
+
+impl Polls {
+    constructor! {
+        pub fn new() -> Self {
+            Self { busy: AtomicU32::new(0), counts: Counts::new() }
+        }
+    }
+}
+
+/// Logs, counts and clears the corrected errors in this processor's banks. Called by housekeeping.
+pub fn poll<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
+    let polls = &shared.polls;
+    if polls.busy.swap(1, Ordering::Acquire) != 0 {
+        return;
+    }
+    let cap = McgCap::from(machine.read_msr(MCG_CAP));
+    for bank in (0..cap.banks()).map(Bank) {
+        poll_bank(polls, machine, bank, cap.ser_p());
+    }
+    polls.busy.store(0, Ordering::Release);
+}
+
+fn poll_bank<M: Machine>(polls: &Polls, machine: &M, bank: Bank, recovery: bool) {
+    let status = Status::from(machine.read_msr(bank.status()));
+    let Some(class @ (Class::Corrected | Class::Ucna)) = grade_poll(status, recovery) else {
+        return;
+    };
+    let Some(found) = Found::read(machine, bank, recovery) else {
+        return;
+    };
+    let is_same = |status| status == found.record.status;
+    if !is_same(status.into()) || !is_same(machine.read_msr(bank.status())) {
+        return;
+    }
+    machine.write_msr(bank.status(), 0);
+    let page = Extent::of(&found.record).map(|extent| extent.first);
+    let code = found.code();
+    let (status, addr, misc) = (found.record.status, found.record.address, found.record.misc);
+    machine.emit(if class == Class::Corrected {
+        let count = polls.counts.add(page.unwrap_or(Hpa(0)), corrected(status));
+        Event::CorrectedError {
+            bank,
+            code,
+            status,
+            addr,
+            misc,
+            count,
+        }
+    } else {
+        Event::UncorrectedError {
+            bank,
+            code,
+            status,
+            addr,
+            misc,
+        }
+    });
+}
+
+/// How many errors a status stands for: the hardware counts those that it corrected since the bank was cleared in bits 52:38.
+fn corrected(status: u64) -> u32 {
+    ((status >> 38 & 0x7fff) as u32).max(1)
+}
