@@ -118,6 +118,11 @@ pub const WORDS: &[(&str, Look, &str)] = &[
         "corrected error {count} in bank {bank} ({code})",
     ),
     (
+        "mc.uncorrected",
+        Look::MachineCheck,
+        "uncorrected error in bank {bank} ({code}) that needs no action",
+    ),
+    (
         "mc.worst",
         Look::MachineCheck,
         "worst grade: {class}; processor {owner} recovers",

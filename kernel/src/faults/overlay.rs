@@ -97,11 +97,12 @@ impl Overlay {
         let was_valid = self.banks.load(Ordering::Acquire) & 1 << fault.bank.0 != 0;
         let new = Status::from(fault.status);
         let value = new.with_over(new.over() || (was_valid && new.val()));
+        // MCIP first: a poll that sees the bank leaves it to the #MC.
+        self.mcg_status.store(fault.mcg_status, Ordering::Release);
         addr.store(fault.addr, Ordering::Relaxed);
         misc.store(fault.misc, Ordering::Relaxed);
         status.store(value.into(), Ordering::Relaxed);
         self.banks.fetch_or(1 << fault.bank.0, Ordering::AcqRel);
-        self.mcg_status.store(fault.mcg_status, Ordering::Release);
     }
 }
 

@@ -8,7 +8,7 @@ use super::counts::Counts;
 use super::extent::Extent;
 use super::grade::{Class, grade_poll};
 use super::machine::Machine;
-use super::registers::{MCG_CAP, McgCap, Status};
+use super::registers::{MCG_CAP, MCG_STATUS, McgCap, McgStatus, Status};
 use super::scan::Found;
 use super::shared::Shared;
 use crate::event::Event;
@@ -53,7 +53,9 @@ fn poll_bank<M: Machine>(polls: &Polls, machine: &M, bank: Bank, recovery: bool)
         return;
     };
     let is_same = |status| status == found.record.status;
-    if !is_same(status.into()) || !is_same(machine.read_msr(bank.status())) {
+    let is_signalled = McgStatus::from(machine.read_msr(MCG_STATUS)).mcip();
+    // With MCIP set an #MC is on its way to this processor, and the bank is its handler's.
+    if is_signalled || !is_same(status.into()) || !is_same(machine.read_msr(bank.status())) {
         return;
     }
     machine.write_msr(bank.status(), 0);

@@ -194,6 +194,7 @@ fn keep_house(processor: &Processor) {
         }
         follow_up();
     }
+    mca::poll(&ENGINE, &HOST);
     log_events();
 }
 

@@ -200,6 +200,13 @@ impl World {
         self.processors[usize::from(processor)].mcg_status.get()
     }
 
+    /// Sets MCG_STATUS of a processor, as an #MC that is on its way does.
+    pub fn signal(&self, processor: u16, mcg_status: u64) {
+        self.processors[usize::from(processor)]
+            .mcg_status
+            .set(mcg_status);
+    }
+
     /// Whether local machine checks are enabled on a processor.
     pub fn local_enabled(&self, processor: u16) -> bool {
         self.processors[usize::from(processor)].mcg_ext_ctl.get() & 1 != 0
