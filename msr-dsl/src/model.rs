@@ -210,6 +210,13 @@ pub struct Register {
     pub after: Vec<RegisterId>,
 }
 
+impl Register {
+    /// No access reaches it: it is the hypervisor's own.
+    pub fn hidden(&self) -> bool {
+        self.addresses.is_empty()
+    }
+}
+
 /// Where a register is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {

@@ -236,3 +236,71 @@ fn every_code_is_explained() {
         Some(2)
     );
 }
+
+#[test]
+fn show_draws_an_interface_and_a_register() {
+    let table = msr(&["show", &format!("{}@3", spec("vmce.msr"))], "");
+    let text = String::from_utf8_lossy(&table.stdout).into_owned();
+    let row = text
+        .lines()
+        .find(|line| line.starts_with("MCi_CTL2"))
+        .expect("a row");
+    assert_eq!(
+        row.split_whitespace().collect::<Vec<_>>().join(" "),
+        "MCi_CTL2 0x280 + i 0x0 state stored tag 2"
+    );
+    let register = msr(&["show", &spec("vmce.msr"), "MCG_EXT_CTL"], "");
+    assert!(
+        String::from_utf8_lossy(&register.stdout)
+            .contains("A  [0]      LMCE_EN: bool. Local machine checks are enabled.")
+    );
+    expect(
+        &["show", &spec("kvm.msr"), "MCG_CPA"],
+        "",
+        2,
+        "",
+        "no register `MCG_CPA` in version 1: did you mean `MCG_CAP`?\n",
+    );
+}
+
+#[test]
+fn expand_prints_rust() {
+    let output = msr(&["expand", &spec("platform.msr")], "");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("pub mod v1 {"));
+}
+
+#[test]
+fn new_writes_a_spec_without_mistakes_and_nothing_over_another() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("new");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder under target/tmp");
+    let run = |name: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_msr"));
+        command
+            .args(["new", name])
+            .current_dir(&folder)
+            .output()
+            .expect("msr runs")
+            .status
+            .code()
+    };
+    assert_eq!(run("fresh"), Some(0));
+    assert_eq!(run("fresh"), Some(2), "it is there already");
+    assert_eq!(run("Not A Name"), Some(2));
+    let file = folder.join("fresh.msr").display().to_string();
+    expect(
+        &["check", &file],
+        "",
+        0,
+        &format!("{file}: fresh fine: version 1, 2 registers\n"),
+        "",
+    );
+    expect(
+        &["sim", &file, "--feature", "EXTRA"],
+        "wrmsr 4f1 3\nwrmsr 4f1 5\nrdmsr 4f1\n",
+        0,
+        "ok\n#GP\n0x0000000000000003\n",
+        "",
+    );
+}

@@ -2,8 +2,11 @@
 //! or environment.
 
 mod check;
+mod expand;
 mod file;
 mod lock;
+mod new;
+mod show;
 mod sim;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +35,23 @@ enum Command {
         #[arg(long, value_name = "CODE")]
         explain: Option<String>,
     },
+    /// Print the generated Rust.
+    Expand {
+        /// A spec file.
+        file: String,
+    },
+    /// Write a commented starting point, `NAME.msr`.
+    New {
+        /// The interface's name.
+        name: String,
+    },
+    /// Show an interface as a table, or one register with its bits.
+    Show {
+        /// A spec file, with `@VERSION` for another than the newest.
+        spec: String,
+        /// A register.
+        register: Option<String>,
+    },
     /// Release versions: write what they do to `NAME.lock`; from then on a spec that would alter one is refused.
     Lock {
         /// A spec file, with `@VERSION` for that version alone.
@@ -58,6 +78,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
             ..
         } => check::explain(&code),
         Command::Check { files, json, .. } => check::check(&files, json),
+        Command::Expand { file } => expand::expand(&file),
+        Command::New { name } => new::new(&name),
+        Command::Show { spec, register } => show::show(&spec, register.as_deref()),
         Command::Lock { spec } => lock::lock(&spec),
         Command::Sim { spec, feature, cap } => sim::sim(&spec, &feature, cap),
     }

@@ -1,0 +1,35 @@
+//! `msr new`: a commented starting point.
+
+use super::USAGE;
+use std::process::ExitCode;
+
+/// Writes `NAME.msr`, unless it is there.
+pub fn new(name: &str) -> ExitCode {
+    let right = !name.is_empty()
+        && name.len() <= 8
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !name.ends_with('-');
+    if !right {
+        eprintln!(
+            "`{name}` is no name of an interface: one to eight small letters, digits and dashes, a letter first"
+        );
+        return ExitCode::from(USAGE);
+    }
+    let file = format!("{name}.msr");
+    let text = include_str!("new.msr").replace("NAME", name);
+    match std::fs::File::create_new(&file)
+        .and_then(|mut out| std::io::Write::write_all(&mut out, text.as_bytes()))
+    {
+        Ok(()) => {
+            println!("{file} is there; next: cargo msr check {file}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{file}: {error}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
