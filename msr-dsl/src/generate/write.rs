@@ -180,6 +180,15 @@ fn in_sets(sets: &[Set], value: &TokenStream) -> TokenStream {
 
 /// The new value of the cell, and its storing.
 fn store(view: &View, register: &Register, part: Part) -> TokenStream {
+    let cells_of_bank = view.cells(register);
+    if register.stored && register.banked && super::writable(register) == 0 {
+        // Nothing to store; but a bank without state drops the write, and no hook is called.
+        return match part {
+            Part::Cells => TokenStream::new(),
+            Part::NoCells => quote!(return Ok(());),
+            Part::Whole => quote!(if index >= #cells_of_bank { return Ok(()); }),
+        };
+    }
     if !register.stored || super::writable(register) == 0 {
         return TokenStream::new();
     }

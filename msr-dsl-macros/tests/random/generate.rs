@@ -1,0 +1,245 @@
+//! Random specs that the checker takes: every kind of rule, read, presence, set and migration, in any combination.
+
+use msr_dsl::source::compile_text;
+use std::fmt::Write;
+
+/// A small generator of numbers (xorshift); the same seed gives the same specs.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        (self.next() >> 11) % end
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len() as u64) as usize]
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+const RULES: &[&str] = &[
+    "store",
+    "ignore",
+    "fault_if_set",
+    "fault_on_change",
+    "one_clears",
+    "one_sets",
+    "zero_clears",
+    "sticky",
+];
+const CONDITIONS: &[&str] = &[
+    "CAP.A_P",
+    "!CAP.B_P",
+    "A",
+    "CAP.A_P && B",
+    "CAP.A_P || CAP.B_P",
+    "CAP.COUNT > 2",
+    "PLAIN != 0",
+    "PLAIN.LOW == 3",
+    "PLAIN.HIGH",
+];
+
+fn condition(random: &mut Random) -> String {
+    let first = random.one(CONDITIONS);
+    if random.chance(20) {
+        format!("({first}) != ({})", random.one(CONDITIONS))
+    } else {
+        first.to_owned()
+    }
+}
+
+fn value(random: &mut Random) -> String {
+    match random.below(8) {
+        0 => "zero".to_owned(),
+        1 => "all_ones".to_owned(),
+        2 => format!("{:#x}", random.next()),
+        3 => format!(
+            "all_ones if {} else {:#x}",
+            condition(random),
+            random.below(256)
+        ),
+        4 => "PLAIN & 0xff | 1 << 9".to_owned(),
+        5 => "state".to_owned(),
+        6 => "i | state << 3".to_owned(),
+        _ => "PLAIN >> 2".to_owned(),
+    }
+}
+
+fn sets(random: &mut Random, most: u64) -> String {
+    match random.below(4) {
+        0 => "zero".to_owned(),
+        1 => format!(
+            "{}..={}",
+            random.below(most.min(4) + 1),
+            most.min(4) + random.below(3)
+        ),
+        2 => "zero, all_ones".to_owned(),
+        _ => format!("0x1, 0x{:x}, all_ones less [0] [10]", random.next()),
+    }
+}
+
+fn register(random: &mut Random, number: u64, tag: &mut u64) -> String {
+    let banked = random.chance(35);
+    let base = 0x100 + 0x40 * number;
+    let mut out = String::from("    /// Random.\n    ");
+    let address = match (banked, random.below(4)) {
+        (true, 0) => format!("{base:#x} + i"),
+        (true, _) => format!("{base:#x} + 3 * i"),
+        (false, 0) => format!("{base:#x}..={:#x}", base + 3),
+        (false, 1) => format!("{base:#x}, {:#x}", 0xc000_0000u64 + base),
+        (false, _) => format!("{base:#x}"),
+    };
+    let _ = writeln!(
+        out,
+        "{}register R{number} @ {address} {{\n        cite \"x\";",
+        if banked { "bank " } else { "" }
+    );
+    if random.chance(30) {
+        let _ = writeln!(
+            out,
+            "        when {} else {};",
+            condition(random),
+            random.one(&["fault", "zero", "unlisted"])
+        );
+    }
+    let read = match random.below(6) {
+        0 => value(random),
+        1 => random
+            .one(&["fault", "unlisted", "pass", "hook Look"])
+            .to_owned(),
+        _ => "state".to_owned(),
+    };
+    let _ = writeln!(out, "        read {read};");
+    let write = match random.below(8) {
+        0 => random
+            .one(&["fault", "unlisted", "pass", "hook Poke"])
+            .to_owned(),
+        1 => format!("{} then hook Poke", random.one(RULES)),
+        2 => format!("locked {}", condition(random)),
+        _ => random.one(RULES).to_owned(),
+    };
+    let _ = writeln!(out, "        write {write};");
+    if random.chance(30) {
+        let _ = writeln!(
+            out,
+            "        legal {} else {};",
+            sets(random, u64::MAX),
+            random.one(&["fault", "ignore"])
+        );
+    }
+    if random.chance(20) {
+        let _ = writeln!(
+            out,
+            "        require {} || value & 0x10 == 0 else {};",
+            condition(random),
+            random.one(&["fault", "ignore"])
+        );
+    }
+    if random.chance(25) {
+        let _ = writeln!(
+            out,
+            "        init {};",
+            random.one(&["reset", "keep", "0x5"])
+        );
+    }
+    let _ = match random.below(3) {
+        0 => writeln!(out, "        migrate transient \"random\";"),
+        _ => {
+            *tag += 1;
+            writeln!(out, "        migrate saved {tag};")
+        }
+    };
+    let mut bit = random.below(4);
+    let mut fields = 0;
+    while bit < 64 && random.chance(75) {
+        let hi = (bit + random.below(7)).min(63);
+        let width = hi - bit + 1;
+        let ty = match random.below(5) {
+            0 if width == 1 => "bool".to_owned(),
+            1 if width > 1 => "enum { ZERO = 0, ONE = 1, THREE = 3 }".to_owned(),
+            2 if width > 1 => "enum { ZERO = 0, TWO = 2, _ }".to_owned(),
+            3 => format!("const {}", random.below(2)),
+            _ => format!("u{width}"),
+        };
+        let _ = write!(out, "        [{hi}:{bit}] F{fields}: {ty}");
+        let mut lines = String::new();
+        if random.chance(20) {
+            let _ = write!(lines, " when {};", condition(random));
+        }
+        if random.chance(15) && !ty.starts_with("const") {
+            let _ = write!(
+                lines,
+                " read {};",
+                random.one(&["CAP.A_P", "PLAIN", "0x2", "CAP.COUNT"])
+            );
+        }
+        if random.chance(40) {
+            let _ = write!(lines, " write {};", random.one(RULES));
+        }
+        if random.chance(25) {
+            let _ = write!(
+                lines,
+                " legal 0, 1, 2..=5 else {};",
+                random.one(&["fault", "ignore", "keep"])
+            );
+        }
+        out += &if lines.is_empty() {
+            ";\n".to_owned()
+        } else {
+            format!(" {{{lines} }}\n")
+        };
+        fields += 1;
+        bit = hi + 1 + random.below(4);
+    }
+    if fields > 0 && bit < 64 {
+        let _ = writeln!(
+            out,
+            "        reserved {};",
+            random.one(&["store", "ignore", "fault_if_set", "fault_on_change"])
+        );
+    }
+    out + "    }\n\n"
+}
+
+/// A spec whose registers the checker takes: those that it refuses are left out.
+pub fn spec(random: &mut Random) -> String {
+    let beyond = random.one(&["fault", "zero", "unlisted"]);
+    let stored = random.one(&["1", "2", "3", "4", "8"]);
+    let head = format!(
+        "interface! {{\n    /// Random.\n    interface random {{\n        vendor any;\n        version 1 \"random\";\n        capability CAP;\n        \
+         banks {{ count CAP.COUNT; limit 8; stored {stored}; beyond {beyond}; }}\n    }}\n\n    \
+         /// A.\n    feature A {{ bit CAP.A_P; default; }}\n    /// B.\n    feature B {{ bit CAP.B_P; offered; }}\n    \
+         /// Look.\n    hook Look(msr: u32, index: u32);\n    /// Poke.\n    hook Poke(value: u64, msr: u32);\n\n    \
+         /// What the guest has.\n    register CAP @ 0x10 {{\n        cite \"x\"; reset 0x104; write ignore; migrate saved 1;\n        \
+         restore accepts COUNT | A_P | B_P;\n        [7:0] COUNT: u8; [8] A_P: bool; [9] B_P: bool;\n    }}\n\n    \
+         /// Plain state.\n    register PLAIN @ 0x11 {{\n        cite \"x\"; write store; migrate saved 2;\n        \
+         [2:0] LOW: u3; [3] HIGH: bool; reserved store;\n    }}\n\n    \
+         /// A register of each bank.\n    bank register EACH @ 0x20 + i {{ cite \"x\"; write store; migrate saved 3; }}\n\n"
+    );
+    let (mut body, mut tag) = (String::new(), 10);
+    let count = 3 + random.below(8);
+    for number in 0..count {
+        for _ in 0..20 {
+            let one = register(random, number, &mut tag);
+            if compile_text(&format!("{head}{one}}}\n")).model.is_some() {
+                body += &one;
+                break;
+            }
+        }
+    }
+    format!("{head}{body}}}\n")
+}
