@@ -19,7 +19,7 @@ struct Part {
 const PARTS: &[Part] = &[
     Part {
         name: "tests",
-        arguments: &["test", "--workspace"],
+        arguments: &["test", "--workspace", "--no-fail-fast"],
         flags: None,
     },
     // Every interleaving of the engine. Flags of its own need a folder of their own, or all else would be built anew.

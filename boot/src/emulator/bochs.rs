@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Machine, Running, Way, machine_check_msrs, program};
+use super::{Machine, Running, Way, bochs_bios, machine_check_msrs, program};
 use crate::error::{self, Doing, Error, Result};
 use crate::image::{self, Payload};
 
@@ -44,6 +44,8 @@ pub fn start(machine: &Machine, payload: &Payload, way: Way, work: &Path) -> Res
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).doing(doing)?;
     let port = listener.local_addr().doing(doing)?.port();
 
+    let bios = bochs_bios::for_resets(error::read(Path::new(BIOS))?);
+    error::write(&work.join("bios"), bios)?;
     error::write(&work.join("msrs"), machine_check_msrs::declare(machine))?;
     error::write(&work.join("bochsrc"), configuration(machine, &medium, port))?;
     // Debian's build starts in its debugger: "c" lets the machine go.
@@ -119,7 +121,7 @@ fn configuration(machine: &Machine, medium: &str, port: u16) -> String {
     } = machine;
     format!(
         "megs: {memory_mib}\n\
-         romimage: file={BIOS}, options=fastboot\n\
+         romimage: file=bios, options=fastboot\n\
          vgaromimage: file={VGA_BIOS}\n\
          {medium}\
          cpu: model=corei7_skylake_x, count={processors}, ips=100000000, reset_on_triple_fault=0, \

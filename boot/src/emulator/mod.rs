@@ -5,6 +5,7 @@
 //! (`setpriv --pdeathsig KILL`, of Debian's essential util-linux).
 
 mod bochs;
+mod bochs_bios;
 mod kvm;
 mod machine_check_msrs;
 pub mod program;
