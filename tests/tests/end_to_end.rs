@@ -88,7 +88,8 @@ fn no_scenario_is_forgotten() {
             "bench-two-processors.toml",
             "bench.toml",
             "broadcast-srao.toml",
-            "reserved-writes.toml"
+            "reserved-writes.toml",
+            "retired-page.toml"
         ]
     );
 }
@@ -106,6 +107,12 @@ fn the_image_is_small() {
 #[test]
 fn broadcast_srao() {
     met("broadcast-srao", &BOCHS);
+}
+
+/// What goes out of use is out of use, and nothing else.
+#[test]
+fn retired_page() {
+    met("retired-page", &BOCHS);
 }
 
 /// The main job again, through firmware and GRUB.

@@ -1,8 +1,6 @@
-//! CR0, CR4 and CR8 accesses that exit: the guest's own values live in the read shadows where the host owns a bit.
-//!
-//! CR4.MCE belongs to the host and is always set while a guest runs: hardware shuts down on a #MC without it. The guest's own bit
-//! is in the shadow, where delivery reads it.
+//! CR0, CR4 and CR8 accesses that exit; which bit is whose is `kernel::guest::control_registers`' to say.
 
+use kernel::guest::control_registers::{CR0_PAGING, CR4_PHYSICAL_ADDRESS_EXTENSION, cr0, cr4};
 use kernel::units::Gpa;
 use x86::vmx::vmcs::{control, guest};
 
@@ -11,31 +9,6 @@ use super::current::Current;
 use super::ept::GuestMemory;
 use super::event::Fault;
 use super::registers::Registers;
-
-/// CR0.PE.
-pub const CR0_PROTECTION: u64 = 1 << 0;
-const CR0_EXTENSION_TYPE: u64 = 1 << 4;
-/// CR0.NE: VMX operation demands it.
-pub const CR0_NUMERIC_ERROR: u64 = 1 << 5;
-const CR0_NOT_WRITE_THROUGH: u64 = 1 << 29;
-const CR0_CACHE_DISABLE: u64 = 1 << 30;
-const CR0_PAGING: u64 = 1 << 31;
-/// Bits of CR0 that the host owns. Caching is not the guest's to turn off.
-pub const CR0_HOST_OWNED: u64 = CR0_NUMERIC_ERROR | CR0_NOT_WRITE_THROUGH | CR0_CACHE_DISABLE;
-/// CR0 after reset or INIT, as a guest reads it.
-pub const CR0_RESET: u64 = CR0_EXTENSION_TYPE | CR0_CACHE_DISABLE | CR0_NOT_WRITE_THROUGH;
-
-const CR4_PHYSICAL_ADDRESS_EXTENSION: u64 = 1 << 5;
-/// CR4.MCE.
-pub const CR4_MACHINE_CHECK: u64 = 1 << 6;
-/// CR4.VMXE: VMX operation demands it.
-pub const CR4_VMX: u64 = 1 << 13;
-/// Bits of CR4 that are the guest's alone: VME, PVI, TSD, DE, PSE, PAE, PGE, PCE, OSFXSR, OSXMMEXCPT, FSGSBASE, SMEP, SMAP.
-const CR4_GUEST_OWNED: u64 = 0x7bf & !CR4_MACHINE_CHECK | 1 << 16 | 1 << 20 | 1 << 21;
-/// Every other bit is the host's.
-pub const CR4_HOST_OWNED: u64 = !CR4_GUEST_OWNED;
-/// Bits that a guest may set: its own, and MCE.
-const CR4_GUEST_MAY_SET: u64 = CR4_GUEST_OWNED | CR4_MACHINE_CHECK;
 
 const EFER_LONG_MODE_ENABLE: u64 = 1 << 8;
 const EFER_LONG_MODE_ACTIVE: u64 = 1 << 10;
@@ -124,17 +97,12 @@ fn load_page_directory_pointers(
 
 /// MOV to CR0 (SDM vol. 3, 2.5; 4.1.2 for the change of mode).
 fn write_cr0(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(), Fault> {
-    let has = |bit| value & bit != 0;
-    if value >> 32 != 0
-        || has(CR0_PAGING) && !has(CR0_PROTECTION)
-        || has(CR0_NOT_WRITE_THROUGH) && !has(CR0_CACHE_DISABLE)
-    {
-        return Err(Fault::GeneralProtection);
-    }
+    let halves = cr0(value).ok_or(Fault::GeneralProtection)?;
+    let pages = value & CR0_PAGING != 0;
     let was_paging = vmcs.read(guest::CR0) & CR0_PAGING != 0;
     let efer = vmcs.read(guest::IA32_EFER_FULL);
     let cr4 = vmcs.read(guest::CR4);
-    if has(CR0_PAGING) && !was_paging && efer & EFER_LONG_MODE_ENABLE != 0 {
+    if pages && !was_paging && efer & EFER_LONG_MODE_ENABLE != 0 {
         let in_64_bit_segment = vmcs.read(guest::CS_ACCESS_RIGHTS) & RIGHTS_64_BIT_CODE != 0;
         if cr4 & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 || in_64_bit_segment {
             return Err(Fault::GeneralProtection);
@@ -144,7 +112,7 @@ fn write_cr0(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(),
             control::VMENTRY_CONTROLS,
             vmcs.read(control::VMENTRY_CONTROLS) | ENTRY_IA32E_MODE,
         );
-    } else if !has(CR0_PAGING) && was_paging && efer & EFER_LONG_MODE_ACTIVE != 0 {
+    } else if !pages && was_paging && efer & EFER_LONG_MODE_ACTIVE != 0 {
         // In 64-bit code paging cannot be turned off.
         if vmcs.read(guest::CS_ACCESS_RIGHTS) & RIGHTS_64_BIT_CODE != 0 {
             return Err(Fault::GeneralProtection);
@@ -156,9 +124,8 @@ fn write_cr0(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(),
         );
     }
     load_page_directory_pointers(vmcs, value, cr4, memory)?;
-    let value = value | CR0_EXTENSION_TYPE;
-    vmcs.write(guest::CR0, value & !CR0_HOST_OWNED | CR0_NUMERIC_ERROR);
-    vmcs.write(control::CR0_READ_SHADOW, value);
+    vmcs.write(guest::CR0, halves.real);
+    vmcs.write(control::CR0_READ_SHADOW, halves.shadow);
     vmcs.flush_linear();
     Ok(())
 }
@@ -167,14 +134,13 @@ fn write_cr0(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(),
 fn write_cr4(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(), Fault> {
     let long_mode = vmcs.read(guest::IA32_EFER_FULL) & EFER_LONG_MODE_ACTIVE != 0;
     let (_, supported) = fixed_bits(true);
-    if value & !(CR4_GUEST_MAY_SET & supported) != 0
-        || long_mode && value & CR4_PHYSICAL_ADDRESS_EXTENSION == 0
-    {
+    let halves = cr4(value, supported).ok_or(Fault::GeneralProtection)?;
+    if long_mode && value & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
         return Err(Fault::GeneralProtection);
     }
     load_page_directory_pointers(vmcs, vmcs.read(guest::CR0), value, memory)?;
-    vmcs.write(guest::CR4, value | CR4_MACHINE_CHECK | CR4_VMX);
-    vmcs.write(control::CR4_READ_SHADOW, value);
+    vmcs.write(guest::CR4, halves.real);
+    vmcs.write(control::CR4_READ_SHADOW, halves.shadow);
     vmcs.flush_linear();
     Ok(())
 }

@@ -4,9 +4,9 @@
 
 use core::marker::PhantomData;
 
+use kernel::guest::control_registers::CR4_MACHINE_CHECK;
 use x86::vmx::vmcs::{control, guest, ro};
 
-use super::control_registers::CR4_MACHINE_CHECK;
 use super::event;
 use super::instructions::{self, vmread, vmwrite};
 

@@ -2,12 +2,10 @@
 
 use core::arch::asm;
 
+use kernel::guest::control_registers::{CR0_PROTECTION, CR0_RESET, cr0, cr4};
 use x86::msr;
 use x86::vmx::vmcs::{control, guest};
 
-use super::control_registers::{
-    CR0_HOST_OWNED, CR0_NUMERIC_ERROR, CR0_PROTECTION, CR0_RESET, CR4_MACHINE_CHECK, CR4_VMX,
-};
 use super::current::Current;
 use crate::machine::wrmsr;
 
@@ -130,12 +128,13 @@ fn write(vmcs: &mut Current, start: &Start) {
     for field in [guest::GDTR_LIMIT, guest::IDTR_LIMIT] {
         vmcs.write(field, 0xffff);
     }
-    vmcs.write(guest::CR0, start.cr0 & !CR0_HOST_OWNED | CR0_NUMERIC_ERROR);
-    vmcs.write(control::CR0_READ_SHADOW, start.cr0);
+    if let (Some(cr0), Some(cr4)) = (cr0(start.cr0), cr4(0, 0)) {
+        vmcs.write(guest::CR0, cr0.real);
+        vmcs.write(control::CR0_READ_SHADOW, cr0.shadow);
+        vmcs.write(guest::CR4, cr4.real);
+        vmcs.write(control::CR4_READ_SHADOW, cr4.shadow);
+    }
     vmcs.write(guest::CR3, 0);
-    // The host's machine-check bit stays set whatever the guest reads (its own starts clear).
-    vmcs.write(guest::CR4, CR4_MACHINE_CHECK | CR4_VMX);
-    vmcs.write(control::CR4_READ_SHADOW, 0);
     vmcs.write(guest::DR7, DR7_RESET);
     vmcs.write(guest::RSP, 0);
     vmcs.write(guest::RIP, start.rip);

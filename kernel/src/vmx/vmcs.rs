@@ -2,13 +2,13 @@
 
 use core::arch::asm;
 
+use kernel::guest::control_registers::{CR0_HOST_OWNED, CR4_HOST_OWNED};
 use kernel::handover::arena::OutOfMemory;
 use kernel::units::Hpa;
 use x86::msr::{IA32_EFER, IA32_PAT};
 use x86::vmx::vmcs::{control, guest, host};
 
 use super::capability::{fixed_bits, revision};
-use super::control_registers::{CR0_HOST_OWNED, CR4_HOST_OWNED};
 use super::controls::Controls;
 use super::current::Current;
 use super::instructions::{self, Failed, vmwrite};

@@ -3,7 +3,8 @@
 //!
 //! vCPU 0 sums a page of numbers again and again and says where that page is (`page 0x...`). When an error takes the page
 //! away, the handler builds the numbers anew in another page and sends the interrupted sum there. Command line:
-//! `errors=N`, how many to wait for (1).
+//! `errors=N`, how many to wait for (1); `touch=1`, in the end vCPU 0 reads the page that the first error took, and the one
+//! behind it before.
 #![no_std]
 #![no_main]
 
@@ -68,6 +69,7 @@ fn run() -> u64 {
         line!("late what=vcpu ready={}", READY.load(Ordering::Acquire));
         return LATE;
     }
+    let first = TABLE.load(Ordering::Acquire);
     for error in 1..=arguments::number("errors", 1) {
         line!("page {:#x}", TABLE.load(Ordering::Acquire));
         if !sum_until(|| SEEN[0].count.load(Ordering::Acquire) >= error) {
@@ -84,7 +86,19 @@ fn run() -> u64 {
         }
         report();
     }
+    if arguments::number("touch", 0) != 0 {
+        touch(first + PAGE_BYTES);
+        touch(first);
+    }
     finish()
+}
+
+/// Reads a word of a page and says so, before and after.
+fn touch(page: usize) {
+    line!("touches {page:#x}");
+    // SAFETY: memory of this guest, nobody's object.
+    let word = unsafe { with_exposed_provenance_mut::<u64>(page).read_volatile() };
+    line!("touched {page:#x} word={word:#x}");
 }
 
 /// Makes a vCPU ready for machine checks and says what it sees of the machine-check architecture.
