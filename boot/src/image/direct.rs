@@ -22,7 +22,7 @@ pub struct Direct {
 }
 
 impl Direct {
-    /// Physical address of the first byte of [`Direct::memory`].
+    /// Physical address that the first byte of [`Direct::disk`] goes to.
     pub const ADDRESS: u64 = flat::BASE;
 }
 
