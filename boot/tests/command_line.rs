@@ -159,3 +159,16 @@ fn an_installation_that_fails_is_said_with_its_reason() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("no such package"), "{said}");
 }
+
+/// The first command of a fresh clone compiles the tool for minutes: cargo's progress must be seen.
+#[test]
+fn the_aliases_are_not_silent() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../.cargo/config.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let config: toml::Table = text.parse().unwrap();
+    for alias in ["boot", "msr"] {
+        let words = config["alias"][alias].as_str().unwrap();
+        assert!(words.starts_with("run "), "{words}");
+        assert!(!words.contains("-q"), "{words}");
+    }
+}

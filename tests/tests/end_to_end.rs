@@ -226,7 +226,7 @@ fn a_hang_is_ended_and_shown() {
         ..BOCHS
     };
     let (verdict, _) = boot(&scenario, &short);
-    let Verdict::Hung(_, last) = &verdict else {
+    let Verdict::Hung(_, _, last) = &verdict else {
         panic!("{verdict}");
     };
     assert!(
@@ -236,7 +236,7 @@ fn a_hang_is_ended_and_shown() {
     assert!(
         verdict
             .to_string()
-            .starts_with("no end after 3 s; the last lines:"),
+            .starts_with("no end after 3 s (`--timeout`"),
         "{verdict}"
     );
 }

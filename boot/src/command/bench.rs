@@ -118,7 +118,7 @@ pub fn bench(options: &RunOptions) -> Result<Answer> {
         let scenario = Scenario::named(&workspace.root, name)?;
         let (verdict, followed) = execute(&workspace, &scenario, options, |_| None)?;
         rows.extend(followed.events.iter().filter_map(|event| row(name, event)));
-        if close(&scenario, &verdict, &followed) == Answer::No {
+        if close(&scenario, &verdict, &followed)? == Answer::No {
             answer = Answer::No;
         }
     }

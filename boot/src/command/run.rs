@@ -5,7 +5,7 @@ use std::io::Write;
 use super::Answer;
 use super::cli::{RunArguments, RunOptions};
 use crate::emulator::{Kind, Way};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::Event;
 use crate::progress::Progress;
 use crate::run::{Followed, Options, Verdict, run as run_scenario};
@@ -30,7 +30,7 @@ pub fn run(arguments: &RunArguments) -> Result<Answer> {
             timeline.line(event)
         })
     })?;
-    Ok(close(&scenario, &verdict, &followed))
+    close(&scenario, &verdict, &followed)
 }
 
 /// Sets up, builds, checks and runs. The lines that `each` gives are shown.
@@ -68,7 +68,10 @@ fn purposes(options: &Options) -> Vec<Purpose> {
 }
 
 /// Says the last word on standard error, and gives the answer.
-pub fn close(scenario: &Scenario, verdict: &Verdict, followed: &Followed) -> Answer {
+///
+/// # Errors
+/// What was to be booted cannot be.
+pub fn close(scenario: &Scenario, verdict: &Verdict, followed: &Followed) -> Result<Answer> {
     if followed.undecodable > 0 {
         anstream::eprintln!("{} log frames could not be decoded", followed.undecodable);
     }
@@ -76,11 +79,12 @@ pub fn close(scenario: &Scenario, verdict: &Verdict, followed: &Followed) -> Ans
         Verdict::Met => {
             let (count, name) = (scenario.expects.len() + scenario.exit.len(), &scenario.name);
             anstream::eprintln!("{GOOD}{name}: all {count} expectations met{GOOD:#}");
-            Answer::Yes
+            Ok(Answer::Yes)
         }
+        Verdict::BootRefused(_) => Err(Error::Input(format!("{}: {verdict}", scenario.name))),
         other => {
             anstream::eprintln!("{BAD}{}:{BAD:#} {other}", scenario.name);
-            Answer::No
+            Ok(Answer::No)
         }
     }
 }

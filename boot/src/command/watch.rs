@@ -32,7 +32,7 @@ pub fn watch(arguments: &WatchArguments) -> Result<Answer> {
     let decoder = Decoder::new(&read(&image)?)?;
     let log = log::read(open(&arguments.source)?, decoder);
     let timeline = Timeline::default();
-    let followed = follow(&log, &[], &mut std::io::sink(), ALWAYS, |event| {
+    let followed = follow(&log, &[], &[], &mut std::io::sink(), ALWAYS, |event| {
         put(&if arguments.json {
             json(event)
         } else {
@@ -45,12 +45,26 @@ pub fn watch(arguments: &WatchArguments) -> Result<Answer> {
             followed.undecodable
         );
     }
+    let cannot_run = followed
+        .events
+        .iter()
+        .any(|event| matches!(event.kind.as_str(), "machine.unsupported" | "boot.refused"));
     match followed.ending {
         Ending::Broken(_) if followed.events.is_empty() => {
-            eprintln!("{} ended without a log", arguments.source);
+            eprintln!("{} ended without a log", called(&arguments.source));
             Ok(Answer::No)
         }
+        _ if cannot_run => Ok(Answer::No),
         _ => Ok(Answer::Yes),
+    }
+}
+
+/// A source as a user calls it.
+fn called(source: &str) -> &str {
+    if source == "-" {
+        "standard input"
+    } else {
+        source
     }
 }
 

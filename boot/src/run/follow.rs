@@ -24,6 +24,10 @@ pub enum Ending {
     Broken(String),
     /// Time was up.
     TimedOut,
+    /// An event came after which nothing that the scenario wants can come.
+    Ended(Event),
+    /// The log began anew: the machine was reset.
+    Restarted,
 }
 
 /// What a log held.
@@ -33,57 +37,78 @@ pub struct Followed {
     pub events: Vec<Event>,
     /// What was captured from console lines.
     pub captures: Captures,
+    /// Which faults were handed to the machine while it ran: those that wait for a console line.
+    pub sent: Vec<bool>,
     /// How it ended.
     pub ending: Ending,
     /// Frames that the image's table does not explain.
     pub undecodable: usize,
 }
 
-/// Follows a log. `each` gets every event, in the order of time.
+/// The kinds of events that end a run early, where its scenario does not expect them.
+pub const FINAL: [&str; 3] = ["boot.refused", "fault.refused", FATAL];
+
+/// A machine check that resets the machine.
+pub const FATAL: &str = "mc.fatal";
+
+/// Follows a log until the machine is off, or until an event of the kinds in `last`. `each` gets every event, in the order of time.
 ///
 /// # Errors
 /// The user interrupted; a fault could not be sent.
 pub fn follow(
     log: &Receiver<Item>,
     faults: &[Fault],
+    last: &[&str],
     commands: &mut dyn Write,
     timeout: Duration,
     mut each: impl FnMut(&Event),
 ) -> Result<Followed> {
     let mut deadline = Instant::now() + timeout;
     let mut reorder = Reorder::default();
-    let mut raised = vec![false; faults.len()];
     let mut followed = Followed {
         events: Vec::new(),
         captures: Captures::default(),
+        sent: vec![false; faults.len()],
         ending: Ending::TimedOut,
         undecodable: 0,
     };
+    let mut started = false;
     while Instant::now() < deadline {
         if interrupted() {
             return Err(Error::Interrupted);
         }
         match log.recv_timeout(LOOK) {
             Ok(Item::Event(event)) => {
-                let last = event.kind == "machine.off";
+                let ending = if event.kind == "machine.off" {
+                    Some(Ending::Off)
+                } else {
+                    last.contains(&event.kind.as_str())
+                        .then(|| Ending::Ended(event.clone()))
+                };
                 if event.kind == "machine.unsupported" {
                     deadline = deadline.min(Instant::now() + GRACE);
                 }
                 react(
                     &event,
                     faults,
-                    &mut raised,
+                    &mut followed.sent,
                     &mut followed.captures,
                     commands,
                 )?;
                 followed.events.push(event.clone());
                 reorder.push(Instant::now(), event);
-                if last {
-                    followed.ending = Ending::Off;
+                if let Some(ending) = ending {
+                    followed.ending = ending;
                     break;
                 }
             }
-            Ok(Item::Start) | Err(RecvTimeoutError::Timeout) => {}
+            // Where a fatal machine check is expected, what follows the reset is a part of the story.
+            Ok(Item::Start) if started && last.contains(&FATAL) => {
+                followed.ending = Ending::Restarted;
+                break;
+            }
+            Ok(Item::Start) => started = true,
+            Err(RecvTimeoutError::Timeout) => {}
             Ok(Item::Undecodable) => followed.undecodable += 1,
             Ok(Item::End { noise }) => {
                 followed.ending = Ending::Broken(noise);
@@ -104,7 +129,7 @@ pub fn follow(
 fn react(
     event: &Event,
     faults: &[Fault],
-    raised: &mut [bool],
+    sent: &mut [bool],
     captures: &mut Captures,
     commands: &mut dyn Write,
 ) -> Result<()> {
@@ -115,15 +140,15 @@ fn react(
         return Ok(());
     }
     let text = text.to_string();
-    for (fault, raised) in faults.iter().zip(raised) {
+    for (fault, sent) in faults.iter().zip(sent) {
         let When::After { console, guest } = &fault.when else {
             continue;
         };
         let elsewhere = guest.is_some_and(|guest| guest as u64 != speaker);
-        if *raised || elsewhere || !captures.take(console, &text) {
+        if *sent || elsewhere || !captures.take(console, &text) {
             continue;
         }
-        *raised = true;
+        *sent = true;
         let command = fault.command(captures).ok_or_else(|| {
             Error::Input(format!(
                 "the console line {text:?} gives no number for the fault's address"
@@ -179,6 +204,7 @@ mod tests {
         let followed = follow(
             &log,
             &faults(),
+            &FINAL,
             &mut commands,
             Duration::from_millis(100),
             |event| {
@@ -215,6 +241,33 @@ mod tests {
         let (followed, sent, _) = followed(&["guest.console cpu=0 guest=1 text=again and"], false);
         assert!(followed.unwrap_err().to_string().contains("no number"));
         assert_eq!(sent, "");
+    }
+
+    #[test]
+    fn a_refusal_ends_the_run_at_once() {
+        for kind in FINAL {
+            let lines = [
+                &format!("{kind} cpu=0 reason=why")[..],
+                "a.b",
+                "machine.off",
+            ];
+            let (followed, _, shown) = followed(&lines, false);
+            let Ending::Ended(event) = followed.unwrap().ending else {
+                panic!("{kind}");
+            };
+            assert_eq!((event.kind.as_str(), shown.len()), (kind, 1));
+        }
+    }
+
+    #[test]
+    fn a_log_that_begins_anew_is_of_a_machine_that_was_reset() {
+        let (sender, log) = channel();
+        sender.send(Item::Start).unwrap();
+        sender.send(Item::Start).unwrap();
+        let time = Duration::from_millis(100);
+        let mut sink = std::io::sink();
+        let followed = follow(&log, &[], &FINAL, &mut sink, time, |_| {}).unwrap();
+        assert_eq!(followed.ending, Ending::Restarted);
     }
 
     #[test]

@@ -3,5 +3,5 @@
 mod follow;
 mod session;
 
-pub use follow::{Ending, Followed, follow};
+pub use follow::{Ending, FATAL, FINAL, Followed, follow};
 pub use session::{Options, Verdict, payload, run};

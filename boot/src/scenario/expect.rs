@@ -11,7 +11,7 @@ use super::fault::check_captured;
 use super::fields::{Fields, shown, unsigned};
 use super::guest::Guest;
 use super::keys::WANT;
-use super::place::{Located, Problems, suggestion};
+use super::place::{Located, Problems, line_of, suggestion};
 use super::{Known, guest_index};
 use crate::log::Value;
 
@@ -62,7 +62,7 @@ pub fn read(
     known: &Known,
     source: &str,
 ) -> Option<Vec<Expect>> {
-    let line = source[..fields.span.start].matches('\n').count() + 1;
+    let line = line_of(source, &fields.span);
     let event = fields.text("event");
     let wants = fields.table("where");
     let count = fields.number("count", 1..=1000);

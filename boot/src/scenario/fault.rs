@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::fields::{Fields, shown, unsigned};
 use super::guest::Guest;
 use super::keys::AFTER;
-use super::place::{Located, Problems, suggestion};
+use super::place::{Located, Problems, line_of, suggestion};
 use super::{Captures, guest_index};
 use crate::emulator::Machine;
 
@@ -65,6 +65,8 @@ pub struct Fault {
     pub misc: u64,
     /// Whether every processor gets the #MC.
     pub broadcast: bool,
+    /// The line of the file.
+    pub line: usize,
 }
 
 impl Fault {
@@ -93,7 +95,9 @@ pub fn read(
     machine: Option<&Machine>,
     guests: &[Located<Guest>],
     captured: &mut Vec<String>,
+    source: &str,
 ) -> Option<Fault> {
+    let line = line_of(source, &fields.span);
     let when = read_when(&mut fields, guests, captured);
     let processors = machine.map_or(u64::MAX, |machine| u64::from(machine.processors));
     let banks = machine.map_or(u64::MAX, |machine| u64::from(machine.banks));
@@ -126,6 +130,7 @@ pub fn read(
         address: address?,
         misc: misc.map_or(0, |misc| misc.value),
         broadcast,
+        line,
     })
 }
 

@@ -140,7 +140,7 @@ fn read(
         .into_iter()
         .filter_map(|(table, span)| {
             let fields = Fields::new(table, span, &keys::FAULT, problems);
-            fault::read(fields, machine.as_ref(), &guests, &mut captured)
+            fault::read(fields, machine.as_ref(), &guests, &mut captured, source)
         })
         .collect();
     let expects: Vec<_> = expects

@@ -100,6 +100,11 @@ impl Problem {
     }
 }
 
+/// The line, from 1, on which something starts.
+pub fn line_of(source: &str, span: &Range<usize>) -> usize {
+    source[..floor(source, span.start)].matches('\n').count() + 1
+}
+
 /// The character boundary at or before `at`.
 fn floor(source: &str, at: usize) -> usize {
     (0..=at.min(source.len()))

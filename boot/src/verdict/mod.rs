@@ -1,8 +1,12 @@
 //! Whether a run did what its scenario says.
 
+mod ends;
+mod faults;
 mod meet;
 mod unmet;
 
+pub use ends::all_ended;
+pub use faults::{NotRaised, all_raised, refused};
 pub use unmet::Unmet;
 
 use crate::log::{Event, Value};

@@ -60,6 +60,14 @@ impl Unmet {
             instead: vec![instead],
         }
     }
+
+    pub(super) fn end(guest: &str, stop: Option<&Event>) -> Self {
+        Self {
+            line: None,
+            expected: format!("guest {guest} ends by itself (no expectation covers anything else)"),
+            instead: vec![stop.map_or_else(|| "it never shut down".to_owned(), at)],
+        }
+    }
 }
 
 impl fmt::Display for Unmet {
