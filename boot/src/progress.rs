@@ -72,7 +72,9 @@ impl State {
     }
 
     fn show(&mut self) {
-        let bar = ProgressBar::new_spinner().with_message(self.what.clone());
+        let bar = ProgressBar::new_spinner()
+            .with_message(self.what.clone())
+            .with_elapsed(self.heard.elapsed());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
             bar.set_style(style);
         }

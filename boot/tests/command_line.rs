@@ -52,7 +52,7 @@ fn every_mistake_of_a_scenario_is_shown_with_its_place_before_anything_boots() {
         ),
         (
             "title = 'x'\n[machine]\nprocessors = 0\n",
-            ":3:14: `processors` must be 1 to 8, not 0",
+            ":3:14: `processors` must be 1 to 15, not 0",
         ),
         ("title = 'x'\n[machine]\nprocessors = 2q\n", ":3:"),
         (

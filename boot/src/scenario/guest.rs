@@ -8,6 +8,9 @@ use crate::emulator::Machine;
 /// What the hypervisor keeps for itself, in MiB: its image, tables and stacks, and what is below 1 MiB.
 const HYPERVISOR_MIB: u64 = 16;
 
+/// What a guest program's tables hold (tests/guests/src/tables.rs).
+const MOST_VCPUS: u64 = 16;
+
 /// A guest of a scenario.
 #[derive(Clone, Debug)]
 pub struct Guest {
@@ -48,7 +51,7 @@ impl Guest {
 pub fn read(mut fields: Fields<'_, '_>, index: usize, known: &Known) -> Option<Guest> {
     let name = fields.text("name");
     let image = fields.text("image");
-    let vcpus = fields.number("vcpus", 1..=8);
+    let vcpus = fields.number("vcpus", 1..=MOST_VCPUS);
     let memory = fields.number("memory", 2..=1024);
     let interface = fields.text("interface");
     let delivery = fields.text("delivery");

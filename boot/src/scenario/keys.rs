@@ -83,7 +83,7 @@ pub static MACHINE: Section = Section {
     header: "[machine]",
     about: "The machine that is emulated.",
     keys: &[
-        must("processors", "1 to 8", "How many processors."),
+        must("processors", "1 to 15", "How many processors."),
         may("memory", "MiB, 64 to 2048", "128", "How much memory."),
         may(
             "banks",
@@ -112,7 +112,7 @@ pub static GUEST: Section = Section {
             "What it is called here and in the log.",
         ),
         must("image", "word", "A program under tests/guests/src/bin."),
-        may("vcpus", "1 to 8", "1", "How many virtual processors."),
+        may("vcpus", "1 to 16", "1", "How many virtual processors."),
         may(
             "memory",
             "MiB, 2 to 1024",

@@ -6,12 +6,15 @@ use crate::emulator::Machine;
 /// IA32_MCG_CAP where a scenario does not give it: CMCI_P (10), TES_P (11), SER_P (24).
 const DEFAULT_CAPABILITIES: u64 = 0x100_0c00;
 
+/// What Bochs 2.7 can emulate.
+const MOST_PROCESSORS: u64 = 15;
+
 /// Bits of IA32_MCG_CAP that hold the number of banks.
 const COUNT: u64 = 0xff;
 
 /// Reads the table.
 pub fn read(mut fields: Fields<'_, '_>) -> Option<Machine> {
-    let processors = fields.number("processors", 1..=8);
+    let processors = fields.number("processors", 1..=MOST_PROCESSORS);
     let memory = fields.number("memory", 64..=2048);
     let banks = fields.number("banks", 1..=32);
     let mcg_cap = fields.number("mcg_cap", 0..=u64::MAX);

@@ -127,7 +127,7 @@ fn mistakes_are_named_with_their_place_and_mend() {
             "processors = 2",
             "processors = 0",
             "4:14",
-            "`processors` must be 1 to 8, not 0",
+            "`processors` must be 1 to 15, not 0",
             "",
         ),
         (
