@@ -1,4 +1,8 @@
 //! `cargo msr`.
+
+// Both panic when their reader has gone away: see `cli::output`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 
 use clap::Parser;

@@ -102,7 +102,27 @@ fn sim_refuses_bad_lines_with_their_number() {
         (
             "rdmsr\n",
             "",
-            "line 1: wrong number of words in `rdmsr`: `reset`, `rdmsr ADDR`, `wrmsr ADDR VALUE`, `save`, `restore HEX`\n",
+            "line 1: wrong number of words in `rdmsr`: write `rdmsr ADDR`\n",
+        ),
+        (
+            "save 1\n",
+            "",
+            "line 1: wrong number of words in `save 1`: write `save`\n",
+        ),
+        (
+            "rdmsr +179\n",
+            "",
+            "line 1: `+179` is not a hexadecimal number of at most 64 bits\n",
+        ),
+        (
+            "rdmsr 0x\n",
+            "",
+            "line 1: `0x` is not a hexadecimal number of at most 64 bits\n",
+        ),
+        (
+            "restore +1\n",
+            "",
+            "line 1: `+1` is not a record: two hexadecimal digits for each byte\n",
         ),
         (
             "\nrdmsr xyz\n",
@@ -132,10 +152,13 @@ fn sim_refuses_bad_lines_with_their_number() {
 #[test]
 fn sim_refuses_what_there_is_not() {
     let file = spec("vmce.msr");
-    let versions = "`vmce` has no version 77; it has ";
-    let output = msr(&["sim", &format!("{file}@77")], "");
-    assert!(String::from_utf8_lossy(&output.stderr).starts_with(versions));
-    assert_eq!(output.status.code(), Some(2));
+    for version in ["77", "99999", "x", ""] {
+        let message = format!("`{version}` is no version of `vmce`; it has 1, 2, 3, 4\n");
+        let named = format!("{file}@{version}");
+        expect(&["sim", &named], "", 2, "", &message);
+        expect(&["show", &named], "", 2, "", &message);
+        expect(&["lock", &named], "", 2, "", &message);
+    }
     let refused = format!(
         "`MCG_CAP` {:#x} is refused: unknown bits {:#x}\n",
         1u64 << 40,
@@ -152,6 +175,10 @@ fn sim_refuses_what_there_is_not() {
     let output = msr(&["sim", &file, "--feature", "LMCEE"], "");
     assert!(String::from_utf8_lossy(&output.stderr).starts_with(feature));
     assert_eq!(output.status.code(), Some(2));
+    let both = msr(&["sim", &file, "--feature", "LMCE", "--cap", "2"], "");
+    let message = "'--feature <NAME>' cannot be used with '--cap <VALUE>'";
+    assert!(String::from_utf8_lossy(&both.stderr).contains(message));
+    assert_eq!(both.status.code(), Some(2));
     assert_eq!(msr(&["sim", "no-such-file.msr"], "").status.code(), Some(2));
     assert_eq!(
         msr(&["sim", &case("field_overlap")], "").status.code(),
@@ -168,7 +195,8 @@ fn records_and_injections_go_through_sim() {
         .nth(1)
         .expect("a record")
         .to_owned();
-    let damaged = format!("{}ff", &record[..record.len() - 2]);
+    let damaged = format!("{}01", &record[..record.len() - 2]);
+    assert_ne!(damaged, record);
     let input = format!("restore {record}\nrdmsr 281\nrestore {damaged}\nrdmsr 281\n");
     let answers = "ok\n0x0000000000000077\nrefused: the record is damaged: its checksum differs\n0x0000000000000077\n";
     expect(&["sim", &file], &input, 0, answers, "");
@@ -223,6 +251,84 @@ fn check_speaks_json() {
         (&lines[0]["line"], &lines[0]["column"], &lines[0]["code"]),
         (&12.into(), &20.into(), &"E001".into())
     );
+}
+
+/// Runs with a standard output that nobody reads.
+fn unread(arguments: &[&str], input: &str) -> Output {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_msr"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("msr runs");
+    let _ = child
+        .stdin
+        .take()
+        .map(|mut stdin| stdin.write_all(input.as_bytes()));
+    child.wait_with_output().expect("msr ends")
+}
+
+#[test]
+fn a_reader_that_has_gone_away_is_no_error() {
+    let (fine, bad) = (spec("vmce.msr"), case("field_overlap"));
+    for (arguments, status) in [
+        (&["check", &fine][..], 0),
+        (&["check", &bad], 1),
+        (&["check", "--json", &bad], 1),
+        (&["check", "--explain", "E001"], 0),
+        (&["show", &fine], 0),
+        (&["show", &fine, "MCG_CAP"], 0),
+        (&["sim", &fine], 0),
+    ] {
+        // What follows the answer that nobody reads is not run.
+        let output = unread(arguments, "rdmsr 179\nnonsense\n");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error() {
+    let full = std::fs::File::create("/dev/full").expect("/dev/full");
+    let output = Command::new(env!("CARGO_BIN_EXE_msr"))
+        .args(["check", &spec("vmce.msr")])
+        .stdout(full)
+        .output()
+        .expect("msr runs");
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("standard output: "));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn check_counts_one_register_as_one() {
+    let folder = std::env::temp_dir().join(format!("msr-command-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let path = folder.join("one.msr").display().to_string();
+    let text = "interface! {\n    /// One.\n    interface one { version 1 \"first\"; }\n    /// It.\n    register ONE @ 0x10 { cite \"the test\"; read zero; write ignore; }\n}\n";
+    std::fs::write(&path, text).expect("a spec");
+    let output = format!("{path}: one fine: version 1, 1 register\n");
+    expect(&["check", &path], "", 0, &output, "");
+    std::fs::remove_dir_all(&folder).expect("removed");
+}
+
+#[test]
+fn the_help_of_sim_names_lines_answers_and_statuses() {
+    let output = msr(&["sim", "--help"], "");
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "wrmsr ADDR VALUE",
+        "restore HEX",
+        "inject [FIELD=VALUE ...]",
+        "unhandled",
+        "#GP",
+        "Exit status: 0",
+    ] {
+        assert!(help.contains(part), "{part} is missing:\n{help}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `msr check`.
 
+use super::output::{put, tell};
 use super::{NO, USAGE};
 use msr_dsl::codes;
 use msr_dsl::diagnostics::{Diagnostic, Severity};
@@ -15,7 +16,7 @@ pub fn check(files: &[PathBuf], json: bool) -> ExitCode {
         let (source, outcome) = match compile_file(path) {
             Ok(compiled) => compiled,
             Err(error) => {
-                eprintln!("{}: {error}", path.display());
+                tell!("{}: {error}", path.display());
                 unreadable = true;
                 continue;
             }
@@ -24,9 +25,9 @@ pub fn check(files: &[PathBuf], json: bool) -> ExitCode {
         for diagnostic in &outcome.diagnostics {
             errors += usize::from(diagnostic.severity() == Severity::Error);
             match json {
-                true => println!("{}", to_json(diagnostic, &file)),
-                false => println!("{}", diagnostic.render(&file, &source)),
-            }
+                true => put!("{}", to_json(diagnostic, &file)),
+                false => put!("{}", diagnostic.render(&file, &source)),
+            };
         }
         if let (Some(model), false) = (&outcome.model, json) {
             let versions: Vec<String> = model
@@ -35,10 +36,11 @@ pub fn check(files: &[PathBuf], json: bool) -> ExitCode {
                 .map(|view| view.version.to_string())
                 .collect();
             let registers = model.newest().registers.len();
-            println!(
-                "{file}: {} fine: version {}, {registers} registers",
+            put!(
+                "{file}: {} fine: version {}, {registers} register{}",
                 model.name,
-                versions.join(", ")
+                versions.join(", "),
+                if registers == 1 { "" } else { "s" }
             );
         }
     }
@@ -65,12 +67,12 @@ fn to_json(diagnostic: &Diagnostic, file: &str) -> serde_json::Value {
 pub fn explain(id: &str) -> ExitCode {
     match codes::find(id) {
         Some(code) => {
-            println!("{}: {}\n\n{}", code.id, code.title, code.explanation);
+            put!("{}: {}\n\n{}", code.id, code.title, code.explanation);
             ExitCode::SUCCESS
         }
         None => {
             let known: Vec<&str> = codes::ALL.iter().map(|code| code.id).collect();
-            eprintln!("no code `{id}`: {}", suggest(id, &known));
+            tell!("no code `{id}`: {}", suggest(id, &known));
             ExitCode::from(USAGE)
         }
     }

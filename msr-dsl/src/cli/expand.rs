@@ -2,6 +2,7 @@
 
 use super::USAGE;
 use super::file::model;
+use super::output::tell;
 use std::io::Write;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -10,7 +11,7 @@ pub fn expand(file: &str) -> ExitCode {
     match run(file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{message}");
+            tell!("{message}");
             ExitCode::from(USAGE)
         }
     }

@@ -1,7 +1,8 @@
 //! `msr lock`.
 
 use super::USAGE;
-use super::file::{model, split};
+use super::file::named;
+use super::output::{put, tell};
 use msr_dsl::manifest;
 use msr_dsl::source::manifest_of;
 use std::path::Path;
@@ -12,29 +13,22 @@ pub fn lock(spec: &str) -> ExitCode {
     match run(spec) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{message}");
+            tell!("{message}");
             ExitCode::from(USAGE)
         }
     }
 }
 
 fn run(spec: &str) -> Result<(), String> {
-    let (file, version) = split(spec);
-    let (path, model) = (Path::new(file), model(file)?);
+    let named = named(spec)?;
+    let (file, path) = (named.file, Path::new(named.file));
     let text = manifest_of(path)
         .map_err(|error| format!("{file}: {error}"))?
         .unwrap_or_default();
     let mut released = manifest::parse(&text)
         .map_err(|line| format!("line {line} of the manifest is none of one"))?;
-    if let Some(version) = version.filter(|version| model.version(*version).is_none()) {
-        return Err(format!("`{}` has no version {version}", model.name));
-    }
     let mut new = Vec::new();
-    for view in model
-        .views
-        .iter()
-        .filter(|view| version.is_none_or(|version| view.version == version))
-    {
+    for view in named.views() {
         if released
             .insert(view.version, manifest::lines(view))
             .is_none()
@@ -43,13 +37,13 @@ fn run(spec: &str) -> Result<(), String> {
         }
     }
     let lock = path.with_extension("lock");
-    std::fs::write(&lock, manifest::text(&model.name, &released))
+    std::fs::write(&lock, manifest::text(&named.model.name, &released))
         .map_err(|error| format!("{}: {error}", lock.display()))?;
     let said = if new.is_empty() {
         "nothing new".to_owned()
     } else {
         format!("version {} released", new.join(", "))
     };
-    println!("{}: {said}", lock.display());
+    put!("{}: {said}", lock.display());
     Ok(())
 }

@@ -6,6 +6,7 @@ mod expand;
 mod file;
 mod lock;
 mod new;
+mod output;
 mod show;
 mod sim;
 
@@ -57,14 +58,15 @@ enum Command {
         /// A spec file, with `@VERSION` for that version alone.
         spec: String,
     },
-    /// Answer accesses as a guest would see them: `reset`, `rdmsr ADDR`, `wrmsr ADDR VALUE` on standard input.
+    /// Answer accesses as a guest would see them, from lines on standard input.
+    #[command(after_help = sim::LINES)]
     Sim {
         /// A spec file, with `@VERSION` for another than the newest.
         spec: String,
         /// A feature that the guest is given.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", conflicts_with = "cap")]
         feature: Vec<String>,
-        /// The guest's capability word (MCG_CAP), as a restored guest may have it.
+        /// The guest's capability word (MCG_CAP), as a restored guest may have it; its features follow from it.
         #[arg(long, value_name = "VALUE", value_parser = sim::number)]
         cap: Option<u64>,
     },

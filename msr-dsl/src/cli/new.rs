@@ -1,6 +1,7 @@
 //! `msr new`: a commented starting point.
 
 use super::USAGE;
+use super::output::{put, tell};
 use std::process::ExitCode;
 
 /// Writes `NAME.msr`, unless it is there.
@@ -13,7 +14,7 @@ pub fn new(name: &str) -> ExitCode {
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         && !name.ends_with('-');
     if !right {
-        eprintln!(
+        tell!(
             "`{name}` is no name of an interface: one to eight small letters, digits and dashes, a letter first"
         );
         return ExitCode::from(USAGE);
@@ -24,11 +25,11 @@ pub fn new(name: &str) -> ExitCode {
         .and_then(|mut out| std::io::Write::write_all(&mut out, text.as_bytes()))
     {
         Ok(()) => {
-            println!("{file} is there; next: cargo msr check {file}");
+            put!("{file} is there; next: cargo msr check {file}");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{file}: {error}");
+            tell!("{file}: {error}");
             ExitCode::from(USAGE)
         }
     }

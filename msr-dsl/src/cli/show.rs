@@ -1,7 +1,8 @@
 //! `msr show`: a table of an interface, or one register with its bits drawn.
 
 use super::USAGE;
-use super::file::{model, split};
+use super::file::named;
+use super::output::{put, tell};
 use msr_dsl::model::{FieldType, Migrate, Offer, Read, Register, View, Write};
 use msr_dsl::words::suggest;
 use std::process::ExitCode;
@@ -11,21 +12,15 @@ pub fn show(spec: &str, register: Option<&str>) -> ExitCode {
     match run(spec, register) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{message}");
+            tell!("{message}");
             ExitCode::from(USAGE)
         }
     }
 }
 
 fn run(spec: &str, register: Option<&str>) -> Result<(), String> {
-    let (file, version) = split(spec);
-    let model = model(file)?;
-    let view = match version {
-        Some(version) => model
-            .version(version)
-            .ok_or_else(|| format!("`{}` has no version {version}", model.name))?,
-        None => model.newest(),
-    };
+    let named = named(spec)?;
+    let view = named.view();
     let Some(name) = register else {
         table(view);
         return Ok(());
@@ -47,7 +42,7 @@ fn run(spec: &str, register: Option<&str>) -> Result<(), String> {
 }
 
 fn table(view: &View) {
-    println!("{}, version {}: {}\n", view.name, view.version, view.text);
+    put!("{}, version {}: {}\n", view.name, view.version, view.text);
     let mut rows =
         vec![["register", "address", "reset", "read", "write", "migrates"].map(str::to_owned)];
     for register in &view.registers {
@@ -73,7 +68,7 @@ fn table(view: &View) {
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:width$}"))
             .collect();
-        println!("{}", cells.join("  ").trim_end());
+        put!("{}", cells.join("  ").trim_end());
     }
     for feature in &view.features {
         let who = if feature.offer == Offer::Default {
@@ -81,7 +76,7 @@ fn table(view: &View) {
         } else {
             "guests that are given it"
         };
-        println!(
+        put!(
             "\nfeature {} (bit {}): {who}. {}",
             feature.name,
             feature.bit,
@@ -164,7 +159,7 @@ fn migrates(register: &Register) -> String {
 }
 
 fn draw(view: &View, register: &Register) {
-    println!(
+    put!(
         "{} ({}), version {} of {}",
         register.name,
         addresses(register),
@@ -172,12 +167,12 @@ fn draw(view: &View, register: &Register) {
         view.name
     );
     for line in register.doc.lines() {
-        println!("{line}");
+        put!("{line}");
     }
     for cite in &register.cite {
-        println!("[{cite}]");
+        put!("[{cite}]");
     }
-    println!(
+    put!(
         "\nreset {}, read {}, write {}, migrates {}\n",
         reset(register),
         read(view, register),
@@ -203,7 +198,7 @@ fn draw(view: &View, register: &Register) {
             field.map_or('.', |at| char::from(b'A' + (at % 26) as u8))
         };
         let row: String = bits().map(|bit| format!(" {} ", letter(bit))).collect();
-        println!("{}\n{}\n", tens.trim_end(), row.trim_end());
+        put!("{}\n{}\n", tens.trim_end(), row.trim_end());
     }
     for (at, field) in register.fields.iter().enumerate() {
         let letter = char::from(b'A' + (at % 26) as u8);
@@ -225,14 +220,14 @@ fn draw(view: &View, register: &Register) {
                 names.join(", ")
             }
         };
-        println!(
+        put!(
             "{letter}  {bits:8} {}: {ty}. {}",
             field.name,
             field.doc.replace('\n', " ")
         );
     }
     if register.reserved_mask != 0 && !register.fields.is_empty() {
-        println!(
+        put!(
             ".  reserved: a write is {}",
             match register.reserved {
                 msr_dsl::model::BitRule::FaultIfSet => "refused (#GP) if it sets one",

@@ -1,12 +1,13 @@
 //! `msr sim`: the reference interpreter, fed with accesses from standard input.
 
 use super::USAGE;
-use super::file::{model, split};
+use super::file::named;
+use super::output::{Reader, put, tell};
 use msr_dsl::interpret::{Answer, Machine};
-use msr_dsl::model::{Model, View};
+use msr_dsl::model::View;
 use msr_dsl::words::suggest;
 use msr_runtime::{ErrorRecord, MachineCheckEvent, Reset};
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::process::ExitCode;
 
 /// A hexadecimal number, with or without 0x.
@@ -15,54 +16,65 @@ pub fn number(text: &str) -> Result<u64, String> {
         .strip_prefix("0x")
         .or_else(|| text.strip_prefix("0X"))
         .unwrap_or(text);
-    u64::from_str_radix(digits, 16)
-        .map_err(|_| format!("`{text}` is not a hexadecimal number of at most 64 bits"))
+    // The standard library would take a sign.
+    let value = match digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        true => u64::from_str_radix(digits, 16).ok(),
+        false => None,
+    };
+    value.ok_or_else(|| format!("`{text}` is not a hexadecimal number of at most 64 bits"))
 }
+
+/// How each line is written.
+const FORMS: &[&str] = &[
+    "reset",
+    "rdmsr ADDR",
+    "wrmsr ADDR VALUE",
+    "save",
+    "restore HEX",
+    "inject [FIELD=VALUE ...]",
+];
+
+/// The lines, the answers and the exit statuses, for `--help`.
+pub const LINES: &str = "\
+Lines (numbers are hexadecimal, with or without 0x; `#` begins a comment):
+  reset                     power-on; no answer
+  rdmsr ADDR                0x... | #GP | unhandled | hook NAME | pass
+  wrmsr ADDR VALUE          ok | #GP | unhandled | hook NAME | pass
+  save                      the record, two digits for each byte
+  restore HEX               ok | refused: REASON
+  inject [FIELD=VALUE ...]  ok; fields: RIPV, EIPV, LMCE_S, STATUS, ADDR, MISC
+
+  unhandled: the interface does not list the MSR
+  hook NAME: the hypervisor answers
+  pass:      the processor's own register answers
+
+Exit status: 0 at the end of the input, 2 for a wrong line, option or spec";
 
 /// Runs until the end of standard input, or to the first bad line.
 pub fn sim(spec: &str, features: &[String], cap: Option<u64>) -> ExitCode {
     match run(spec, features, cap) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{message}");
+            tell!("{message}");
             ExitCode::from(USAGE)
         }
     }
 }
 
 fn run(spec: &str, features: &[String], cap: Option<u64>) -> Result<(), String> {
-    let (file, version) = split(spec);
-    let model = model(file)?;
-    let view = view(&model, version)?;
-    let mut machine = new_guest(view, features, cap)?;
-    let mut out = std::io::stdout().lock();
+    let named = named(spec)?;
+    let mut machine = new_guest(named.view(), features, cap)?;
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line.map_err(|error| format!("standard input: {error}"))?;
         let answer = execute(&mut machine, &line)
             .map_err(|message| format!("line {}: {message}", number + 1))?;
-        if let Some(answer) = answer {
-            writeln!(out, "{answer}").map_err(|error| format!("standard output: {error}"))?;
+        if let Some(answer) = answer
+            && put!("{answer}") == Reader::Gone
+        {
+            break;
         }
     }
     Ok(())
-}
-
-fn view(model: &Model, version: Option<u16>) -> Result<&View, String> {
-    let Some(version) = version else {
-        return Ok(model.newest());
-    };
-    model.version(version).ok_or_else(|| {
-        let known: Vec<String> = model
-            .views
-            .iter()
-            .map(|view| view.version.to_string())
-            .collect();
-        format!(
-            "`{}` has no version {version}; it has {}",
-            model.name,
-            known.join(", ")
-        )
-    })
 }
 
 /// A guest as it is created: with features, or with the capability word of another one.
@@ -135,8 +147,8 @@ fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> 
             true => Ok(Some("ok".to_owned())),
             false => Err("this interface has no injection section".to_owned()),
         },
-        ["rdmsr" | "wrmsr" | "reset" | "save" | "restore", ..] => Err(format!(
-            "wrong number of words in `{}`: `reset`, `rdmsr ADDR`, `wrmsr ADDR VALUE`, `save`, `restore HEX`",
+        [command, ..] if let Some(form) = form(command) => Err(format!(
+            "wrong number of words in `{}`: write `{form}`",
             words.join(" ")
         )),
         [other, ..] => Err(format!(
@@ -149,13 +161,18 @@ fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> 
     }
 }
 
+fn form(command: &str) -> Option<&'static str> {
+    let first = |form: &&&str| form.split(' ').next() == Some(command);
+    FORMS.iter().find(first).copied()
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || format!("`{text}` is not a record: two hexadecimal digits for each byte");
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(wrong());
     }
     (0..text.len())
