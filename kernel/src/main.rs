@@ -95,10 +95,8 @@ fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>
     }
     let options = Options::parse(information.command_line())
         .map_err(|word| Refusal::Boot("command line", word))?;
-    run::set_period(options.period);
-    if options.mca_only {
-        run::stay_on();
-    } else {
+    run::configure(&options);
+    if !options.mca_only {
         let controls = vmx::capability::enable().and_then(|()| Controls::find());
         CONTROLS.set(controls.map_err(|missing| Refusal::Unsupported(missing.reason()))?);
     }

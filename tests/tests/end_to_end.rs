@@ -88,6 +88,7 @@ fn no_scenario_is_forgotten() {
             "bench-two-processors.toml",
             "bench.toml",
             "broadcast-srao.toml",
+            "missing-processor.toml",
             "reserved-writes.toml",
             "retired-page.toml"
         ]
@@ -107,6 +108,12 @@ fn the_image_is_small() {
 #[test]
 fn broadcast_srao() {
     met("broadcast-srao", &BOCHS);
+}
+
+/// Nobody waits for ever.
+#[test]
+fn missing_processor() {
+    met("missing-processor", &BOCHS);
 }
 
 /// What goes out of use is out of use, and nothing else.

@@ -10,14 +10,18 @@ const PERIODS: core::ops::RangeInclusive<u64> = 1 << 10..=1 << 31;
 pub struct Options {
     /// Housekeeping period, in time stamp ticks.
     pub period: u64,
+    /// How long a processor waits for the others in a machine check, in time stamp ticks.
+    pub rendezvous: u64,
     /// The host side alone: no VMX, no guests.
     pub mca_only: bool,
 }
 
 impl Options {
-    /// Housekeeping every million ticks: some 300 microseconds on today's processors, and cheap.
+    /// Housekeeping every million ticks: some 300 microseconds on today's processors, and cheap. A processor that has not come to a machine
+    /// check after 200 million, some 60 milliseconds, is not going to.
     pub const DEFAULT: Self = Self {
         period: 1_000_000,
+        rendezvous: 200_000_000,
         mca_only: false,
     };
 
@@ -31,6 +35,9 @@ impl Options {
                     options.period = number(value)
                         .filter(|ticks| PERIODS.contains(ticks))
                         .ok_or(word)?
+                }
+                Some(("rendezvous", value)) => {
+                    options.rendezvous = number(value).filter(|&ticks| ticks != 0).ok_or(word)?
                 }
                 // GRUB puts the file's own name first.
                 None if word.starts_with('/') => {}
@@ -49,9 +56,10 @@ mod tests {
     fn words() {
         assert_eq!(Options::parse(""), Ok(Options::DEFAULT));
         assert_eq!(
-            Options::parse(" /boot/bankshot mca=only period=0x1000 "),
+            Options::parse(" /boot/bankshot mca=only rendezvous=5 period=0x1000 "),
             Ok(Options {
                 period: 4096,
+                rendezvous: 5,
                 mca_only: true
             })
         );
@@ -60,6 +68,7 @@ mod tests {
             "period=1023",
             "period=0x80000001",
             "period=x",
+            "rendezvous=0",
             "mca=all",
             "quiet",
         ] {

@@ -11,7 +11,8 @@ mod machine_check;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kernel::event::Event;
-use kernel::mca::{self, Machine};
+use kernel::handover::command_line::Options;
+use kernel::mca::{self, Config, Machine};
 use kernel::units::Pcpu;
 use kernel::vmce;
 
@@ -60,14 +61,14 @@ static PERIOD: AtomicU64 = AtomicU64::new(0);
 /// The machine goes off when the last guest has ended. Not where there is none to wait for (`mca=only`).
 static ENDS: AtomicBool = AtomicBool::new(true);
 
-/// Sets the housekeeping period (time stamp ticks). Before any guest runs.
-pub fn set_period(ticks: u64) {
-    PERIOD.store(ticks, Ordering::Relaxed);
-}
-
-/// The machine stays on without guests. Before anything runs.
-pub fn stay_on() {
-    ENDS.store(false, Ordering::Relaxed);
+/// Takes the administrator's choices. Before any guest runs.
+pub fn configure(options: &Options) {
+    PERIOD.store(options.period, Ordering::Relaxed);
+    ENDS.store(!options.mca_only, Ordering::Relaxed);
+    ENGINE.configure(Config {
+        timeout: options.rendezvous,
+        empty_is_fatal: true,
+    });
 }
 
 /// This processor's part from here on: machine checks, VMX operation, its vCPUs, and then whatever comes.
