@@ -410,3 +410,36 @@ fn new_writes_a_spec_without_mistakes_and_nothing_over_another() {
         "",
     );
 }
+
+#[test]
+fn records_are_dumped_and_checked() {
+    let file = spec("vmce.msr");
+    let saved = msr(
+        &["sim", &format!("{file}@3"), "--feature", "LMCE"],
+        "wrmsr 4d0 1\nsave\n",
+    );
+    let record = String::from_utf8_lossy(&saved.stdout)
+        .lines()
+        .nth(1)
+        .expect("a record")
+        .to_owned();
+    let items = "vmce version 3, 64 bytes\nitem 1 (MCG_CAP): 0x0000000009000c02\n\
+                 item 2 (MCi_CTL2): 0x0000000000000000 0x0000000000000000\nitem 3 (MCG_EXT_CTL): 0x0000000000000001\n";
+    expect(&["record", "dump", &file, &record], "", 0, items, "");
+    let answers = "version 2: refused: item 3 is unknown and not zero\nversion 3: accepted\nversion 4: accepted\n";
+    expect(&["record", "check", &file, &record], "", 0, answers, "");
+    expect(
+        &["record", "check", &format!("{file}@2"), &record],
+        "",
+        1,
+        answers,
+        "",
+    );
+    expect(
+        &["record", "dump", &file, "00"],
+        "",
+        2,
+        "",
+        "the record is cut off\n",
+    );
+}

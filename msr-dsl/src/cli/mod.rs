@@ -7,6 +7,7 @@ mod file;
 mod lock;
 mod new;
 mod output;
+mod record;
 mod show;
 mod sim;
 
@@ -46,6 +47,11 @@ enum Command {
         /// The interface's name.
         name: String,
     },
+    /// Look into saved records.
+    Record {
+        #[command(subcommand)]
+        what: RecordCommand,
+    },
     /// Show an interface as a table, or one register with its bits.
     Show {
         /// A spec file, with `@VERSION` for another than the newest.
@@ -72,6 +78,24 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum RecordCommand {
+    /// Print what a record holds.
+    Dump {
+        /// A spec file.
+        file: String,
+        /// The record in hexadecimal, or @FILE.
+        record: String,
+    },
+    /// Say which versions accept a record, and why others do not.
+    Check {
+        /// A spec file, with `@VERSION` for the one that the exit status is about.
+        spec: String,
+        /// The record in hexadecimal, or @FILE.
+        record: String,
+    },
+}
+
 /// Runs one command.
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
@@ -82,6 +106,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check { files, json, .. } => check::check(&files, json),
         Command::Expand { file } => expand::expand(&file),
         Command::New { name } => new::new(&name),
+        Command::Record {
+            what: RecordCommand::Dump { file, record },
+        } => record::dump(&file, &record),
+        Command::Record {
+            what: RecordCommand::Check { spec, record },
+        } => record::check(&spec, &record),
         Command::Show { spec, register } => show::show(&spec, register.as_deref()),
         Command::Lock { spec } => lock::lock(&spec),
         Command::Sim { spec, feature, cap } => sim::sim(&spec, &feature, cap),

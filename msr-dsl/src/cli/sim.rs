@@ -170,7 +170,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn bytes(text: &str) -> Result<Vec<u8>, String> {
+/// Bytes from pairs of hexadecimal digits.
+pub fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || format!("`{text}` is not a record: two hexadecimal digits for each byte");
     if !text.len().is_multiple_of(2) || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(wrong());

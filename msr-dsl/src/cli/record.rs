@@ -1,0 +1,111 @@
+//! `msr record`: what a saved record holds, and which versions take it.
+
+use super::file::{model, split};
+use super::{NO, USAGE};
+use msr_dsl::interpret::Machine;
+use msr_dsl::model::{Model, View};
+use msr_runtime::record::{Record, crc32c, name};
+use std::process::ExitCode;
+
+/// Prints the items of a record.
+pub fn dump(file: &str, record: &str) -> ExitCode {
+    finish(
+        model(file)
+            .and_then(|model| items(&model, &bytes(record)?))
+            .map(|()| true),
+    )
+}
+
+/// Says for each version whether it takes the record, and if not, why. Status 1 if the asked (or the newest) version does not.
+pub fn check(spec: &str, record: &str) -> ExitCode {
+    let (file, version) = split(spec);
+    finish(model(file).and_then(|model| takes(&model, version, &bytes(record)?)))
+}
+
+fn finish(result: Result<bool, String>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(NO),
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// The record as hexadecimal digits, or `@FILE` with the digits.
+fn bytes(record: &str) -> Result<Vec<u8>, String> {
+    let text = match record.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?,
+        None => record.to_owned(),
+    };
+    super::sim::bytes(text.trim())
+}
+
+fn items(model: &Model, bytes: &[u8]) -> Result<(), String> {
+    let record =
+        Record::open(bytes, name(&model.name), crc32c).map_err(|error| error.to_string())?;
+    println!(
+        "{} version {}, {} bytes",
+        model.name,
+        record.version,
+        bytes.len()
+    );
+    let writer = model.version(record.version).unwrap_or(model.newest());
+    for item in record.items() {
+        let (tag, payload) = item.map_err(|error| error.to_string())?;
+        let words: Vec<String> = payload.chunks(8).map(word).collect();
+        println!(
+            "item {tag} ({}): {}",
+            owner(model, writer, tag),
+            words.join(" ")
+        );
+    }
+    Ok(())
+}
+
+fn word(chunk: &[u8]) -> String {
+    let value = chunk
+        .iter()
+        .rev()
+        .fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+    if chunk.len() == 8 {
+        format!("{value:#018x}")
+    } else {
+        format!("{value:#x} ({} bytes)", chunk.len())
+    }
+}
+
+/// The register of a tag, in the version that wrote the record if it is known, else in any.
+fn owner(model: &Model, writer: &View, tag: u16) -> String {
+    let views = std::iter::once(writer).chain(&model.views);
+    let mut names = views.filter_map(|view| {
+        let (id, ..) = view
+            .saved()
+            .into_iter()
+            .find(|(_, known, _)| *known == tag)?;
+        Some(view.register(id).name.clone())
+    });
+    names.next().unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn takes(model: &Model, version: Option<u16>, bytes: &[u8]) -> Result<bool, String> {
+    let asked = version.unwrap_or(model.newest().version);
+    let mut answer = None;
+    for view in model.views.iter().filter(|view| !view.restore_only) {
+        let result = Machine::new(view).restore(bytes);
+        match &result {
+            Ok(()) => println!("version {}: accepted", view.version),
+            Err(reason) => println!("version {}: refused: {reason}", view.version),
+        }
+        if view.version == asked {
+            answer = Some(result.is_ok());
+        }
+    }
+    answer.ok_or_else(|| {
+        format!(
+            "`{}` has no version {asked} that a guest can run under",
+            model.name
+        )
+    })
+}
