@@ -443,3 +443,36 @@ fn records_are_dumped_and_checked() {
         "the record is cut off\n",
     );
 }
+
+#[test]
+fn vectors_are_what_sim_answers() {
+    for file in [
+        "vmce.msr",
+        "vmce-amd.msr",
+        "kvm.msr",
+        "sdm.msr",
+        "platform.msr",
+    ] {
+        let vectors = msr(&["vectors", &spec(file)], "");
+        let text = String::from_utf8_lossy(&vectors.stdout).into_owned();
+        let accesses = text
+            .lines()
+            .filter(|line| line.starts_with("rdmsr") || line.starts_with("wrmsr"));
+        let promised: Vec<&str> = accesses
+            .map(|line| line.split_once(" # ").expect("an answer").1)
+            .collect();
+        let answers = msr(&["sim", &spec(file)], &text);
+        assert_eq!(
+            String::from_utf8_lossy(&answers.stdout)
+                .lines()
+                .collect::<Vec<_>>(),
+            promised,
+            "{file}"
+        );
+        assert!(
+            promised.len() > 60 && promised.contains(&"#GP"),
+            "{file}: {}",
+            promised.len()
+        );
+    }
+}

@@ -10,6 +10,7 @@ mod output;
 mod record;
 mod show;
 mod sim;
+mod vectors;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -76,6 +77,17 @@ enum Command {
         #[arg(long, value_name = "VALUE", value_parser = sim::number)]
         cap: Option<u64>,
     },
+    /// Print conformance vectors: lines for `sim`, each with its answer behind `#`.
+    Vectors {
+        /// A spec file, with `@VERSION` for another than the newest.
+        spec: String,
+        /// A feature that the guest is given.
+        #[arg(long, value_name = "NAME")]
+        feature: Vec<String>,
+        /// The guest's capability word.
+        #[arg(long, value_name = "VALUE", value_parser = sim::number)]
+        cap: Option<u64>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -114,6 +126,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         } => record::check(&spec, &record),
         Command::Show { spec, register } => show::show(&spec, register.as_deref()),
         Command::Lock { spec } => lock::lock(&spec),
+        Command::Vectors { spec, feature, cap } => vectors::vectors(&spec, &feature, cap),
         Command::Sim { spec, feature, cap } => sim::sim(&spec, &feature, cap),
     }
 }

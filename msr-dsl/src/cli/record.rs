@@ -1,6 +1,7 @@
 //! `msr record`: what a saved record holds, and which versions take it.
 
-use super::file::{model, split};
+use super::file::{Named, model, named};
+use super::output::{put, tell};
 use super::{NO, USAGE};
 use msr_dsl::interpret::Machine;
 use msr_dsl::model::{Model, View};
@@ -18,8 +19,7 @@ pub fn dump(file: &str, record: &str) -> ExitCode {
 
 /// Says for each version whether it takes the record, and if not, why. Status 1 if the asked (or the newest) version does not.
 pub fn check(spec: &str, record: &str) -> ExitCode {
-    let (file, version) = split(spec);
-    finish(model(file).and_then(|model| takes(&model, version, &bytes(record)?)))
+    finish(named(spec).and_then(|named| takes(&named, &bytes(record)?)))
 }
 
 fn finish(result: Result<bool, String>) -> ExitCode {
@@ -27,7 +27,7 @@ fn finish(result: Result<bool, String>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(NO),
         Err(message) => {
-            eprintln!("{message}");
+            tell!("{message}");
             ExitCode::from(USAGE)
         }
     }
@@ -45,7 +45,7 @@ fn bytes(record: &str) -> Result<Vec<u8>, String> {
 fn items(model: &Model, bytes: &[u8]) -> Result<(), String> {
     let record =
         Record::open(bytes, name(&model.name), crc32c).map_err(|error| error.to_string())?;
-    println!(
+    put!(
         "{} version {}, {} bytes",
         model.name,
         record.version,
@@ -55,7 +55,7 @@ fn items(model: &Model, bytes: &[u8]) -> Result<(), String> {
     for item in record.items() {
         let (tag, payload) = item.map_err(|error| error.to_string())?;
         let words: Vec<String> = payload.chunks(8).map(word).collect();
-        println!(
+        put!(
             "item {tag} ({}): {}",
             owner(model, writer, tag),
             words.join(" ")
@@ -89,23 +89,24 @@ fn owner(model: &Model, writer: &View, tag: u16) -> String {
     names.next().unwrap_or_else(|| "unknown".to_owned())
 }
 
-fn takes(model: &Model, version: Option<u16>, bytes: &[u8]) -> Result<bool, String> {
-    let asked = version.unwrap_or(model.newest().version);
+fn takes(named: &Named, bytes: &[u8]) -> Result<bool, String> {
+    let asked = named.view().version;
     let mut answer = None;
-    for view in model.views.iter().filter(|view| !view.restore_only) {
+    for view in named.model.views.iter().filter(|view| !view.restore_only) {
         let result = Machine::new(view).restore(bytes);
-        match &result {
-            Ok(()) => println!("version {}: accepted", view.version),
-            Err(reason) => println!("version {}: refused: {reason}", view.version),
-        }
+        let said = match &result {
+            Ok(()) => "accepted".to_owned(),
+            Err(reason) => format!("refused: {reason}"),
+        };
+        put!("version {}: {said}", view.version);
         if view.version == asked {
             answer = Some(result.is_ok());
         }
     }
     answer.ok_or_else(|| {
         format!(
-            "`{}` has no version {asked} that a guest can run under",
-            model.name
+            "no guest runs under version {asked} of `{}`: name a later one",
+            named.model.name
         )
     })
 }

@@ -78,7 +78,7 @@ fn run(spec: &str, features: &[String], cap: Option<u64>) -> Result<(), String> 
 }
 
 /// A guest as it is created: with features, or with the capability word of another one.
-fn new_guest<'a>(
+pub fn new_guest<'a>(
     view: &'a View,
     features: &[String],
     cap: Option<u64>,
@@ -136,8 +136,10 @@ fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> 
             machine.reset(Reset::PowerOn);
             Ok(None)
         }
-        ["rdmsr", address] => Ok(Some(text(machine.read(msr(address)?)))),
-        ["wrmsr", address, value] => Ok(Some(text(machine.write(msr(address)?, number(value)?)))),
+        ["rdmsr", address] => Ok(Some(answer_text(machine.read(msr(address)?)))),
+        ["wrmsr", address, value] => Ok(Some(answer_text(
+            machine.write(msr(address)?, number(value)?),
+        ))),
         ["save"] => Ok(Some(hex(&machine.save()))),
         ["restore", record] => Ok(Some(match machine.restore(&bytes(record)?) {
             Ok(()) => "ok".to_owned(),
@@ -231,7 +233,8 @@ fn event(parts: &[&str]) -> Result<MachineCheckEvent, String> {
     Ok(event)
 }
 
-fn text(answer: Answer) -> String {
+/// An answer as `sim` prints it.
+pub fn answer_text(answer: Answer) -> String {
     match answer {
         Answer::Value(value) => format!("{value:#018x}"),
         Answer::Ok => "ok".to_owned(),
