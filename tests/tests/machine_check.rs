@@ -689,6 +689,25 @@ fn a_guest_that_has_not_finished_is_stopped_with_both_records() {
 }
 
 #[test]
+fn a_guest_that_has_not_finished_is_stopped_whatever_waits() {
+    for (second, status) in [(GUEST_0 + 0x8000, 5), (0x7000_0000, 4)] {
+        let simulation = Simulation::new(world(2));
+        // Two pages: one waits until the guest has finished.
+        simulation.world.put(0, 0, SRAO, GUEST_0, 0x8d);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+        assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+        assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
+        // Another error of the guest, or a context that cannot go on.
+        simulation.world.put(0, 0, SRAO, second, MISC);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, status))));
+        assert_eq!(
+            simulation.enter(0),
+            [Delivery::Stop(StopReason::InProgress); 2]
+        );
+    }
+}
+
+#[test]
 fn errors_before_the_first_delivery_are_not_lost() {
     let simulation = Simulation::new(world(2));
     for page in [0x1000, 0x2000] {
@@ -701,16 +720,41 @@ fn errors_before_the_first_delivery_are_not_lost() {
     });
     assert_eq!(
         told,
-        [Told::Record, Told::Clean, Told::Deferred, Told::Merged]
+        [Told::Record, Told::Clean, Told::Deferred, Told::Deferred]
     );
     simulation.enter(0);
     assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
     assert!(simulation.finish(0));
-    assert_eq!(simulation.enter(0), [Delivery::Inject, Delivery::Nothing]);
+    assert_eq!(
+        simulation.enter(0),
+        [Delivery::Inject; 2],
+        "all vCPUs, each time"
+    );
     assert_eq!(
         seen_by(&simulation, 0)[0],
         [seen(5, SRAO, 0x1000), seen(5, SRAO, 0x2000)]
     );
+}
+
+#[test]
+fn a_lost_context_needs_no_machine_check_of_its_own() {
+    let simulation = Simulation::new(world(2));
+    simulation.world.put(0, 0, SRAO, GUEST_0, MISC);
+    let elsewhere = [Signal::new(0, HYPERVISOR, 5), Signal::new(1, HYPERVISOR, 5)];
+    assert!(resumes(&simulation.run(Order::Turns, &elsewhere)));
+    // Before that is delivered, another one interrupts vCPU 1 where it cannot go on.
+    simulation.world.put(0, 0, SRAO, 0x7000_0000, MISC);
+    let lost = [
+        Signal::new(0, HYPERVISOR, 5),
+        Signal::new(1, running(0, 1), 4),
+    ];
+    assert!(resumes(&simulation.run(Order::Turns, &lost)));
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert_eq!(
+        seen_by(&simulation, 0),
+        [vec![seen(5, SRAO, 0)], vec![clean(4)]]
+    );
+    assert!(!simulation.finish(0));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use kernel::mca::{self, Interrupted, Verdict};
 use super::host::{ENGINE, HOST};
 use super::{current_vcpu, local};
 use crate::machine::processor::{Processor, RAISE_MACHINE_CHECK};
-use crate::machine::{halt, power, traps};
+use crate::machine::{halt, log, power, traps};
 use crate::vmx::operation;
 
 /// A machine check of this processor, in this context.
@@ -19,7 +19,12 @@ pub fn machine_check(interrupted: Interrupted) {
     match verdict {
         // No copy of guest memory is marked: no context says that it has a fix-up.
         Verdict::Resume | Verdict::FixUp => {}
-        Verdict::Fatal { resets: true, .. } => power::reset(),
+        Verdict::Fatal { resets: true, .. } => {
+            // Nothing that was interrupted goes on, on any processor: whoever holds the log does not need it any more.
+            log::break_open();
+            super::log_events();
+            power::reset()
+        }
         Verdict::Fatal { resets: false, .. } => halt(),
     }
 }

@@ -60,16 +60,16 @@ pub fn deliver<S: MachineCheck, M: Machine>(
     if let Some(reason) = mailbox.stop() {
         return Delivery::Stop(reason);
     }
-    let Some((mail, follows)) = mailbox.first() else {
-        return Delivery::Nothing;
-    };
     if state.in_progress() {
-        if follows {
+        let Some(mail) = mailbox.urgent() else {
             return Delivery::Nothing;
-        }
+        };
         report_both(machine, vcpu, mailbox, &mail);
         return Delivery::Stop(StopReason::InProgress);
     }
+    let Some(mail) = mailbox.first() else {
+        return Delivery::Nothing;
+    };
     if !mce_enabled {
         return Delivery::Shutdown;
     }

@@ -196,14 +196,17 @@ impl Mailbox {
         }
         let tail = self.tail.load(Ordering::Relaxed);
         let waiting = tail.wrapping_sub(self.head.load(Ordering::Acquire));
-        if waiting != 0 && !mail.shown && !follows {
+        // With MCIP set nothing of a later machine check can wait, whatever waits already.
+        let may_wait = waiting != 0 && !self.in_progress.load(Ordering::Acquire);
+        // Where there is a record, all vCPUs get as many #MCs, for the guest's handlers wait for each other.
+        if may_wait && mail.record.is_none() && !follows {
             return Outcome::Merged;
         }
         if waiting as usize >= DEPTH {
             self.post_stop(StopReason::TooManyErrors);
             return Outcome::Stopped;
         }
-        let follows = follows || waiting != 0;
+        let follows = follows || may_wait;
         let Some(slot) = self.slots.get(tail as usize % DEPTH) else {
             return Outcome::Stopped;
         };
@@ -298,26 +301,26 @@ impl Mailbox {
         self.head.load(Ordering::Relaxed) != self.tail.load(Ordering::Acquire)
     }
 
-    /// The next #MC for this vCPU, and whether it waits until the guest has finished with what came before.
-    pub(super) fn first(&self) -> Option<(Mail, bool)> {
-        if !self.has_mail() {
-            return None;
-        }
-        let slot = self
-            .slots
-            .get(self.head.load(Ordering::Relaxed) as usize % DEPTH)?;
-        let flags = slot.flags.load(Ordering::Relaxed);
+    /// The next #MC for this vCPU.
+    pub(super) fn first(&self) -> Option<Mail> {
         let told = self.pages_told.load(Ordering::Relaxed);
-        let mut record = slot.load();
-        record.address = record.address.wrapping_add(u64::from(told) * PAGE_SIZE);
-        let mail = Mail {
-            record: (flags & RECORD != 0).then_some(record),
-            shown: flags & SHOWN != 0,
-            error_ip_valid: flags & EIPV != 0 && told == 0,
-            local: flags & LOCAL != 0,
-            pages: (flags >> PAGES_SHIFT) as u32 - told,
-        };
-        Some((mail, flags & FOLLOWS != 0 || told != 0))
+        self.mail().next().map(|(mail, _)| mail.without_pages(told))
+    }
+
+    /// Mail that cannot wait until the guest has finished with what came before.
+    pub(super) fn urgent(&self) -> Option<Mail> {
+        self.mail()
+            .find(|(_, follows)| !follows)
+            .map(|(mail, _)| mail)
+    }
+
+    /// All mail, and whether it follows.
+    fn mail(&self) -> impl Iterator<Item = (Mail, bool)> {
+        let head = self.head.load(Ordering::Relaxed);
+        let waiting = self.tail.load(Ordering::Acquire).wrapping_sub(head);
+        (0..waiting)
+            .filter_map(move |n| self.slots.get(head.wrapping_add(n) as usize % DEPTH))
+            .map(Slot::mail)
     }
 
     /// The vCPU has been told of the first page of the first mail.
@@ -345,7 +348,33 @@ impl Mailbox {
     }
 }
 
+impl Mail {
+    /// The same after that many of its pages.
+    fn without_pages(mut self, pages: u32) -> Self {
+        if pages != 0 {
+            self.error_ip_valid = false;
+            self.pages -= pages.min(self.pages);
+            if let Some(record) = &mut self.record {
+                record.address = record.address.wrapping_add(u64::from(pages) * PAGE_SIZE);
+            }
+        }
+        self
+    }
+}
+
 impl Slot {
+    fn mail(&self) -> (Mail, bool) {
+        let flags = self.flags.load(Ordering::Relaxed);
+        let mail = Mail {
+            record: (flags & RECORD != 0).then(|| self.load()),
+            shown: flags & SHOWN != 0,
+            error_ip_valid: flags & EIPV != 0,
+            local: flags & LOCAL != 0,
+            pages: (flags >> PAGES_SHIFT) as u32,
+        };
+        (mail, flags & FOLLOWS != 0)
+    }
+
     fn store(&self, record: ErrorRecord) {
         self.status.store(record.status, Ordering::Relaxed);
         self.address.store(record.address, Ordering::Relaxed);

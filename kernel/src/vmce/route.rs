@@ -141,7 +141,11 @@ impl<'a, M: Machine> Routes<'a, M> {
         }
         let vcpu = match self.local_vcpu(guest, to) {
             Some(vcpu) => usize::from(vcpu.index),
-            None if !to.broadcast => 0,
+            None if !to.broadcast => to
+                .mailboxes
+                .iter()
+                .position(Mailbox::is_started)
+                .unwrap_or(0),
             None => {
                 let is_free =
                     |mailbox: &Mailbox| mailbox.is_started() && !mailbox.was_told(self.serial);
@@ -200,11 +204,13 @@ impl<'a, M: Machine> Routes<'a, M> {
         }
     }
 
-    /// What is left of a hit follows, for the vCPU that it belongs to, or the first one.
+    /// What is left of a hit follows, for the vCPU that it belongs to, or the first that runs.
     fn send_left_over(&self, hits: &mut [Hit], at: usize, to: Addressee<'_>) {
         let Some(hit) = hits.get(at) else { return };
         let local = self.local_vcpu(hit.guest, to);
-        let receiver = local.or(hit.vcpu).map_or(0, |vcpu| usize::from(vcpu.index));
+        let first = || to.mailboxes.iter().position(Mailbox::is_started);
+        let owner = local.or(hit.vcpu).map(|vcpu| usize::from(vcpu.index));
+        let receiver = owner.or_else(first).unwrap_or(0);
         for (index, mailbox) in to.mailboxes.iter().enumerate() {
             let shown = index == receiver;
             if shown || (to.broadcast && local.is_none()) {
