@@ -196,9 +196,43 @@ pub enum AddressKind {
     },
 }
 
+impl Register {
+    /// Whether a line with a mistake in it may be the missing `word` line.
+    pub fn may_say(&self, word: &str) -> bool {
+        self.lost().any(|lost| {
+            lost.words
+                .as_ref()
+                .is_none_or(|words| words.iter().any(|one| one == word))
+        })
+    }
+
+    /// Whether a line with a mistake in it may hold a field.
+    pub fn may_have_more_fields(&self) -> bool {
+        self.lost().any(|lost| lost.field)
+    }
+
+    fn lost(&self) -> impl Iterator<Item = &Lost> {
+        self.statements.iter().filter_map(|said| match &said.what {
+            Statement::Poisoned(lost) => Some(lost),
+            _ => None,
+        })
+    }
+}
+
+/// What a line with a mistake in its words may have said: nothing is missed that may stand there.
+#[derive(Clone, Debug)]
+pub struct Lost {
+    /// The words in it; none if it begins with an unknown one or holds a block: it may say anything.
+    pub words: Option<Vec<String>>,
+    /// It may hold a field.
+    pub field: bool,
+}
+
 /// A line of a register.
 #[derive(Clone, Debug)]
 pub enum Statement {
+    /// A line with a mistake in its words, which has been reported.
+    Poisoned(Lost),
     /// `cite "...";`
     Cite(String),
     /// `when EXPR else fault;`
@@ -273,6 +307,8 @@ pub enum FieldType {
 /// A line of a field.
 #[derive(Clone, Debug)]
 pub enum FieldStatement {
+    /// A line with a mistake in its words, which has been reported.
+    Poisoned,
     /// `when EXPR;`: in a guest without, the bits are reserved.
     When(Expr),
     /// `read EXPR;`

@@ -117,6 +117,7 @@ impl Diagnostic {
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     found: Vec<Diagnostic>,
+    guesswork: bool,
 }
 
 impl Diagnostics {
@@ -162,8 +163,19 @@ impl Diagnostics {
         }
     }
 
-    /// Notes a mistake in the words or their order.
+    /// Notes a mistake in the words or their order, after which the meaning of the rest would be guesswork.
     pub fn add_syntax(&mut self, error: &syn::Error) {
+        self.guesswork = true;
+        self.add_contained(error);
+    }
+
+    /// Whether the rest cannot be judged.
+    pub fn is_guesswork(&self) -> bool {
+        self.guesswork
+    }
+
+    /// Notes a mistake in the words of one line, for which the syntax tree holds a poisoned one.
+    pub fn add_contained(&mut self, error: &syn::Error) {
         for one in error.clone() {
             let text = one.to_string();
             let (message, help) = text
@@ -175,9 +187,15 @@ impl Diagnostics {
 
     /// Whether the spec is refused.
     pub fn has_errors(&self) -> bool {
+        self.errors() != 0
+    }
+
+    /// How many errors there are.
+    pub fn errors(&self) -> usize {
         self.found
             .iter()
-            .any(|one| one.severity() == Severity::Error)
+            .filter(|one| one.severity() == Severity::Error)
+            .count()
     }
 
     /// Takes the warnings for which `waived` says yes away.

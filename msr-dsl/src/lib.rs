@@ -40,8 +40,8 @@ pub fn compile(tokens: TokenStream, empty: Span, manifest: Option<&str>) -> Outc
         .map_or(empty, |tree| tree.span());
     let mut diagnostics = Diagnostics::default();
     let spec = parse::parse(tokens, &mut diagnostics);
-    // After a mistake in the words the meaning would be guesswork: one mistake, one error.
-    let model = if diagnostics.has_errors() {
+    // One mistake, one error.
+    let model = if diagnostics.is_guesswork() {
         None
     } else {
         check::check(&spec, end, manifest, &mut diagnostics)

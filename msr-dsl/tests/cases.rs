@@ -52,7 +52,12 @@ fn every_case_says_what_it_should() {
 #[test]
 fn one_mistake_one_error() {
     // These cases hold several mistakes on purpose, or none.
-    let others = ["several_at_once", "fine", "waiver_silences"];
+    let others = [
+        "several_at_once",
+        "several_kinds",
+        "fine",
+        "waiver_silences",
+    ];
     for folder in folders() {
         let name = folder
             .file_name()
@@ -97,4 +102,84 @@ fn several_mistakes_come_in_one_run_in_the_order_of_the_source() {
             .all(|one| one.severity() == Severity::Error)
     );
     assert!(outcome.model.is_none());
+}
+
+/// A spec with one word misspelt, or one `;` left out, for each of them.
+fn slips(fine: &str) -> Vec<String> {
+    const WORDS: &[&str] = &[
+        "cite",
+        "when",
+        "else",
+        "reset",
+        "read",
+        "write",
+        "store",
+        "ignore",
+        "hook",
+        "legal",
+        "less",
+        "reserved",
+        "fault_if_set",
+        "migrate",
+        "saved",
+        "transient",
+        "restore",
+        "accepts",
+        "bool",
+        "u8",
+        "enum",
+        "bit",
+        "default",
+        "offered",
+        "requires",
+        "register",
+        "feature",
+    ];
+    let is_spoken = |at: usize| {
+        let line = fine[..at].rsplit('\n').next().unwrap_or_default();
+        line.contains("//") || line.matches('"').count() % 2 == 1
+    };
+    let mut slips = Vec::new();
+    for (at, _) in fine.match_indices(';').filter(|(at, _)| !is_spoken(*at)) {
+        slips.push(format!("{} {}", &fine[..at], &fine[at + 1..]));
+    }
+    for word in WORDS {
+        for (at, _) in fine.match_indices(word).filter(|(at, _)| !is_spoken(*at)) {
+            let is_part = |c: char| c.is_alphanumeric() || c == '_';
+            let (before, after) = (&fine[..at], &fine[at + word.len()..]);
+            if !before.ends_with(is_part) && !after.starts_with(is_part) {
+                slips.push(format!("{before}x{word}{after}"));
+            }
+        }
+    }
+    slips
+}
+
+#[test]
+fn a_slip_of_the_pen_is_one_error() {
+    let read = |name| {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
+        std::fs::read_to_string(&path).expect("a spec")
+    };
+    let mut slips = slips(&read("tests/cases/fine/input.msr"));
+    slips.extend(self::slips(&read("../specs/vmce.msr")));
+    let folder = std::env::temp_dir().join(format!("msr-cases-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("slip.msr");
+    let mut wrong = Vec::new();
+    assert!(slips.len() > 100, "{} slips", slips.len());
+    for slip in slips {
+        std::fs::write(&file, &slip).expect("slip.msr");
+        let (_, outcome) = compile_file(&file).expect("slip.msr");
+        if outcome.diagnostics.len() != 1 {
+            let said: String = outcome
+                .diagnostics
+                .iter()
+                .map(|one| one.render("slip.msr", &slip))
+                .collect();
+            wrong.push(format!("{} findings:\n{said}", outcome.diagnostics.len()));
+        }
+    }
+    std::fs::remove_dir_all(&folder).expect("removed");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

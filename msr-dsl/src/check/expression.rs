@@ -240,6 +240,12 @@ fn path(
 }
 
 fn unknown(cx: &Context, base: &ast::Name, scope: Scope, diagnostics: &mut Diagnostics) {
+    if scope
+        .own
+        .is_some_and(|own| cx.registers[own.0].may_have_more_fields())
+    {
+        return;
+    }
     let elsewhere = cx.spec.registers.iter().any(|r| r.name.text == base.text)
         || cx.spec.features.iter().any(|f| f.name.text == base.text);
     if elsewhere {
@@ -256,6 +262,7 @@ fn unknown(cx: &Context, base: &ast::Name, scope: Scope, diagnostics: &mut Diagn
     if let Some(own) = scope.own {
         known.extend(field_names(cx, own));
     }
+    known.extend(["zero", "all_ones", "true", "false"]);
     let help = crate::words::closest(&base.text, known.iter().copied()).map_or_else(
         || "it is neither a register, a feature, nor a field of this register".to_owned(),
         |c| format!("did you mean `{c}`?"),
@@ -340,6 +347,9 @@ fn field_of(
 ) -> Option<Expr> {
     let Some(found) = cx.fields(id).find(|one| one.name.text == field.text) else {
         let register = cx.registers[id.0];
+        if register.may_have_more_fields() {
+            return None;
+        }
         let elsewhere = register.statements.iter().any(
             |said| matches!(&said.what, ast::Statement::Field(f) if f.name.text == field.text),
         );

@@ -321,7 +321,7 @@ fn bit_item(
                     _ => None,
                 })
                 .collect();
-            if all.contains(&name.text.as_str()) {
+            if all.contains(&name.text.as_str()) || register.may_have_more_fields() {
                 return Some(0);
             }
             diagnostics.add(

@@ -22,7 +22,7 @@ use crate::words::suggest;
 use proc_macro2::Span;
 use std::collections::HashMap;
 
-/// Checks a spec whose words are right. None if it has errors.
+/// Checks a spec, poisoned lines aside. None if it has errors.
 pub fn check(
     spec: &Spec,
     end: Span,
@@ -41,14 +41,16 @@ pub fn check(
 }
 
 fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model> {
+    // Mistakes in the words of a line do not end the checks of names, fields and rules.
+    let in_words = diagnostics.errors();
     let interface = versions::interface(spec, end, diagnostics)?;
     names(spec, diagnostics);
     let numbers = versions::numbers(interface, diagnostics);
-    if diagnostics.has_errors() {
+    if diagnostics.errors() > in_words {
         return None;
     }
     versions::ranges(spec, &numbers, diagnostics);
-    if diagnostics.has_errors() {
+    if diagnostics.errors() > in_words {
         return None;
     }
     let views: Vec<View> = interface

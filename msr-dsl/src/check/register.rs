@@ -38,6 +38,7 @@ pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> 
     let (write, rule) = match said_write {
         Some((write, _)) => write_rule(cx, id, write, diagnostics),
         None if ast.hidden => (Write::Bits(None), BitRule::Store),
+        None if ast.may_say("write") => (Write::Bits(None), BitRule::Ignore),
         None => {
             diagnostics.add(
                 &codes::WRITE_UNSAID,
@@ -295,6 +296,8 @@ fn reserved(
             None
         }
     });
+    let ast = cx.registers[id.0];
+    let lost = ast.may_say("reserved") || ast.may_have_more_fields();
     let has_fields = cx.fields(id).next().is_some();
     match said {
         Some((_, span)) if unnamed == 0 => {
@@ -319,7 +322,7 @@ fn reserved(
             }
             resolved
         }
-        None if unnamed != 0 && has_fields && default.changes() => {
+        None if unnamed != 0 && has_fields && default.changes() && !lost => {
             let register = cx.registers[id.0];
             diagnostics.add(
                 &codes::RESERVED_UNSAID,

@@ -1,7 +1,7 @@
 //! `[hi:lo] NAME: TYPE in VERSIONS { ... }`
 
 use super::words::{doc, error, integer, maybe_versions, name, peek, take, unknown, word};
-use super::{bits, block, expression, semicolon, words};
+use super::{bits, block, contained, expression, semicolon, words};
 use crate::ast::{At, Field, FieldStatement, FieldType, Name};
 use crate::diagnostics::Diagnostics;
 use syn::parse::ParseStream;
@@ -24,7 +24,15 @@ pub fn field(input: ParseStream, doc: String, diagnostics: &mut Diagnostics) -> 
     let ty = field_type(input)?;
     let versions = maybe_versions(input)?;
     let statements = match input.peek(token::Brace) {
-        true => block(input, diagnostics, &mut |input, _| statement(input))?,
+        true => block(input, diagnostics, &mut |input, diagnostics| {
+            Ok(contained(
+                input,
+                diagnostics,
+                STATEMENTS,
+                |_| FieldStatement::Poisoned,
+                |input, _| statement(input),
+            ))
+        })?,
         false => {
             semicolon(input)?;
             Vec::new()

@@ -3,7 +3,7 @@
 use super::words::{
     absent, error, integer, maybe_versions, name, peek, string, take, unknown, waiver, word,
 };
-use super::{bits, block, expression, semicolon};
+use super::{bits, block, contained, expression, semicolon};
 use crate::ast::{
     At, Banks, Feature, Hook, Interface, Name, Offer, Removed, RemovedThing, Said, VersionLine,
     Waiver,
@@ -180,11 +180,13 @@ pub fn feature(
         Requires(Vec<Name>),
         Host(Name),
         Waive(Waiver),
+        Poisoned,
     }
+    const LINES: &[&str] = &["bit", "default", "offered", "requires", "host", "waive"];
     word(input, "feature")?;
     let feature_name = name(input)?;
     let versions = maybe_versions(input)?;
-    let lines = block(input, diagnostics, &mut |input, _| {
+    let line = |input: ParseStream, _: &mut Diagnostics| {
         if peek(input, "waive") {
             return waiver(input).map(Line::Waive);
         }
@@ -210,11 +212,19 @@ pub fn feature(
         } else if take(input, "host").is_some() {
             Line::Host(name(input)?)
         } else {
-            let known = ["bit", "default", "offered", "requires", "host", "waive"];
-            return Err(unknown(input, "statement of a feature", &known));
+            return Err(unknown(input, "statement of a feature", LINES));
         };
         semicolon(input)?;
         Ok(line)
+    };
+    let lines = block(input, diagnostics, &mut |input, diagnostics| {
+        Ok(contained(
+            input,
+            diagnostics,
+            LINES,
+            |_| Line::Poisoned,
+            line,
+        ))
     })?;
     let mut feature = Feature {
         doc,
@@ -240,6 +250,7 @@ pub fn feature(
             Line::Requires(one_of) => feature.requires.push(one_of),
             Line::Host(host) => feature.host.push(host),
             Line::Waive(waiver) => feature.waivers.push(waiver),
+            Line::Poisoned => {}
         }
     }
     Ok(feature)

@@ -8,9 +8,10 @@ mod interface;
 mod register;
 mod words;
 
-use crate::ast::{Said, Spec, Versions};
+use crate::ast::{Lost, Said, Spec, Versions};
 use crate::diagnostics::Diagnostics;
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use syn::buffer::Cursor;
 use syn::parse::{ParseStream, Parser};
 use syn::{Token, token};
 use words::{doc, peek, unknown};
@@ -131,6 +132,47 @@ fn statements<T>(
     }
 }
 
+/// Takes a statement. A mistake in it is noted, and a poisoned one stands in its place, so that the rest can be checked.
+pub(super) fn contained<T>(
+    input: ParseStream,
+    diagnostics: &mut Diagnostics,
+    known: &[&str],
+    poisoned: impl FnOnce(Lost) -> T,
+    statement: impl FnOnce(ParseStream, &mut Diagnostics) -> syn::Result<T>,
+) -> T {
+    let start = input.cursor();
+    statement(input, diagnostics).unwrap_or_else(|error| {
+        diagnostics.add_contained(&error);
+        skip_statement(input);
+        poisoned(lost(start, input.cursor(), known))
+    })
+}
+
+/// What may stand between two places. Where a `;` is missing, that is more than one statement.
+fn lost(start: Cursor, end: Cursor, known: &[&str]) -> Lost {
+    let first = start.ident().map(|(word, _)| word.to_string());
+    let (mut words, mut field, mut at) = (Vec::new(), first.is_none(), start);
+    let mut unknown = first.is_some_and(|word| !known.contains(&word.as_str()));
+    while at != end
+        && let Some((tree, next)) = at.token_tree()
+    {
+        match tree {
+            TokenTree::Ident(word) => words.push(word.to_string()),
+            TokenTree::Group(group) => {
+                let block = group.delimiter() == Delimiter::Brace;
+                field |= block || group.delimiter() == Delimiter::Bracket;
+                unknown |= block;
+            }
+            _ => {}
+        }
+        at = next;
+    }
+    Lost {
+        words: if unknown { None } else { Some(words) },
+        field,
+    }
+}
+
 /// The `;` at the end of a statement.
 pub(super) fn semicolon(input: ParseStream) -> syn::Result<()> {
     if input.peek(Token![;]) {
@@ -157,7 +199,7 @@ fn next_text(input: ParseStream) -> String {
     }
 }
 
-/// After a mistake: on to the token behind the next `;` or block.
+/// After a mistake: on to what follows the next `;` or block.
 fn skip_statement(input: ParseStream) {
     while !input.is_empty() {
         if input.peek(Token![;]) {
@@ -167,6 +209,8 @@ fn skip_statement(input: ParseStream) {
         let block = input.peek(token::Brace);
         let _ = input.parse::<TokenTree>();
         if block {
+            // That of an enumeration has one.
+            let _ = input.parse::<Option<Token![;]>>();
             return;
         }
     }

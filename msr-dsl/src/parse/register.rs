@@ -4,7 +4,7 @@ use super::words::{
     absent, doc, error, illegal, integer, maybe_versions, name, peek, string, take, unknown,
     waiver, word,
 };
-use super::{bits, block, expression, field, semicolon};
+use super::{bits, block, contained, expression, field, semicolon};
 use crate::ast::{Address, AddressKind, At, Init, Migrate, Read, Register, Statement, Write};
 use crate::diagnostics::{Diagnostics, from_to};
 use syn::parse::ParseStream;
@@ -71,7 +71,15 @@ fn rest_of_register(
     diagnostics: &mut Diagnostics,
 ) -> syn::Result<Register> {
     register.versions = maybe_versions(input)?;
-    register.statements = block(input, diagnostics, &mut statement)?;
+    register.statements = block(input, diagnostics, &mut |input, diagnostics| {
+        Ok(contained(
+            input,
+            diagnostics,
+            STATEMENTS,
+            Statement::Poisoned,
+            statement,
+        ))
+    })?;
     Ok(register)
 }
 
