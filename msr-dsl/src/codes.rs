@@ -55,6 +55,9 @@ codes! {
     E107 HALF_SAID "half said"
         "A section lacks a line without which it has no meaning.";
 
+    E108 RUST_NAME "name in Rust"
+        "Names become names of Rust types and functions, where capitals and underscores count for less; two of them become one, or one that is taken.";
+
     E111 NO_VERSION "no version"
         "A guest lives under one version of an interface; there has to be one.";
     E112 VERSION_ORDER "order of versions"

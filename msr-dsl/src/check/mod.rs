@@ -10,6 +10,7 @@ mod injection;
 mod lock;
 mod migration;
 mod register;
+mod rust_names;
 mod select;
 mod versions;
 mod warnings;
@@ -45,6 +46,7 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
     let in_words = diagnostics.errors();
     let interface = versions::interface(spec, end, diagnostics)?;
     names(spec, diagnostics);
+    rust_names::rust_names(spec, diagnostics);
     let numbers = versions::numbers(interface, diagnostics);
     if diagnostics.errors() > in_words {
         return None;

@@ -6,7 +6,7 @@
 mod expression;
 mod fields;
 mod injection;
-mod names;
+pub(crate) mod names;
 mod read;
 mod record;
 mod state;
