@@ -133,28 +133,28 @@ fn shared_error() {
 
 #[test]
 fn a_shared_error() {
-    explore(4, shared_error);
+    explore(3, shared_error);
 }
 
 #[test]
 #[should_panic(expected = "one owner")]
 fn mutant_that_clears_in_the_first_round() {
     mutant::set(Some(Mutant::ClearsInFirstRound));
-    explore(4, shared_error);
+    explore(3, shared_error);
 }
 
 #[test]
 #[should_panic(expected = "nobody leaves before")]
 fn mutant_that_leaves_a_barrier_early() {
     mutant::set(Some(Mutant::LeavesEarly));
-    explore(4, two_errors);
+    explore(3, two_errors);
 }
 
 #[test]
 #[should_panic(expected = "one recovers")]
 fn mutant_that_recovers_on_two_processors() {
     mutant::set(Some(Mutant::RecoversTwice));
-    explore(4, two_errors);
+    explore(3, two_errors);
 }
 
 /// Each of two processors has an error of its own, equally bad.
@@ -189,13 +189,13 @@ fn two_errors() {
 
 #[test]
 fn two_errors_of_one_class() {
-    explore(4, two_errors);
+    explore(3, two_errors);
 }
 
 /// A fatal error on one processor: all stop, the other's bank is intact, one resets.
 #[test]
 fn a_fatal_error() {
-    explore(4, || {
+    explore(3, || {
         let (machine, shared) = booted::<2>(Machine::new(1, false, false));
         machine.put(0, SRAO);
         machine.put(1, 0xbe00_0000_0000_0134);
@@ -245,7 +245,7 @@ fn one_after_the_other() {
 /// Local machine checks on two processors at once, each of which has the other flush.
 #[test]
 fn two_local_ones() {
-    explore(4, || {
+    explore(3, || {
         let (machine, shared) = booted::<2>(Machine::new(1, false, false));
         machine.put(0, SRAO);
         machine.put(1, SRAO);
@@ -273,7 +273,7 @@ fn two_local_ones() {
 /// Mail that comes while the vCPU's processor looks is seen then or at the next look.
 #[test]
 fn mail_while_the_reader_looks() {
-    explore(4, || {
+    explore(3, || {
         let (machine, shared) = booted::<1>(Machine::new(1, false, false));
         machine.put(0, SRAO);
         let (other, others) = (machine.clone(), shared.clone());
@@ -361,7 +361,7 @@ fn a_late_processor() {
 /// A ring is written and read at once: nothing is torn, lost or twice.
 #[test]
 fn a_ring_is_read_while_it_is_written() {
-    explore(4, || {
+    explore(3, || {
         let ring = Arc::new(EventRing::<2>::new());
         let writer = {
             let ring = ring.clone();
