@@ -142,11 +142,67 @@ fn watch_reads_a_recorded_log() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("guest 0/0: rdmsr 0x179 -> 0x0000000001000c02"));
 
+    // The same through a pipe, and from a Unix socket.
+    let piped = program()
+        .args(["watch", "--image", image, "-"])
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(piped.status.code(), Some(0), "{}", text(&piped.stderr));
+    assert_eq!(piped.stdout, output.stdout);
+    let socket = work.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let sender = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The watcher goes away when the machine is off.
+        let _ = std::io::Write::write_all(&mut stream, &log);
+    });
+    let from_socket = boot(&["watch", "--image", image, socket.to_str().unwrap()]);
+    sender.join().unwrap();
+    assert_eq!(from_socket.status.code(), Some(0));
+    assert_eq!(from_socket.stdout, output.stdout);
+
     // The log of another image, or of none, is no log.
     std::fs::write(&file, b"no log at all").unwrap();
     let output = boot(&["watch", "--image", image, file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("ended without a log"));
+    let empty = boot(&["watch", "--image", image, "-"]);
+    assert_eq!(empty.status.code(), Some(1));
+    assert!(text(&empty.stderr).contains("standard input ended without a log"));
+}
+
+/// A machine that cannot run the hypervisor: the answer is no, watched or not.
+#[test]
+fn watch_says_no_where_the_machine_cannot_run() {
+    let workspace = Workspace::find().unwrap();
+    let artifacts = workspace.build().unwrap_or_else(|error| panic!("{error}"));
+    let scenario = Scenario::named(&workspace.root, "reserved-writes").unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let payload = payload(&scenario, &artifacts).unwrap();
+    let mut machine = emulator::start(
+        Kind::Qemu,
+        &scenario.machine,
+        &payload,
+        Way::Direct,
+        work.path(),
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let mut watcher = program()
+        .args(["watch", "--image", artifacts.kernel.to_str().unwrap(), "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = watcher.stdin.take().unwrap();
+    let mut log = std::mem::replace(&mut machine.log, Box::new(std::io::empty()));
+    // Ends when the watcher has heard enough and goes away, or the machine.
+    let copying = std::thread::spawn(move || _ = std::io::copy(&mut log, &mut pipe));
+    let output = watcher.wait_with_output().unwrap();
+    machine.kill();
+    copying.join().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("cannot run the hypervisor"));
 }
 
 /// Processes whose current folder is below this one.

@@ -172,3 +172,14 @@ fn the_aliases_are_not_silent() {
         assert!(!words.contains("-q"), "{words}");
     }
 }
+
+#[test]
+fn an_iso_that_cannot_be_written_is_one_error_before_anything_is_built() {
+    for (output, why) in [
+        ("/nope/x.iso", "there is no folder /nope"),
+        ("/tmp", "it is a folder"),
+    ] {
+        let said = refused(&["image", "-o", output]);
+        assert_eq!(said, format!("error: cannot write {output}: {why}\n"));
+    }
+}

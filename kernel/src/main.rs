@@ -9,15 +9,18 @@ mod machine;
 mod run;
 mod vmx;
 
+use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use arrayvec::ArrayString;
 use kernel::handover::acpi;
 use kernel::handover::arena::Arena;
 use kernel::handover::command_line::Options;
 use kernel::handover::module::{self, Kind};
 use kernel::handover::multiboot::{BOOT_MAGIC, Information, Ram};
 use kernel::units::Hpa;
+use specs::McState;
 
 use machine::processor::Processor;
 use machine::traps::{Exception, Handlers};
@@ -106,6 +109,7 @@ fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>
         env!("CARGO_PKG_VERSION"),
         Processor::count(),
         Processor::current().machine_check.banks(),
+        &interfaces(),
         if cfg!(feature = "faults") {
             "yes"
         } else {
@@ -116,6 +120,17 @@ fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>
         take_module(&module).map_err(|what| Refusal::Boot(what, module.string))?;
     }
     Ok(())
+}
+
+/// What a guest can be given, as `NAME@VERSION,NAME@VERSION`.
+fn interfaces() -> ArrayString<256> {
+    let mut text = ArrayString::new();
+    for (name, version) in McState::CREATABLE {
+        let comma = if text.is_empty() { "" } else { "," };
+        // A list too long for the log ends early.
+        _ = write!(text, "{comma}{name}@{version}");
+    }
+    text
 }
 
 /// RAM that neither the image nor what the loader left occupies.

@@ -9,9 +9,10 @@ use crate::event::{Kind, Level};
 macro_rules! for_each_message {
     ($callback:ident) => {
         $callback! {
-            /// The hypervisor runs on every processor that came up. `faults` says whether this image can inject errors.
-            info hypervisor_up "hypervisor.up cpu={=u16} version={=str} processors={=u16} banks={=u8} faults={=str}"
-                (version: &str, processors: u16, banks: u8, faults: &str)
+            /// The hypervisor runs on every processor that came up. `interfaces` are those that guests can be given, `faults` says
+            /// whether this image can inject errors.
+            info hypervisor_up "hypervisor.up cpu={=u16} version={=str} processors={=u16} banks={=u8} interfaces={=str} faults={=str}"
+                (version: &str, processors: u16, banks: u8, interfaces: &str, faults: &str)
             /// A processor that ACPI lists did not come up; the machine goes on without it.
             warn processor_missing "processor.missing cpu={=u16} apic={=u32}" (apic: u32)
             /// A guest has been made and is about to run. Memory in MiB.
@@ -28,7 +29,7 @@ macro_rules! for_each_message {
             /// A guest touched memory that it does not have, or no longer has.
             error bad_access "guest.bad-access cpu={=u16} guest={=u8} vcpu={=u8} gpa={=u64:#x} rip={=u64:#x}"
                 (guest: u8, vcpu: u8, gpa: u64, rip: u64)
-            /// How many exits a guest's vCPU made in all, when it ended.
+            /// How many exits the vCPU that ended its guest made in all.
             info vcpu_exits "vcpu.exits cpu={=u16} guest={=u8} vcpu={=u8} exits={=u64}" (guest: u8, vcpu: u8, exits: u64)
             /// This machine cannot run guests.
             error machine_unsupported "machine.unsupported cpu={=u16} reason={=str}" (reason: &str)

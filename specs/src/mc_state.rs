@@ -53,6 +53,10 @@ macro_rules! mc_state {
             /// The machine-check interfaces, by name.
             pub const INTERFACES: &'static [&'static str] = &[$(crate::$module::NAME),*];
 
+            /// Every interface and version under which a guest can start, the interfaces' oldest versions first.
+            pub const CREATABLE: &'static [(&'static str, u16)] =
+                &[$($((<$variant>::NAME, <$variant>::VERSION)),*),*];
+
             /// A vCPU of a guest that lives under an interface and version, as a record has it.
             ///
             /// # Errors

@@ -112,6 +112,115 @@ fn the_timeline_is_of_a_run() {
     }
 }
 
+/// What the README says of costs is what a run measures, within 5 %.
+#[test]
+fn the_costs_are_those_of_a_run() {
+    const ROWS: [(&str, &str, &str); 7] = [
+        ("bench", "rdmsr-mcg-cap", "RDMSR of MCG_CAP"),
+        ("bench", "rdmsr-mc1-status", "RDMSR of MC1_STATUS"),
+        (
+            "bench",
+            "rdmsr-slowest",
+            "RDMSR, the slowest of the interface",
+        ),
+        ("bench", "wrmsr-mc1-status-0", "WRMSR of 0 to MC1_STATUS"),
+        ("bench", "cpuid-0", "CPUID leaf 0"),
+        (
+            "bench",
+            "machine-check",
+            "from the injector's #MC to the guest's handler, 1 processor",
+        ),
+        (
+            "bench-two-processors",
+            "machine-check-last-vcpu",
+            "the same with 2 processors, last vCPU",
+        ),
+    ];
+    let workspace = Workspace::find().unwrap();
+    let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("| | Bankshot |").unwrap();
+    let (_, rest) = rest.split_once("|---|---|---|---|\n").unwrap();
+    let (table, _) = rest.split_once("\n\n").unwrap();
+    let mut shown = std::collections::BTreeMap::new();
+    for row in table.lines() {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        shown.insert(cells[1], cells[2].parse::<u64>().unwrap());
+    }
+    assert_eq!(shown.len(), ROWS.len(), "{shown:?}");
+
+    let artifacts = workspace.build().unwrap_or_else(|error| panic!("{error}"));
+    for scenario in ["bench", "bench-two-processors"] {
+        let measured = Scenario::named(&workspace.root, scenario).unwrap();
+        let options = Options {
+            on: Kind::Bochs,
+            way: Way::Direct,
+            timeout: Duration::from_secs(120),
+        };
+        let (verdict, followed) = run(&measured, &artifacts, &options, |_| {}).unwrap();
+        assert_eq!(verdict, Verdict::Met);
+        for (_, name, words) in ROWS.iter().filter(|row| row.0 == scenario) {
+            let start = format!("bench {name} ");
+            let mut texts = followed.events.iter().filter_map(|event| event.get("text"));
+            let row = texts
+                .find_map(|text| text.to_string().strip_prefix(&start).map(str::to_owned))
+                .unwrap_or_else(|| panic!("nothing measures {name}"));
+            let median: u64 = row.split(' ').nth(1).unwrap().parse().unwrap();
+            assert!(
+                shown[words].abs_diff(median) * 20 <= median,
+                "{words}: the README says {}, a run {median}",
+                shown[words]
+            );
+        }
+    }
+}
+
+/// Every relative link of the README and the documents leads somewhere, and the README names every document and every spec.
+#[test]
+fn links_lead_somewhere_and_nothing_is_left_out() {
+    let root = Workspace::find().unwrap().root;
+    let files = |folder: &str, end: &str| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(root.join(folder)).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .filter(|path| path.extension().is_some_and(|is| is == end))
+            .collect()
+    };
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    for document in files("docs", "md") {
+        let link = format!("(docs/{})", name(&document));
+        assert!(readme.contains(&link), "the README does not link to {link}");
+    }
+    for spec in files("specs", "msr") {
+        let word = format!("`{}`", name(&spec));
+        assert!(readme.contains(&word), "the README does not name {word}");
+    }
+    let link = regex::Regex::new(r"\]\(([^)#]+)[^)]*\)").unwrap();
+    let mut followed = 0;
+    for file in [
+        files("docs", "md"),
+        vec![root.join("README.md"), root.join("CHANGELOG.md")],
+    ]
+    .concat()
+    {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for found in link
+            .captures_iter(&text)
+            .filter(|found| !found[1].contains("://"))
+        {
+            let to = file.parent().unwrap().join(&found[1]);
+            assert!(
+                to.exists(),
+                "{}: a dead link to {}",
+                file.display(),
+                &found[1]
+            );
+            followed += 1;
+        }
+    }
+    assert!(followed > 8, "{followed}");
+}
+
 /// The register that the README shows stands so in the spec.
 #[test]
 fn the_register_is_of_the_spec() {

@@ -81,7 +81,7 @@ pub struct RunArguments {
 /// How to run a scenario.
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
-    /// One event per line, as JSON
+    /// One JSON object per line: an event, or for `bench` a measurement
     #[arg(long)]
     pub json: bool,
     /// End a boot that hangs after so many seconds

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Answer;
 use super::cli::default_scenario;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::write_iso;
 use crate::progress::Progress;
 use crate::run::payload;
@@ -18,6 +18,7 @@ use crate::workspace::Workspace;
 /// What keeps it from being made.
 pub fn image(output: &Path, scenario: Option<&str>) -> Result<Answer> {
     let workspace = Workspace::find()?;
+    check_place(output)?;
     let scenario = Scenario::named(&workspace.root, scenario.unwrap_or(default_scenario()))?;
     ensure(&[Purpose::Iso])?;
     let artifacts = workspace.build()?;
@@ -32,4 +33,23 @@ pub fn image(output: &Path, scenario: Option<&str>) -> Result<Answer> {
         scenario.name
     );
     Ok(Answer::Yes)
+}
+
+/// Whether a file can be written there, before anything is built for it.
+fn check_place(output: &Path) -> Result<()> {
+    let folder = match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let wrong = if output.is_dir() {
+        "it is a folder".to_owned()
+    } else if !folder.is_dir() {
+        format!("there is no folder {}", folder.display())
+    } else {
+        return Ok(());
+    };
+    Err(Error::Input(format!(
+        "cannot write {}: {wrong}",
+        output.display()
+    )))
 }

@@ -16,7 +16,7 @@ const NESTED: &str = "/sys/module/kvm_intel/parameters/nested";
 pub fn offers_vmx() -> Result<()> {
     check(Path::new(DEVICE), Path::new(NESTED)).map_err(|reason| {
         Error::Impossible(format!(
-            "no VMX through KVM: {reason}; `--on bochs` needs neither"
+            "`--on kvm` needs KVM that gives VMX to its guests, and {reason}; without `--on`, Bochs emulates a processor that has it"
         ))
     })
 }

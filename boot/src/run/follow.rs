@@ -177,7 +177,7 @@ mod tests {
             )
         };
         let text = format!(
-            "title = 't'\n[machine]\nprocessors = 2\n[[guest]]\nimage = 'x'\n[[guest]]\nimage = 'x'\n{}{}",
+            "title = 't'\n[machine]\nprocessors = 2\n[[guest]]\nimage = 'x'\n[[guest]]\nimage = 'x'\n{}{}[exit]\ng0 = 0\n",
             fault("at (?<a>0x[0-9a-f]+)"),
             fault("again (?<a>\\\\S+)").replace("\\\\", "\\")
         );

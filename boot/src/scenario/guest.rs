@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::place::{Located, Problems, suggestion};
-use super::{Known, plain_word};
+use super::{Known, interface, plain_word};
 use crate::emulator::Machine;
 
 /// What the hypervisor keeps for itself, in MiB: its image, tables and stacks, and what is below 1 MiB.
@@ -22,7 +22,7 @@ pub struct Guest {
     pub vcpus: u64,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// `NAME@VERSION`.
+    /// `NAME@VERSION`, and features after `+`.
     pub interface: String,
     /// How it gets an error.
     pub delivery: String,
@@ -71,8 +71,8 @@ pub fn read(mut fields: Fields<'_, '_>, index: usize, known: &Known) -> Option<G
         );
         problems.add(&memory.span, message);
     }
-    if let Some(interface) = &interface {
-        check_interface(interface, known, problems);
+    if let Some(chosen) = &interface {
+        interface::check(chosen, known, problems);
     }
     if let Some(delivery) = &delivery
         && delivery.value != "inject"
@@ -159,35 +159,4 @@ fn check_image(image: &Located<String>, known: &Known, problems: &mut Problems) 
         let message = format!("no guest program is called `{}`", image.value);
         problems.add_with_help(&image.span, message, suggestion(&image.value, &names));
     }
-}
-
-fn check_interface(interface: &Located<String>, known: &Known, problems: &mut Problems) {
-    let Some((name, version)) = interface.value.split_once('@') else {
-        let message = format!("`{}` names no version", interface.value);
-        problems.add_with_help(
-            &interface.span,
-            message,
-            format!("write it as `{}@2`", interface.value),
-        );
-        return;
-    };
-    let Some(versions) = known.interfaces.get(name) else {
-        let names: Vec<_> = known.interfaces.keys().map(String::as_str).collect();
-        let message = format!("no interface is called `{name}`");
-        problems.add_with_help(&interface.span, message, suggestion(name, &names));
-        return;
-    };
-    let number = version.parse::<u16>();
-    if versions.is_empty() && number.is_ok()
-        || number.is_ok_and(|number| versions.contains(&number))
-    {
-        return;
-    }
-    let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
-    let message = format!("`{name}` has no version `{version}`");
-    problems.add_with_help(
-        &interface.span,
-        message,
-        format!("its versions: {}", versions.join(", ")),
-    );
 }

@@ -95,7 +95,7 @@ pub static MACHINE: Section = Section {
             "mcg_cap",
             "number",
             "the banks, CMCI_P, TES_P and SER_P",
-            "The host's IA32_MCG_CAP; its bits 7:0 must equal `banks`.",
+            "The host's IA32_MCG_CAP; its bits 7:0 must equal `banks`. Bits that the SDM does not define, and LMCE_P, are refused.",
         ),
     ],
 };
@@ -121,9 +121,9 @@ pub static GUEST: Section = Section {
         ),
         may(
             "interface",
-            "NAME@VERSION",
+            "NAME@VERSION[+FEATURE...]",
             "vmce@2",
-            "What it sees of machine checks: a file under specs and a version.",
+            "What it sees of machine checks: an interface under specs, a version that guests can start under, and features such as LMCE (`vmce@3+LMCE`).",
         ),
         may("delivery", "inject", "inject", "How it gets an error."),
         may("args", "text", "empty", "Its own command line."),

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use msr_dsl::model::Model;
+
 /// What a scenario may name.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// Programs under tests/guests/src/bin.
     pub images: Vec<String>,
-    /// Interfaces under specs, and their versions; none where the spec has mistakes, which the build will name.
-    pub interfaces: BTreeMap<String, Vec<u16>>,
+    /// Interfaces under specs that a guest can be given; `None` where the spec has mistakes, which the build will name.
+    pub interfaces: BTreeMap<String, Option<Model>>,
     /// Kinds of events and their fields, from docs/events.md; empty: not checked.
     pub kinds: BTreeMap<String, Vec<String>>,
 }
@@ -31,7 +33,7 @@ impl Known {
 }
 
 /// The interfaces that a guest can be given: those with a capability register.
-fn interfaces(specs: &Path) -> BTreeMap<String, Vec<u16>> {
+fn interfaces(specs: &Path) -> BTreeMap<String, Option<Model>> {
     let mut interfaces = BTreeMap::new();
     for name in stems(specs, "msr") {
         let Ok(text) = std::fs::read_to_string(specs.join(&name).with_extension("msr")) else {
@@ -39,11 +41,8 @@ fn interfaces(specs: &Path) -> BTreeMap<String, Vec<u16>> {
         };
         match msr_dsl::source::compile_text(&text).model {
             Some(model) if model.newest().capability.is_none() => {}
-            Some(model) => {
-                let versions = model.views.iter().map(|view| view.version);
-                interfaces.insert(name, versions.collect());
-            }
-            None => _ = interfaces.insert(name, Vec::new()),
+            Some(model) => _ = interfaces.insert(model.name.clone(), Some(model)),
+            None => _ = interfaces.insert(name.replace('-', "_"), None),
         }
     }
     interfaces
@@ -124,7 +123,7 @@ mod tests {
     fn this_workspace_is_known() {
         let known = Known::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
         assert!(known.images.contains(&"broadcast".to_owned()));
-        assert!(known.interfaces["vmce"].contains(&2));
+        assert!(known.interfaces["vmce"].is_some());
         assert!(
             !known.interfaces.contains_key("platform"),
             "no guest can be given that alone"

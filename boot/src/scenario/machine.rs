@@ -1,6 +1,7 @@
 //! `[machine]`.
 
 use super::fields::Fields;
+use super::place::{Located, Problems};
 use crate::emulator::Machine;
 
 /// IA32_MCG_CAP where a scenario does not give it: CMCI_P (10), TES_P (11), SER_P (24).
@@ -11,6 +12,27 @@ const MOST_PROCESSORS: u64 = 15;
 
 /// Bits of IA32_MCG_CAP that hold the number of banks.
 const COUNT: u64 = 0xff;
+
+/// Bits that the SDM defines (vol. 3, figure of IA32_MCG_CAP): the count, CTL_P, EXT_P, CMCI_P, TES_P, EXT_CNT, SER_P, ELOG_P, LMCE_P.
+const DEFINED: u64 = COUNT | 0xf << 8 | 0xff << 16 | 1 << 24 | 1 << 26 | LOCAL;
+
+/// LMCE_P. Errors are injected on one processor or on all, never as local machine checks.
+const LOCAL: u64 = 1 << 27;
+
+fn check_bits(mcg_cap: &Located<u64>, problems: &mut Problems) {
+    let without = |bits: u64| format!("without: mcg_cap = {:#x}", mcg_cap.value & !bits);
+    let undefined = mcg_cap.value & !DEFINED;
+    if undefined != 0 {
+        let message =
+            format!("`mcg_cap` has bits set that the SDM does not define: {undefined:#x}");
+        problems.add_with_help(&mcg_cap.span, message, without(undefined));
+    }
+    if mcg_cap.value & LOCAL != 0 {
+        let message =
+            "`mcg_cap` has LMCE_P (bit 27): the emulated machine has no local machine checks";
+        problems.add_with_help(&mcg_cap.span, message, without(LOCAL));
+    }
+}
 
 /// Reads the table.
 pub fn read(mut fields: Fields<'_, '_>) -> Option<Machine> {
@@ -23,6 +45,9 @@ pub fn read(mut fields: Fields<'_, '_>) -> Option<Machine> {
     let capabilities = mcg_cap
         .as_ref()
         .map_or(DEFAULT_CAPABILITIES | count, |mcg_cap| mcg_cap.value);
+    if let Some(mcg_cap) = &mcg_cap {
+        check_bits(mcg_cap, fields.problems);
+    }
     if let Some(mcg_cap) = mcg_cap
         && capabilities & COUNT != count
     {

@@ -5,6 +5,7 @@ mod expect;
 mod fault;
 mod fields;
 mod guest;
+mod interface;
 mod keys;
 mod known;
 mod list;
@@ -115,6 +116,9 @@ fn read(
         top.tables("expect"),
     );
     let exit = top.table("exit");
+    let top_expects = !expects.is_empty()
+        || top.raw("expect").is_some()
+        || exit.as_ref().is_some_and(|(table, _)| !table.is_empty());
 
     let machine = machine.and_then(|(table, span)| {
         machine::read(Fields::new(table, span, &keys::MACHINE, problems))
@@ -154,6 +158,14 @@ fn read(
     let exit = exit.map_or_else(BTreeMap::new, |(table, _)| {
         expect::read_exit(table, &guests, problems)
     });
+
+    if !top_expects {
+        problems.add_with_help(
+            &(0..0),
+            "nothing is expected of this run",
+            "add an [[expect]], or [exit] with a guest's exit code",
+        );
+    }
 
     Some(Scenario {
         name: path.file_stem()?.to_string_lossy().into_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::*;
 use crate::log::Value;
@@ -9,7 +10,7 @@ use crate::log::Value;
 fn known() -> Known {
     Known {
         images: vec!["broadcast".into(), "bench".into()],
-        interfaces: BTreeMap::from([("vmce".into(), vec![2, 3])]),
+        interfaces: Known::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).interfaces,
         kinds: BTreeMap::from([
             (
                 "vmce.injected".into(),
@@ -21,7 +22,9 @@ fn known() -> Known {
 }
 
 fn parse(source: &str) -> Result<Scenario, String> {
-    Scenario::parse(Path::new("x.toml"), source, &known()).map_err(|error| error.to_string())
+    static KNOWN: OnceLock<Known> = OnceLock::new();
+    let known = KNOWN.get_or_init(known);
+    Scenario::parse(Path::new("x.toml"), source, known).map_err(|error| error.to_string())
 }
 
 const GOOD: &str = r#"
@@ -178,7 +181,7 @@ fn mistakes_are_named_with_their_place_and_mend() {
             "interface = 'vmce'",
             "8:13",
             "`vmce` names no version",
-            "vmce@2",
+            "write it as `vmce@",
         ),
         (
             "vcpus = 2",
@@ -189,10 +192,45 @@ fn mistakes_are_named_with_their_place_and_mend() {
         ),
         (
             "vcpus = 2",
-            "interface = 'vmce@4'",
+            "interface = 'vmce@9'",
             "8:13",
-            "`vmce` has no version `4`",
+            "`vmce` has no version `9`",
             "its versions: 2, 3",
+        ),
+        (
+            "vcpus = 2",
+            "interface = 'vmce@1'",
+            "8:13",
+            "no guest starts under version 1 of `vmce`: it is only restored",
+            "its versions: 2, 3",
+        ),
+        (
+            "vcpus = 2",
+            "interface = 'vmce@3+LCME'",
+            "8:13",
+            "`vmce@3` has no feature `LCME`",
+            "did you mean `LMCE`?",
+        ),
+        (
+            "vcpus = 2",
+            "interface = 'vmce@2+LMCE'",
+            "8:13",
+            "`vmce@2` has no feature `LMCE`",
+            "",
+        ),
+        (
+            "processors = 2",
+            "processors = 2\nmcg_cap = 0x2001c04",
+            "5:11",
+            "`mcg_cap` has bits set that the SDM does not define: 0x2001000",
+            "mcg_cap = 0xc04",
+        ),
+        (
+            "processors = 2",
+            "processors = 2\nmcg_cap = 0x9000c04",
+            "5:11",
+            "local machine checks",
+            "mcg_cap = 0x1000c04",
         ),
         (
             "vcpus = 2",
@@ -346,6 +384,25 @@ fn mistakes_are_named_with_their_place_and_mend() {
             "{line} -> {by}: expected {place} {message} {help} in\n{said}"
         );
     }
+}
+
+#[test]
+fn features_of_an_interface_are_taken() {
+    let text = GOOD.replacen("vcpus = 2", "vcpus = 2\ninterface = 'vmce@3+LMCE'", 1);
+    let string = parse(&text).unwrap().guests[0].module_string();
+    assert!(string.contains(" interface=vmce@3+LMCE "), "{string}");
+}
+
+#[test]
+fn a_scenario_that_expects_nothing_is_none() {
+    let text = "title = 't'\n[machine]\nprocessors = 1\n[[guest]]\nimage = 'bench'\n";
+    let said = parse(text).unwrap_err();
+    assert!(
+        said.starts_with("x.toml:1:1: nothing is expected of this run"),
+        "{said}"
+    );
+    assert!(parse(&format!("{text}[exit]\n")).is_err());
+    assert!(parse(&format!("{text}[exit]\ng0 = 0\n")).is_ok());
 }
 
 #[test]

@@ -61,7 +61,19 @@ impl Timeline {
                     sentence.push_str(&self.value(name, event.get(name)?));
                     used.push(name);
                 }
+                Part::Count(name, noun) => {
+                    let count = event.get(name)?;
+                    let plural = if count.number() == Some(1) { "" } else { "s" };
+                    let _ = write!(sentence, "{} {noun}{plural}", visible(count));
+                    used.push(name);
+                }
                 Part::Silent(name) => used.push(name),
+                Part::Is(name, word) => {
+                    if event.get(name)?.to_string() != word {
+                        return None;
+                    }
+                    used.push(name);
+                }
             }
         }
         let rest: Vec<_> = event
@@ -180,6 +192,20 @@ mod tests {
             guest.ends_with("  page 0x2000 of web (host 0x1000) is out of use"),
             "{guest}"
         );
+    }
+
+    #[test]
+    fn one_is_one_and_a_word_chooses_its_sentence() {
+        let up = |processors, faults| {
+            line(&format!(
+                "hypervisor.up cpu=0 version=1 processors={processors} banks=4 interfaces=a@1 faults={faults}"
+            ))
+        };
+        assert!(up(1, "yes").ends_with("1 processor, 4 banks each, a@1, fault injection on"));
+        assert!(up(2, "no").ends_with("2 processors, 4 banks each, a@1, fault injection off"));
+        let hit = |owner| line(&format!("mc.hit cpu=0 owner={owner} hpa=0x1000"));
+        assert!(hit("hypervisor").ends_with("the hypervisor's memory is hit: 0x1000"));
+        assert!(hit("free").ends_with("memory that is nobody's is hit: 0x1000"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What each kind of event is called in the timeline.
 //!
-//! `{field}` is replaced by the field's value, `{-field}` by nothing: the sentence says it already. Of several sentences of a kind
+//! `{field}` is replaced by the field's value, `{field#noun}` by so many of the noun, `{-field}` by nothing: the sentence says it
+//! already; with `{-field=word}` the sentence is for that word only. Of several sentences of a kind
 //! the first counts whose fields the event has. An event for which there is none is shown as the log has it; a field that the
 //! sentence does not name is added behind it.
 
@@ -22,7 +23,12 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "hypervisor.up",
         Look::Life,
-        "hypervisor up: version {version}, {processors} processors, {banks} banks each",
+        "hypervisor up: version {version}, {processors#processor}, {banks#bank} each, {interfaces}, fault injection on{-faults=yes}",
+    ),
+    (
+        "hypervisor.up",
+        Look::Life,
+        "hypervisor up: version {version}, {processors#processor}, {banks#bank} each, {interfaces}, fault injection off{-faults=no}",
     ),
     (
         "hypervisor.exception",
@@ -42,13 +48,13 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "guest.up",
         Look::Life,
-        "{guest} up: {vcpus} vCPUs, {memory} MiB, interface {interface}{-name}",
+        "{guest} up: {vcpus#vCPU}, {memory} MiB, interface {interface}{-name}",
     ),
     ("vcpu.up", Look::Life, "{guest} vCPU {vcpu} starts"),
     (
         "vcpu.exits",
         Look::Life,
-        "{guest} vCPU {vcpu} made {exits} exits",
+        "{guest} vCPU {vcpu} made {exits#exit}",
     ),
     ("guest.console", Look::Guest, "{guest}/{vcpu}: {text}"),
     (
@@ -90,7 +96,7 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "mc.rendezvous",
         Look::MachineCheck,
-        "rendezvous: {arrived} of {expected} processors, after {ticks} instructions",
+        "rendezvous: {arrived} of {expected#processor}, after {ticks#instruction}",
     ),
     (
         "mc.missing",
@@ -135,7 +141,12 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "mc.hit",
         Look::MachineCheck,
-        "memory of {owner} is hit: {hpa}",
+        "the hypervisor's memory is hit: {hpa}{-owner=hypervisor}",
+    ),
+    (
+        "mc.hit",
+        Look::MachineCheck,
+        "memory that is nobody's is hit: {hpa}{-owner=free}",
     ),
     (
         "mc.fatal",
@@ -183,7 +194,7 @@ pub const WORDS: &[(&str, Look, &str)] = &[
         Look::Virtual,
         "{guest} vCPU {vcpu}, record {which}: status {status}, address {addr}",
     ),
-    ("records.lost", Look::Life, "{count} records were lost"),
+    ("records.lost", Look::Life, "lost {count#record}"),
     (
         "machine.unsupported",
         Look::Life,
@@ -208,8 +219,12 @@ pub enum Part {
     Words(&'static str),
     /// A field's value.
     Field(&'static str),
+    /// So many of something.
+    Count(&'static str, &'static str),
     /// A field that the words say already.
     Silent(&'static str),
+    /// A field that must hold this word, which the words say already.
+    Is(&'static str, &'static str),
 }
 
 /// Takes a sentence apart.
@@ -219,8 +234,14 @@ pub fn parts(mut sentence: &'static str) -> Vec<Part> {
         parts.push(Part::Words(before));
         let (name, after) = after.split_once('}').unwrap_or((after, ""));
         parts.push(match name.strip_prefix('-') {
-            Some(name) => Part::Silent(name),
-            None => Part::Field(name),
+            Some(name) => match name.split_once('=') {
+                Some((name, word)) => Part::Is(name, word),
+                None => Part::Silent(name),
+            },
+            None => match name.split_once('#') {
+                Some((name, noun)) => Part::Count(name, noun),
+                None => Part::Field(name),
+            },
         });
         sentence = after;
     }
@@ -249,7 +270,11 @@ mod tests {
                 .get(*kind)
                 .unwrap_or_else(|| panic!("no kind {kind}"));
             for part in parts(sentence) {
-                if let Part::Field(name) | Part::Silent(name) = part {
+                if let Part::Field(name)
+                | Part::Silent(name)
+                | Part::Count(name, _)
+                | Part::Is(name, _) = part
+                {
                     assert!(
                         fields.iter().any(|field| field == name),
                         "{kind} has no {name}"
