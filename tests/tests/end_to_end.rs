@@ -90,6 +90,7 @@ fn no_scenario_is_forgotten() {
             "bench-two-processors.toml",
             "bench.toml",
             "broadcast-srao.toml",
+            "consumed-srar.toml",
             "missing-processor.toml",
             "reserved-writes.toml",
             "retired-page.toml"
@@ -110,6 +111,12 @@ fn the_image_is_small() {
 #[test]
 fn broadcast_srao() {
     met("broadcast-srao", &BOCHS);
+}
+
+/// The record goes to the vCPU that met the error.
+#[test]
+fn consumed_srar() {
+    met("consumed-srar", &BOCHS);
 }
 
 /// Nobody waits for ever.
