@@ -93,6 +93,9 @@ fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>
     let processor = Processor::create().map_err(no_memory)?;
     // SAFETY: this is the processor that it was made for.
     unsafe { processor.adopt() };
+    log::now();
+    let (bottom, top) = memory::free_range();
+    messages::hypervisor_boot(env!("CARGO_PKG_VERSION"), (top.0 - bottom.0) >> 20);
     if magic != BOOT_MAGIC {
         return Err(Refusal::Boot("not booted by multiboot2", ""));
     }

@@ -9,6 +9,8 @@ use crate::event::{Kind, Level};
 macro_rules! for_each_message {
     ($callback:ident) => {
         $callback! {
+            /// The image has been loaded and begins. Memory in MiB, as far as the hypervisor can use it.
+            info hypervisor_boot "hypervisor.boot cpu={=u16} version={=str} memory={=u64}" (version: &str, memory: u64)
             /// The hypervisor runs on every processor that came up. `interfaces` are those that guests can be given, `faults` says
             /// whether this image can inject errors.
             info hypervisor_up "hypervisor.up cpu={=u16} version={=str} processors={=u16} banks={=u8} interfaces={=str} faults={=str}"

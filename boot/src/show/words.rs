@@ -21,6 +21,11 @@ pub enum Look {
 /// Sentences by kind.
 pub const WORDS: &[(&str, Look, &str)] = &[
     (
+        "hypervisor.boot",
+        Look::Life,
+        "boot: Bankshot {version}, {memory} MiB for it and its guests",
+    ),
+    (
         "hypervisor.up",
         Look::Life,
         "hypervisor up: version {version}, {processors#processor}, {banks#bank} each, {interfaces}, fault injection on{-faults=yes}",

@@ -28,7 +28,15 @@ static FREE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
 /// Gives the hypervisor its memory. Once, by processor 0.
 pub fn init(arena: Arena) {
+    FREE[0].store(arena.bottom().0, Ordering::Release);
+    FREE[1].store(arena.top().0, Ordering::Release);
     *ARENA.lock() = Some(arena);
+}
+
+/// The range that is still free.
+pub fn free_range() -> (Hpa, Hpa) {
+    let [bottom, top] = FREE.each_ref().map(|end| Hpa(end.load(Ordering::Acquire)));
+    (bottom, top)
 }
 
 /// The page belongs to nobody. In any context.
