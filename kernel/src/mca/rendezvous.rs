@@ -182,6 +182,8 @@ impl Rendezvous {
             return Ok(Entry::Late { missed: 0 });
         };
         let mut wait = Wait::for_arrival(shared, machine);
+        // For those who have still to leave the one before, should it come to that: one of them may have died there.
+        let mut leaving = None;
         let joined = loop {
             let gate = this.read();
             if !slot.online.load(Ordering::Relaxed) {
@@ -206,7 +208,8 @@ impl Rendezvous {
                 }
                 // This processor has left that one and the others are about to: a new machine check is next.
                 State::Closed | State::Running => {
-                    machine.relax();
+                    let wait = leaving.get_or_insert_with(|| Wait::new(shared, machine));
+                    wait.step()?;
                     continue;
                 }
             };
