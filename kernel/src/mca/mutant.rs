@@ -2,7 +2,10 @@
 
 /// A deliberate mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)]
+#[cfg_attr(
+    not(loom),
+    allow(dead_code, reason = "only the model checker switches one on")
+)]
 pub enum Mutant {
     /// Banks are cleared in the first round.
     ClearsInFirstRound,

@@ -1,5 +1,8 @@
 //! Generated code and reference interpreter side by side.
-#![allow(dead_code)]
+#![allow(
+    dead_code,
+    reason = "each test that includes this module uses a part of it"
+)]
 
 use msr_dsl::interpret::{Answer, Machine};
 use msr_dsl::model::Model;
