@@ -1,24 +1,21 @@
-//! A guest's memory: one range of host memory, mapped by EPT in 2 MiB pages that are split when a 4 KiB page goes out of use
+//! A guest's memory: one range of host memory, mapped by EPT in 2 MiB pages, or in 4 KiB pages where one of them is out of use
 //! (SDM vol. 3, 29.3).
 //!
-//! A page is taken out of use in #MC context: there its bit is set and its 2 MiB entry made absent, two stores, and nothing else.
-//! The entry is split when the guest next comes by (an EPT violation), in ordinary context. The 4 KiB tables were set aside at
-//! boot, one for each 2 MiB page, so that neither step can run out of memory.
+//! The 4 KiB tables were filled in at boot, one for each 2 MiB page. So a page is taken out of use, in #MC context, by three
+//! stores: its bit, its 4 KiB entry, and the 2 MiB entry, which points to the table from then on. Nothing is left for later,
+//! and a page costs the same whether it is the first of its 2 MiB or not.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kernel::handover::arena::OutOfMemory;
 use kernel::units::{Gpa, Hpa, LARGE_PAGE_SIZE, PAGE_SIZE};
 
-use crate::machine::lock::Lock;
 use crate::machine::memory;
 
 const READ_WRITE_EXECUTE: u64 = 7;
 const WRITE_BACK: u64 = 6 << 3;
 const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-/// In an absent entry the hardware ignores the rest: these bits count the pages taken out of use while it is absent.
-const COUNT_ONE: u64 = 1 << 52;
 const ENTRIES: u64 = 512;
 /// EPTP: four levels, write-back tables.
 const EPTP: u64 = 3 << 3 | 6;
@@ -31,10 +28,8 @@ pub struct GuestMemory {
     root: Hpa,
     /// An entry for each 2 MiB.
     directory: &'static [AtomicU64],
-    /// An entry for each 4 KiB, used once the 2 MiB above it have been split.
+    /// An entry for each 4 KiB: absent if it is out of use. The processor looks at a table once a page of its 2 MiB has been.
     tables: &'static [AtomicU64],
-    /// Held by whoever fills a table. `retire` takes no lock: the count in the absent entry tells the filler to begin again.
-    splitting: Lock<()>,
     /// A bit for each 4 KiB: out of use.
     retired: &'static [AtomicU64],
 }
@@ -42,8 +37,8 @@ pub struct GuestMemory {
 /// What an EPT violation turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// The mapping is there now: the guest goes on.
-    Mended,
+    /// The page is in use (by now): the guest tries again.
+    InUse,
     /// The page is out of use.
     Retired,
     /// No memory of this guest.
@@ -73,13 +68,16 @@ impl GuestMemory {
                 Ordering::Relaxed,
             );
         }
+        for (entry, index) in tables.iter().zip(0..size / PAGE_SIZE) {
+            let page = base.0 + index * PAGE_SIZE;
+            entry.store(page | WRITE_BACK | READ_WRITE_EXECUTE, Ordering::Relaxed);
+        }
         Ok(Self {
             base,
             size,
             root: Hpa(address(root)),
             directory,
             tables,
-            splitting: Lock::new(()),
             retired,
         })
     }
@@ -119,7 +117,7 @@ impl GuestMemory {
     /// knows which those are, and must not have the hypervisor touch them for it.
     pub fn read_u64(&self, at: Gpa) -> Option<u64> {
         let (word, bit) = self.retired_bit(at.page())?;
-        if word.load(Ordering::SeqCst) & bit != 0 {
+        if word.load(Ordering::Acquire) & bit != 0 {
             return None;
         }
         let within = at.0.is_multiple_of(8) && at.0 < self.size;
@@ -127,70 +125,31 @@ impl GuestMemory {
         within.then(|| unsafe { ((self.base.0 + at.0) as *const u64).read_volatile() })
     }
 
-    /// Takes a page out of use. In #MC context: sets its bit and makes its mapping absent. True if it was in use until now.
+    /// Takes a page out of use. In #MC context. True if it was in use until now. Until a processor has flushed its translations
+    /// it may go on with either mapping.
     pub fn retire(&self, page: Gpa) -> bool {
         let Some((word, bit)) = self.retired_bit(page) else {
             return false;
         };
-        let was_in_use = word.fetch_or(bit, Ordering::SeqCst) & bit == 0;
-        let Some(entry) = self.directory.get((page.0 / LARGE_PAGE_SIZE) as usize) else {
-            return false;
-        };
-        let value = entry.load(Ordering::SeqCst);
-        if value & READ_WRITE_EXECUTE == 0 {
-            // Someone may be filling the table from the bits as they were: the count makes him begin again.
-            entry.fetch_add(COUNT_ONE, Ordering::SeqCst);
-        } else if value & LARGE != 0 {
-            entry.store(value & !READ_WRITE_EXECUTE, Ordering::SeqCst);
-        } else if let Some(entry) = self.tables.get((page.0 / PAGE_SIZE) as usize) {
-            entry.store(0, Ordering::SeqCst);
+        let was_in_use = word.fetch_or(bit, Ordering::AcqRel) & bit == 0;
+        let large_page = page.0 / LARGE_PAGE_SIZE;
+        if let Some(entry) = self.tables.get((page.0 / PAGE_SIZE) as usize)
+            && let Some(large) = self.directory.get(large_page as usize)
+        {
+            let table = address(self.tables) + large_page * PAGE_SIZE;
+            // In this order: whoever finds the table finds the page absent in it.
+            entry.store(0, Ordering::Release);
+            large.store(table | READ_WRITE_EXECUTE, Ordering::Release);
         }
         was_in_use
     }
 
     /// Answers an EPT violation.
     pub fn violation(&self, at: Gpa) -> Violation {
-        let Some((word, bit)) = self.retired_bit(at.page()) else {
-            return Violation::Outside;
-        };
-        if word.load(Ordering::SeqCst) & bit != 0 {
-            return Violation::Retired;
-        }
-        self.split(at.0 / LARGE_PAGE_SIZE);
-        Violation::Mended
-    }
-
-    /// Replaces an absent 2 MiB entry by a table of those 4 KiB pages that are in use.
-    fn split(&self, large_page: u64) {
-        // One at a time: a slower one would write what it had read before a page went out of use.
-        let _one = self.splitting.lock();
-        let first = large_page * ENTRIES;
-        let (Some(entry), Some(table)) = (
-            self.directory.get(large_page as usize),
-            self.tables.get(first as usize..(first + ENTRIES) as usize),
-        ) else {
-            return;
-        };
-        loop {
-            let before = entry.load(Ordering::SeqCst);
-            if before & READ_WRITE_EXECUTE != 0 {
-                return; // another vCPU has done it
-            }
-            for (entry, page) in table.iter().zip(first..) {
-                let page = Gpa(page * PAGE_SIZE);
-                let in_use = self
-                    .retired_bit(page)
-                    .is_some_and(|(word, bit)| word.load(Ordering::SeqCst) & bit == 0);
-                let value = (self.base.0 + page.0) | WRITE_BACK | READ_WRITE_EXECUTE;
-                entry.store(if in_use { value } else { 0 }, Ordering::SeqCst);
-            }
-            let after = address(table) | READ_WRITE_EXECUTE;
-            if entry
-                .compare_exchange(before, after, Ordering::SeqCst, Ordering::SeqCst)
-                .is_ok()
-            {
-                return;
-            }
+        match self.retired_bit(at.page()) {
+            None => Violation::Outside,
+            Some((word, bit)) if word.load(Ordering::Acquire) & bit != 0 => Violation::Retired,
+            Some(_) => Violation::InUse,
         }
     }
 

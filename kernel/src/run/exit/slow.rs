@@ -171,7 +171,7 @@ fn write_msr(own: &mut Own) -> bool {
 fn memory_access(own: &Own, vmcs: &Current) -> Result<(), End> {
     let address = Gpa(vmcs.guest_physical_address());
     let stop = match own.shared.guest.memory.violation(address) {
-        Violation::Mended => return Ok(()),
+        Violation::InUse => return Ok(()),
         Violation::Retired => StopReason::RetiredPage,
         Violation::Outside => StopReason::NoMemory,
     };
