@@ -9,6 +9,7 @@ mod brackets;
 mod check;
 pub mod codes;
 pub mod diagnostics;
+pub mod format;
 pub mod generate;
 pub mod interpret;
 pub mod manifest;

@@ -476,3 +476,56 @@ fn vectors_are_what_sim_answers() {
         );
     }
 }
+
+#[test]
+fn fmt_writes_only_what_differs_and_only_specs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.msr");
+    let name = file.to_str().expect("a name");
+    let (rough, smooth) = (
+        "interface! {\n    interface a { vendor any;\n  version 1 \"a\"; }\n}\n",
+        "interface! {\n    interface a {\n        vendor any;\n        version 1 \"a\";\n    }\n}\n",
+    );
+    std::fs::write(&file, rough).expect("a.msr");
+    let told = format!("{name}:2: not formatted\n");
+    expect(&["fmt", "--check", name], "", 1, &told, "");
+    assert_eq!(std::fs::read_to_string(&file).expect("a.msr"), rough);
+    expect(&["fmt", name], "", 0, "", "");
+    assert_eq!(std::fs::read_to_string(&file).expect("a.msr"), smooth);
+    expect(&["fmt", "--check", name], "", 0, "", "");
+    expect(&["fmt", "-"], rough, 0, smooth, "");
+    expect(
+        &["fmt", "-", "--check"],
+        rough,
+        1,
+        "standard input:2: not formatted\n",
+        "",
+    );
+
+    // Nothing is written of a file with mistakes, and the others are still done.
+    let wrong = folder.path().join("wrong.msr");
+    let text = "interface! {\n    interface a { vendr any; }\n}\n";
+    std::fs::write(&wrong, text).expect("wrong.msr");
+    std::fs::write(&file, rough).expect("a.msr");
+    let output = msr(&["fmt", wrong.to_str().expect("a name"), name], "");
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        told.contains("wrong.msr:2:19: error[E001]: unknown statement of an interface `vendr`"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("wrong.msr has mistakes and was left as it is\n"),
+        "{told}"
+    );
+    assert_eq!(std::fs::read_to_string(&wrong).expect("wrong.msr"), text);
+    assert_eq!(std::fs::read_to_string(&file).expect("a.msr"), smooth);
+    assert_eq!(
+        std::fs::read_dir(folder.path())
+            .expect("the folder")
+            .count(),
+        2,
+        "a file left over"
+    );
+    assert_eq!(msr(&["fmt", "/nowhere.msr"], "").status.code(), Some(2));
+}

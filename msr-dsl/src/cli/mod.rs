@@ -4,6 +4,7 @@
 mod check;
 mod expand;
 mod file;
+mod fmt;
 mod lock;
 mod new;
 mod output;
@@ -42,6 +43,15 @@ enum Command {
     Expand {
         /// A spec file.
         file: String,
+    },
+    /// Lay spec files out; only spaces and line ends change.
+    Fmt {
+        /// Spec files; `-` is standard input, to standard output.
+        #[arg(required = true)]
+        files: Vec<String>,
+        /// Write nothing: status 1, and the first line that differs, if a file is laid out in another way.
+        #[arg(long)]
+        check: bool,
     },
     /// Write a commented starting point, `NAME.msr`.
     New {
@@ -117,6 +127,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         } => check::explain(&code),
         Command::Check { files, json, .. } => check::check(&files, json),
         Command::Expand { file } => expand::expand(&file),
+        Command::Fmt { files, check } => fmt::fmt(&files, check),
         Command::New { name } => new::new(&name),
         Command::Record {
             what: RecordCommand::Dump { file, record },

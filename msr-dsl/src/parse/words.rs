@@ -155,7 +155,8 @@ pub fn doc(input: ParseStream) -> syn::Result<String> {
         word(&content, "doc")?;
         content.parse::<Token![=]>()?;
         let line = string(&content)?.value;
-        lines.push(line.strip_prefix(' ').unwrap_or(&line).to_owned());
+        let line = line.trim_end();
+        lines.push(line.strip_prefix(' ').unwrap_or(line).to_owned());
     }
     Ok(lines.join("\n"))
 }
