@@ -9,6 +9,8 @@ mod brackets;
 mod check;
 pub mod codes;
 pub mod diagnostics;
+#[cfg(feature = "cli")]
+pub mod document;
 pub mod format;
 pub mod generate;
 pub mod interpret;

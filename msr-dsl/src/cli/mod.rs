@@ -2,6 +2,7 @@
 //! or environment.
 
 mod check;
+mod doc;
 mod expand;
 mod file;
 mod fmt;
@@ -38,6 +39,14 @@ enum Command {
         /// Say what a code means.
         #[arg(long, value_name = "CODE")]
         explain: Option<String>,
+    },
+    /// Write the reference page of an interface: one HTML file that needs no network.
+    Doc {
+        /// A spec file.
+        file: String,
+        /// Where to; `-` is standard output. Without it `NAME.html` in this folder.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
     /// Print the generated Rust.
     Expand {
@@ -126,6 +135,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             ..
         } => check::explain(&code),
         Command::Check { files, json, .. } => check::check(&files, json),
+        Command::Doc { file, output } => doc::doc(&file, output),
         Command::Expand { file } => expand::expand(&file),
         Command::Fmt { files, check } => fmt::fmt(&files, check),
         Command::New { name } => new::new(&name),

@@ -3,7 +3,8 @@
 use super::USAGE;
 use super::file::named;
 use super::output::{put, tell};
-use msr_dsl::model::{FieldType, Migrate, Offer, Read, Register, View, Write};
+use msr_dsl::document::text::{addresses, bits, field_type, migrates, read, reset, write};
+use msr_dsl::model::{Offer, Register, View};
 use msr_dsl::words::suggest;
 use std::process::ExitCode;
 
@@ -85,79 +86,6 @@ fn table(view: &View) {
     }
 }
 
-fn addresses(register: &Register) -> String {
-    let text = |a: &msr_dsl::model::Address| match (a.count, register.banked, a.stride) {
-        (1, false, _) => format!("{:#x}", a.first),
-        (_, true, 1) => format!("{:#x} + i", a.first),
-        (_, true, stride) => format!("{:#x} + {stride} * i", a.first),
-        (count, false, _) => format!("{:#x}..={:#x}", a.first, a.first + count - 1),
-    };
-    let all: Vec<String> = register.addresses.iter().map(text).collect();
-    if all.is_empty() {
-        "hidden".to_owned()
-    } else {
-        all.join(", ")
-    }
-}
-
-fn reset(register: &Register) -> String {
-    match register.stored {
-        true if register.reset == u64::MAX => "all ones".to_owned(),
-        true => format!("{:#x}", register.reset),
-        false => "-".to_owned(),
-    }
-}
-
-fn read(view: &View, register: &Register) -> String {
-    let base = match &register.read {
-        Read::Value(msr_dsl::model::Expr::State) => "state",
-        Read::Value(msr_dsl::model::Expr::Number(0))
-            if register.fields.iter().all(|f| f.read.is_none()) =>
-        {
-            "zero"
-        }
-        Read::Value(msr_dsl::model::Expr::Number(u64::MAX)) => "all ones",
-        Read::Value(_) => "computed",
-        Read::Fault => "fault",
-        Read::Unlisted => "unlisted",
-        Read::Pass => "hardware",
-        Read::Hook(hook) => return format!("hook {}", view.hooks[*hook].name),
-    };
-    if register.present.is_some() {
-        format!("{base}, if present")
-    } else {
-        base.to_owned()
-    }
-}
-
-fn write(view: &View, register: &Register) -> String {
-    match &register.write {
-        Write::Bits(_) if register.hidden() => "-".to_owned(),
-        Write::Bits(_) => {
-            let any = register.reserved_mask != 0 && register.reserved.changes()
-                || register.fields.iter().any(|field| field.write.changes());
-            let limits = if register.rules.is_empty() {
-                ""
-            } else {
-                ", legal values"
-            };
-            format!("{}{limits}", if any { "stored" } else { "ignored" })
-        }
-        Write::Fault => "fault".to_owned(),
-        Write::Unlisted => "unlisted".to_owned(),
-        Write::Pass => "hardware".to_owned(),
-        Write::Hook(hook) => format!("hook {}", view.hooks[*hook].name),
-    }
-}
-
-fn migrates(register: &Register) -> String {
-    match &register.migrate {
-        Migrate::Saved { tag, .. } => format!("tag {tag}"),
-        Migrate::Transient(_) => "no".to_owned(),
-        Migrate::Derived => "-".to_owned(),
-    }
-}
-
 fn draw(view: &View, register: &Register) {
     put!(
         "{} ({}), version {} of {}",
@@ -180,8 +108,8 @@ fn draw(view: &View, register: &Register) {
         migrates(register)
     );
     for top in [63u32, 31] {
-        let bits = || (top - 31..=top).rev();
-        let tens: String = bits()
+        let row = || (top - 31..=top).rev();
+        let tens: String = row()
             .map(|bit| {
                 if bit % 8 == 7 || bit % 8 == 0 {
                     format!("{bit:>2} ")
@@ -197,32 +125,16 @@ fn draw(view: &View, register: &Register) {
                 .position(|field| (field.lo..=field.hi).contains(&bit));
             field.map_or('.', |at| char::from(b'A' + (at % 26) as u8))
         };
-        let row: String = bits().map(|bit| format!(" {} ", letter(bit))).collect();
-        put!("{}\n{}\n", tens.trim_end(), row.trim_end());
+        let letters: String = row().map(|bit| format!(" {} ", letter(bit))).collect();
+        put!("{}\n{}\n", tens.trim_end(), letters.trim_end());
     }
     for (at, field) in register.fields.iter().enumerate() {
         let letter = char::from(b'A' + (at % 26) as u8);
-        let bits = if field.hi == field.lo {
-            format!("[{}]", field.hi)
-        } else {
-            format!("[{}:{}]", field.hi, field.lo)
-        };
-        let ty = match &field.ty {
-            FieldType::Bool => "bool".to_owned(),
-            FieldType::Unsigned => format!("u{}", field.width()),
-            FieldType::Const(value) => format!("always {value:#x}"),
-            FieldType::Enum { values, other } => {
-                let mut names: Vec<String> = values
-                    .iter()
-                    .map(|(name, value)| format!("{name} = {value}"))
-                    .collect();
-                names.extend(other.then(|| "others".to_owned()));
-                names.join(", ")
-            }
-        };
         put!(
-            "{letter}  {bits:8} {}: {ty}. {}",
+            "{letter}  {:8} {}: {}. {}",
+            bits(field.hi, field.lo),
             field.name,
+            field_type(field),
             field.doc.replace('\n', " ")
         );
     }
