@@ -57,11 +57,11 @@ pub(super) fn await_flush<M: Machine, const P: usize>(shared: &Shared<P>, machin
     let current = shared.flushes.current();
     let mut wait = Wait::for_arrival(shared, machine);
     for (processor, slot) in shared.online() {
-        while slot.flushed.load(Ordering::Acquire) < current {
-            if wait.step().is_err() {
-                machine.emit(Event::Unflushed { processor });
-                break;
-            }
+        if wait
+            .until(|| slot.flushed.load(Ordering::Acquire) >= current)
+            .is_err()
+        {
+            machine.emit(Event::Unflushed { processor });
         }
     }
 }

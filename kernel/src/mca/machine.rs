@@ -1,5 +1,6 @@
 //! The physical machine, as one of its processors sees it.
 
+use super::registers::McgCap;
 use crate::event::Event;
 use crate::units::{Gpa, GuestId, Hpa, Pcpu, Tsc, VcpuId};
 use crate::vmce::Mailbox;
@@ -52,6 +53,9 @@ pub trait Machine {
 
     /// A pause in a loop that waits for another processor.
     fn relax(&self);
+
+    /// This processor's MCG_CAP, which never changes.
+    fn capabilities(&self) -> McgCap;
 
     /// RDMSR of one of the machine-check MSRs of [`super::registers`]; 0 for one that does not exist.
     fn read_msr(&self, msr: u32) -> u64;

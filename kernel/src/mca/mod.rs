@@ -38,7 +38,7 @@ pub use grade::{Class, grade, grade_poll};
 pub use handle::{Verdict, handle};
 pub use machine::{Addressee, Interrupted, Machine, Owner};
 pub use poll::poll;
-pub(crate) use pool::{Effect, Finding};
+pub(crate) use pool::{CAPACITY, Effect, Finding};
 pub use registers::{McgCap, McgStatus, Misc, Status};
 pub use shared::{Config, Shared};
 pub use start::start;

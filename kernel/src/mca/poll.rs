@@ -8,7 +8,7 @@ use super::counts::Counts;
 use super::extent::Extent;
 use super::grade::{Class, grade_poll};
 use super::machine::Machine;
-use super::registers::{MCG_CAP, MCG_STATUS, McgCap, McgStatus, Status};
+use super::registers::{MCG_STATUS, McgStatus, Status};
 use super::scan::Found;
 use super::shared::Shared;
 use crate::event::Event;
@@ -37,7 +37,7 @@ pub fn poll<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
     if polls.busy.swap(1, Ordering::Acquire) != 0 {
         return;
     }
-    let cap = McgCap::from(machine.read_msr(MCG_CAP));
+    let cap = machine.capabilities();
     for bank in (0..cap.banks()).map(Bank) {
         poll_bank(polls, machine, bank, cap.ser_p());
     }

@@ -30,7 +30,7 @@ pub(crate) struct Finding {
 }
 
 /// How many findings one machine check may have.
-pub(super) const CAPACITY: usize = if cfg!(loom) { 4 } else { 32 };
+pub(crate) const CAPACITY: usize = if cfg!(loom) { 4 } else { 32 };
 
 struct Place {
     who: AtomicU64,

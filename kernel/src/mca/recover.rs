@@ -1,22 +1,21 @@
 //! Recovery, by one processor for all: pages out of use, and who is hit.
 
-use arrayvec::ArrayVec;
 use msr_runtime::ErrorRecord;
 
 use super::code::ErrorCode;
 use super::extent::Extent;
 use super::grade::Class;
 use super::machine::{Machine, Owner};
-use super::pool::{CAPACITY, Effect, Finding};
+use super::pool::{Effect, Finding};
 use super::registers::Status;
 use super::shared::Shared;
 use crate::event::Event;
 use crate::sync::Ordering;
 use crate::units::{Gpa, GuestId, Hpa, PAGE_SIZE, VcpuId};
-use crate::vmce::{Hit, Routes, StopReason};
+use crate::vmce::{Routes, StopReason};
 
 /// What a recovery has changed for other processors.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Recovered {
     /// Pages went out of use.
     pub retired: bool,
@@ -33,40 +32,40 @@ impl Recovered {
 pub(super) struct Recovery<'a, M, const P: usize> {
     shared: &'a Shared<P>,
     machine: &'a M,
-    /// The vCPU whose processor was told alone.
-    local: Option<VcpuId>,
-    hits: ArrayVec<Hit, CAPACITY>,
-    result: Recovered,
+    routes: Routes<'a, M>,
+    retired: bool,
 }
 
 impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
+    /// `local` is the vCPU whose processor was told alone. Made where it stays: it is too large to be moved about.
+    #[inline(always)]
     pub fn new(shared: &'a Shared<P>, machine: &'a M, local: Option<VcpuId>) -> Self {
+        let serial = shared.serial.load(Ordering::Relaxed);
         Self {
             shared,
             machine,
-            local,
-            hits: ArrayVec::new(),
-            result: Recovered::default(),
+            routes: Routes::new(machine, serial, local),
+            retired: false,
         }
     }
 
     /// Handles everything in the pool.
-    pub fn run(mut self) -> Recovered {
+    pub fn run(&mut self) -> Recovered {
         let shared = self.shared;
         for finding in shared.pool.iter() {
             match finding.effect {
-                Effect::ContextLost(vcpu) => self.hit(Hit::without_record(&finding, vcpu)),
+                Effect::ContextLost(vcpu) => self.routes.lose_context(&finding, vcpu),
                 _ if self.is_told_elsewhere(&finding) => {}
                 _ => self.locate(&finding),
             }
         }
-        if self.result.retired {
+        if self.retired {
             shared.flushes.begin();
         }
-        let serial = shared.serial.load(Ordering::Relaxed);
-        let posted = Routes::new(self.machine, serial, self.local).send(&mut self.hits);
-        self.result.posted |= posted;
-        self.result
+        Recovered {
+            retired: self.retired,
+            posted: self.routes.send(),
+        }
     }
 
     /// A bystander owns the bank, and a consumer of the same error has its own finding.
@@ -90,7 +89,7 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
         };
         let Some(extent) = Extent::of(&finding.record) else {
             if let Some(guest) = consumer {
-                self.stop(guest, StopReason::NoAddress);
+                self.routes.stop(guest, StopReason::NoAddress);
             }
             return;
         };
@@ -98,7 +97,7 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
         if let Some(guest) = consumer
             && !own_page
         {
-            self.stop(guest, StopReason::ForeignPage);
+            self.routes.stop(guest, StopReason::ForeignPage);
         }
     }
 
@@ -144,7 +143,7 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
         if !self.machine.retire(page, owner) {
             return;
         }
-        self.result.retired = true;
+        self.retired = true;
         self.machine.emit(match owner {
             Owner::Guest { guest, gpa } => Event::PageRetired {
                 hpa: page,
@@ -172,27 +171,11 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
             pages,
         });
         let address = gpa.0 + extent.offset;
-        self.hit(Hit::new(
-            finding,
-            guest,
-            ErrorRecord {
-                address,
-                ..finding.record
-            },
-            pages,
-        ));
-    }
-
-    fn hit(&mut self, hit: Hit) {
-        let guest = hit.guest;
-        if self.hits.try_push(hit).is_err() {
-            self.stop(guest, StopReason::TooManyErrors);
-        }
-    }
-
-    fn stop(&mut self, guest: GuestId, reason: StopReason) {
-        self.result.posted = true;
-        Routes::new(self.machine, 0, None).stop(guest, reason);
+        let record = ErrorRecord {
+            address,
+            ..finding.record
+        };
+        self.routes.hit(finding, guest, record, pages);
     }
 }
 

@@ -4,15 +4,18 @@
 //! The gate is one word (its state, how many are expected, how many have come, the number of the rendezvous), so that every
 //! step is one compare-and-exchange. Nobody joins after it has closed, so those behind it are counted once and for all.
 
+use bitfield_struct::bitfield;
+
 use super::machine::Machine;
 use super::mutant::{self, Mutant};
 use super::shared::{Shared, Slot};
 use super::wait::{Stuck, Wait, wait_until};
 use crate::event::Event;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, constructor};
-use crate::units::Pcpu;
+use crate::units::{Pcpu, Tsc};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 enum State {
     /// No rendezvous.
     Idle,
@@ -24,53 +27,46 @@ enum State {
     Running,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Gate {
-    number: u32,
-    state: State,
-    expected: u16,
-    arrived: u16,
-}
-
-/// Bits of a count of processors in the gate's word.
-const COUNT: u32 = 15;
-const COUNT_MASK: u64 = (1 << COUNT) - 1;
-
-impl Gate {
-    fn from_word(word: u64) -> Self {
-        Self {
-            number: (word >> 32) as u32,
-            state: match word >> (2 * COUNT) & 3 {
-                0 => State::Idle,
-                1 => State::Open,
-                2 => State::Closed,
-                _ => State::Running,
-            },
-            expected: (word >> COUNT & COUNT_MASK) as u16,
-            arrived: (word & COUNT_MASK) as u16,
-        }
+impl State {
+    const fn into_bits(self) -> u8 {
+        self as u8
     }
 
-    fn to_word(self) -> u64 {
-        u64::from(self.number) << 32
-            | (self.state as u64) << (2 * COUNT)
-            | u64::from(self.expected) << COUNT
-            | u64::from(self.arrived)
+    const fn from_bits(bits: u8) -> Self {
+        match bits {
+            0 => Self::Idle,
+            1 => Self::Open,
+            2 => Self::Closed,
+            _ => Self::Running,
+        }
+    }
+}
+
+#[bitfield(u64)]
+#[derive(PartialEq, Eq)]
+struct Gate {
+    #[bits(15)]
+    arrived: u16,
+    #[bits(15)]
+    expected: u16,
+    #[bits(2)]
+    state: State,
+    number: u32,
+}
+
+impl Gate {
+    /// The gate of the next rendezvous, with nobody inside.
+    fn next(self) -> Self {
+        // 0 stands for none.
+        self.with_number(self.number().wrapping_add(1).max(1))
     }
 
     /// The gate with one more inside; closed if that was the last.
     fn with_one_more(self) -> Self {
-        let arrived = self.arrived + 1;
-        let state = if arrived >= self.expected {
-            State::Closed
-        } else {
-            State::Open
-        };
-        Self {
-            arrived,
-            state,
-            ..self
-        }
+        let arrived = self.arrived() + 1;
+        let is_last = arrived >= self.expected();
+        self.with_arrived(arrived)
+            .with_state(if is_last { State::Closed } else { State::Open })
     }
 }
 
@@ -82,6 +78,8 @@ pub(super) struct Barrier {
 /// The gate, the barriers, and what is decided behind them.
 pub(super) struct Rendezvous {
     gate: AtomicU64,
+    /// When the first one came.
+    opened: AtomicU64,
     /// Everybody has read and graded its banks.
     pub graded: Barrier,
     /// Everybody has claimed and cleared its banks.
@@ -108,6 +106,14 @@ pub(super) enum Entry {
     },
 }
 
+/// What came of going to the gate.
+enum Way {
+    /// Inside; the gate as it was then.
+    Inside(Gate),
+    /// The number of the rendezvous that went on without this processor.
+    Missed(u32),
+}
+
 /// The part of one processor in a rendezvous.
 #[derive(Clone, Copy)]
 pub(super) struct Member {
@@ -122,6 +128,7 @@ impl Rendezvous {
         pub fn new() -> Self {
             Self {
                 gate: AtomicU64::new(0),
+                opened: AtomicU64::new(0),
                 graded: Barrier::new(),
                 claimed: Barrier::new(),
                 leaving: Barrier::new(),
@@ -135,36 +142,30 @@ impl Rendezvous {
 
     /// How many processors are expected.
     pub fn online(&self) -> u16 {
-        self.read().expected
+        self.read().expected()
     }
 
     fn read(&self) -> Gate {
-        Gate::from_word(self.gate.load(Ordering::Acquire))
+        Gate::from_bits(self.gate.load(Ordering::Acquire))
     }
 
     fn change(&self, from: Gate, to: Gate) -> bool {
         self.gate
-            .compare_exchange(
-                from.to_word(),
-                to.to_word(),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
+            .compare_exchange(from.into(), to.into(), Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
+    }
+
+    /// Only the one who closed the gate, or the last to leave, may do so: nobody else changes it then.
+    fn set(&self, gate: Gate) {
+        self.gate.store(gate.into(), Ordering::Release);
     }
 
     /// Expects one more processor from the next rendezvous on. Waits while there is one. Ordinary context.
     pub fn expect_one_more<M: Machine>(&self, machine: &M) {
         loop {
             let gate = self.read();
-            if gate.state == State::Idle
-                && self.change(
-                    gate,
-                    Gate {
-                        expected: gate.expected + 1,
-                        ..gate
-                    },
-                )
+            if gate.state() == State::Idle
+                && self.change(gate, gate.with_expected(gate.expected() + 1))
             {
                 return;
             }
@@ -178,77 +179,74 @@ impl Rendezvous {
         machine: &M,
     ) -> Result<Entry, Stuck> {
         let this = &shared.rendezvous;
-        let Some(slot) = shared.slot(machine.processor()) else {
+        let slot = shared.slot(machine.processor());
+        let Some(slot) = slot.filter(|slot| slot.online.load(Ordering::Relaxed)) else {
             return Ok(Entry::Late { missed: 0 });
         };
+        let gate = match this.join(shared, machine, slot)? {
+            Way::Inside(gate) => gate,
+            Way::Missed(missed) => return Ok(Entry::Late { missed }),
+        };
+        if gate.state() == State::Closed {
+            return this.make_ready(shared, machine, gate).map(Entry::Member);
+        }
+        let is_ready = || this.read().state() == State::Running;
         let mut wait = Wait::for_arrival(shared, machine);
+        while wait.until(is_ready).is_err() {
+            let gate = this.read();
+            if gate.state() != State::Open {
+                // Another one has closed it.
+                wait_until(shared, machine, is_ready)?;
+                break;
+            }
+            let closed = gate.with_state(State::Closed);
+            if this.change(gate, closed) {
+                return this.make_ready(shared, machine, closed).map(Entry::Member);
+            }
+        }
+        Ok(Entry::Member(Member::of(this.read())))
+    }
+
+    /// Goes through the gate, or finds out that it is too late.
+    fn join<M: Machine, const P: usize>(
+        &self,
+        shared: &Shared<P>,
+        machine: &M,
+        slot: &Slot,
+    ) -> Result<Way, Stuck> {
         // For those who have still to leave the one before, should it come to that: one of them may have died there.
         let mut leaving = None;
-        let joined = loop {
-            let gate = this.read();
-            if !slot.online.load(Ordering::Relaxed) {
-                return Ok(Entry::Late { missed: 0 });
-            }
+        loop {
+            let gate = self.read();
             let missed = slot.missing.load(Ordering::Acquire);
-            let next = match gate.state {
+            let before = slot.joined.load(Ordering::Relaxed);
+            let next = match gate.state() {
                 // This machine check was announced to a rendezvous that has gone on without this processor.
-                State::Idle if missed != 0 => return Ok(Entry::Late { missed }),
-                State::Idle => Gate {
-                    number: gate.number.wrapping_add(1).max(1),
-                    ..gate
+                State::Idle if missed != 0 => return Ok(Way::Missed(missed)),
+                State::Idle => {
+                    self.opened.store(machine.now().0, Ordering::Relaxed);
+                    gate.next().with_one_more()
                 }
-                .with_one_more(),
                 State::Open => gate.with_one_more(),
-                State::Closed | State::Running
-                    if slot.joined.load(Ordering::Relaxed) != gate.number =>
-                {
-                    return Ok(Entry::Late {
-                        missed: gate.number,
-                    });
+                State::Closed | State::Running if before != gate.number() => {
+                    return Ok(Way::Missed(gate.number()));
                 }
                 // This processor has left that one and the others are about to: a new machine check is next.
                 State::Closed | State::Running => {
-                    let wait = leaving.get_or_insert_with(|| Wait::new(shared, machine));
-                    wait.step()?;
+                    machine.relax();
+                    leaving
+                        .get_or_insert_with(|| Wait::new(shared, machine))
+                        .step()?;
                     continue;
                 }
             };
-            let before = slot.joined.load(Ordering::Relaxed);
-            slot.joined.store(next.number, Ordering::Release);
-            if this.change(gate, next) {
-                break next;
+            // First, for whoever closes the gate looks who has not joined.
+            slot.joined.store(next.number(), Ordering::Release);
+            if self.change(gate, next) {
+                slot.missing.store(0, Ordering::Relaxed);
+                return Ok(Way::Inside(next));
             }
             slot.joined.store(before, Ordering::Relaxed);
-        };
-        slot.missing.store(0, Ordering::Relaxed);
-        if joined.state == State::Closed {
-            return this
-                .make_ready(shared, machine, joined, wait.ticks())
-                .map(Entry::Member);
-        }
-        loop {
-            let gate = this.read();
-            match gate.state {
-                State::Running => return Ok(Entry::Member(Member::of(gate))),
-                State::Open if wait.step().is_err() => {
-                    let closed = Gate {
-                        state: State::Closed,
-                        ..gate
-                    };
-                    if this.change(gate, closed) {
-                        return this
-                            .make_ready(shared, machine, closed, wait.ticks())
-                            .map(Entry::Member);
-                    }
-                }
-                State::Open => {}
-                State::Closed | State::Idle => {
-                    wait = Wait::new(shared, machine);
-                    while this.read().state != State::Running {
-                        wait.step()?;
-                    }
-                }
-            }
         }
     }
 
@@ -258,32 +256,30 @@ impl Rendezvous {
         shared: &Shared<P>,
         machine: &M,
         gate: Gate,
-        ticks: u64,
     ) -> Result<Member, Stuck> {
-        machine.emit(Event::Rendezvous {
-            expected: gate.expected,
-            arrived: gate.arrived,
-            ticks,
-        });
-        if gate.arrived < gate.expected {
-            for (processor, slot) in shared.online() {
-                if slot.joined.load(Ordering::Acquire) != gate.number {
-                    slot.missing.store(gate.number, Ordering::Release);
-                    machine.emit(Event::Missing { processor });
+        let opened = Tsc(self.opened.load(Ordering::Relaxed));
+        let ticks = machine.now().since(opened);
+        let member = Member::of(gate);
+        if member.some_are_missing() {
+            for (_, slot) in shared.online() {
+                if slot.joined.load(Ordering::Acquire) != gate.number() {
+                    slot.missing.store(gate.number(), Ordering::Release);
                 }
             }
         }
         shared.recovery.take(shared, machine)?;
         shared.serial.fetch_add(1, Ordering::Relaxed);
-        self.gate.store(
-            Gate {
-                state: State::Running,
-                ..gate
-            }
-            .to_word(),
-            Ordering::Release,
-        );
-        Ok(Member::of(gate))
+        self.set(gate.with_state(State::Running));
+        // The others are under way by now.
+        machine.emit(Event::Rendezvous {
+            expected: member.expected,
+            arrived: member.members,
+            ticks,
+        });
+        if member.some_are_missing() {
+            missing(shared).for_each(|processor| machine.emit(Event::Missing { processor }));
+        }
+        Ok(member)
     }
 
     /// A processor that missed a rendezvous is here after all, and has waited for the end of it.
@@ -311,24 +307,15 @@ impl Rendezvous {
         this.recovered.store(0, Ordering::Relaxed);
         shared.pool.clear();
         shared.recovery.give();
-        let gate = this.read();
-        this.gate.store(
-            Gate {
-                state: State::Idle,
-                arrived: 0,
-                ..gate
-            }
-            .to_word(),
-            Ordering::Release,
-        );
+        this.set(this.read().with_arrived(0).with_state(State::Idle));
     }
 }
 
 impl Member {
     fn of(gate: Gate) -> Self {
         Self {
-            members: gate.arrived,
-            expected: gate.expected,
+            members: gate.arrived(),
+            expected: gate.expected(),
         }
     }
 

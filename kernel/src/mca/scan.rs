@@ -10,7 +10,7 @@ use super::grade::{Class, grade};
 use super::machine::{Interrupted, Machine, Owner};
 use super::mutant::{self, Mutant};
 use super::pool::Effect;
-use super::registers::{self, MAX_BANKS, McgCap, McgStatus, Status};
+use super::registers::{MAX_BANKS, McgStatus, Status};
 use crate::units::Bank;
 
 /// Why this processor is in a machine check, and what it was doing.
@@ -169,7 +169,7 @@ impl Scan {
 
     /// Reads and grades the banks of this processor.
     pub fn read<M: Machine>(&mut self, machine: &M, here: &Here) {
-        let cap = McgCap::from(machine.read_msr(registers::MCG_CAP));
+        let cap = machine.capabilities();
         self.recovery = cap.ser_p();
         for bank in (0..cap.banks()).map(Bank) {
             let Some(found) = Found::read(machine, bank, self.recovery) else {

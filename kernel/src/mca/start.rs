@@ -3,8 +3,8 @@
 use super::grade::Class;
 use super::machine::Machine;
 use super::registers::{
-    FEATURE_CONTROL, FEATURE_CONTROL_LMCE_ON, FEATURE_CONTROL_LOCKED, LMCE_EN, MCG_CAP, MCG_CTL,
-    MCG_EXT_CTL, MCG_STATUS, McgCap,
+    FEATURE_CONTROL, FEATURE_CONTROL_LMCE_ON, FEATURE_CONTROL_LOCKED, LMCE_EN, MCG_CTL,
+    MCG_EXT_CTL, MCG_STATUS,
 };
 use super::scan::Found;
 use super::shared::Shared;
@@ -16,7 +16,7 @@ use crate::units::Bank;
 /// reports everything, LMCE is enabled where firmware allows it, and the processor is expected at every
 /// rendezvous. Its #MC entry must be ready; CR4.MCE is set next.
 pub fn start<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
-    let cap = McgCap::from(machine.read_msr(MCG_CAP));
+    let cap = machine.capabilities();
     for bank in (0..cap.banks()).map(Bank) {
         take_earlier_error(machine, bank, cap.ser_p());
         machine.write_msr(bank.ctl(), u64::MAX);

@@ -13,6 +13,10 @@ pub(super) struct Stuck;
 /// How many times the entry's time-out a wait inside the machine check may take without progress.
 const PATIENCE: u64 = 4;
 
+/// Looks between two steps of a wait: whoever waits goes on as soon as it can, and the rest is done now and then. One where every
+/// interleaving is explored.
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 16 };
+
 /// Waits until `is_over`, which is looked at once at least. What the wait itself needs is made only if there is one.
 #[inline(always)]
 pub(super) fn wait_until<M: Machine, const P: usize>(
@@ -23,11 +27,7 @@ pub(super) fn wait_until<M: Machine, const P: usize>(
     if is_over() {
         return Ok(());
     }
-    let mut wait = Wait::new(shared, machine);
-    while !is_over() {
-        wait.step()?;
-    }
-    Ok(())
+    Wait::new(shared, machine).until(is_over)
 }
 
 /// A wait inside a machine check. While it lasts, this processor flushes translations when another one asks: that one may be
@@ -66,9 +66,22 @@ impl<'a, M: Machine, const P: usize> Wait<'a, M, P> {
         self.machine.now().since(self.since)
     }
 
-    /// One turn of the waiting loop.
+    /// Waits until `is_over`.
+    #[inline(always)]
+    pub fn until(&mut self, mut is_over: impl FnMut() -> bool) -> Result<(), Stuck> {
+        loop {
+            for _ in 0..LOOKS {
+                if is_over() {
+                    return Ok(());
+                }
+                self.machine.relax();
+            }
+            self.step()?;
+        }
+    }
+
+    /// What has to be done now and then while one waits, and whether it has taken too long.
     pub fn step(&mut self) -> Result<(), Stuck> {
-        self.machine.relax();
         catch_up(self.shared, self.machine);
         let progress = self.shared.progress.load(Ordering::Relaxed);
         if progress != self.progress {

@@ -1,7 +1,7 @@
 //! This machine as the machine-check engine sees it.
 
 use kernel::event::Event;
-use kernel::mca::{Addressee, Machine, Owner, Shared};
+use kernel::mca::{Addressee, Machine, McgCap, Owner, Shared};
 use kernel::units::{GuestId, Hpa, Pcpu, Tsc};
 
 use crate::guests::{self, Guest};
@@ -30,6 +30,10 @@ impl Machine for Host {
 
     fn relax(&self) {
         core::hint::spin_loop();
+    }
+
+    fn capabilities(&self) -> McgCap {
+        Processor::current().machine_check
     }
 
     fn read_msr(&self, msr: u32) -> u64 {

@@ -76,9 +76,9 @@ pub fn deliver<S: MachineCheck, M: Machine>(
     mailbox.told(&mail);
     let event = MachineCheckEvent {
         restart_ip_valid: mailbox.take_restart_ip_valid(),
-        error_ip_valid: mail.error_ip_valid,
-        local: mail.local,
-        record: mail.record.filter(|_| mail.shown).map(single_page),
+        error_ip_valid: mail.about.error_ip_valid(),
+        local: mail.about.local(),
+        record: mail.about.shown().then(|| single_page(mail.record)),
     };
     state.inject(&event);
     mailbox.in_progress.store(true, Ordering::Release);
@@ -148,7 +148,7 @@ pub fn follow_up(mailboxes: &[Mailbox]) -> bool {
 }
 
 fn report_both<M: Machine>(machine: &M, vcpu: VcpuId, mailbox: &Mailbox, mail: &Mail) {
-    for (which, record) in [(1, mailbox.last()), (2, mail.record)] {
+    for (which, record) in [(1, mailbox.last()), (2, mail.record())] {
         if let Some(record) = record {
             machine.emit(Event::StopRecord {
                 guest: vcpu.guest,

@@ -4,6 +4,7 @@
 //! interrupt anywhere). No locks: the writer fills the slot behind the last mail and moves `tail`, the reader moves `head`.
 //! Nothing is dropped: mail that does not fit stops the guest, with that reason.
 
+use bitfield_struct::bitfield;
 use msr_runtime::ErrorRecord;
 
 use super::deliver::StopReason;
@@ -31,31 +32,38 @@ words! {
     }
 }
 
-/// One #MC for one vCPU, or one for each of `pages` pages, one after the other.
+/// One #MC for one vCPU, or one for each of several pages, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mail {
-    /// The error of which the guest is told. For a vCPU that gets clean banks: what another vCPU gets, for the administrator.
-    pub record: Option<ErrorRecord>,
+    /// What it is.
+    pub about: About,
+    /// The error of which the guest is told, if it is told of one. For a vCPU that gets clean banks: what another vCPU gets,
+    /// for the administrator.
+    pub record: ErrorRecord,
+}
+
+/// What a mail is, besides its record.
+#[bitfield(u64)]
+#[derive(PartialEq, Eq)]
+pub struct About {
+    /// There is a record.
+    pub has_record: bool,
     /// The vCPU's bank shows the record.
     pub shown: bool,
     /// The interrupted instruction met the error (EIPV).
     pub error_ip_valid: bool,
     /// A local machine check (LMCE_S).
     pub local: bool,
+    /// It waits until the guest has finished with what came before.
+    pub follows: bool,
+    #[bits(27)]
+    __: u32,
     /// How many pages of guest-physical memory from the record's address on: one #MC each. 0 counts as 1.
     pub pages: u32,
 }
 
-const RECORD: u64 = 1 << 0;
-const SHOWN: u64 = 1 << 1;
-const EIPV: u64 = 1 << 2;
-const LOCAL: u64 = 1 << 3;
-/// It waits until the guest has finished with what came before.
-const FOLLOWS: u64 = 1 << 4;
-const PAGES_SHIFT: u32 = 32;
-
 struct Slot {
-    flags: AtomicU64,
+    about: AtomicU64,
     status: AtomicU64,
     address: AtomicU64,
     misc: AtomicU64,
@@ -65,7 +73,7 @@ impl Slot {
     constructor! {
         fn new() -> Self {
             Self {
-                flags: AtomicU64::new(0),
+                about: AtomicU64::new(0),
                 status: AtomicU64::new(0),
                 address: AtomicU64::new(0),
                 misc: AtomicU64::new(0),
@@ -189,48 +197,54 @@ impl Mailbox {
 
     // The writer's side: #MC context.
 
-    /// Leaves mail. `follows` says that it belongs behind other mail of the same machine check.
-    pub(crate) fn post(&self, mail: &Mail, follows: bool) -> Outcome {
+    /// Leaves mail. `about.follows` says that it belongs behind other mail of the same machine check.
+    #[inline]
+    pub(crate) fn post(&self, mail: &Mail) -> Outcome {
         if !self.started.load(Ordering::Acquire) {
             return Outcome::NotStarted;
         }
         let tail = self.tail.load(Ordering::Relaxed);
-        let waiting = tail.wrapping_sub(self.head.load(Ordering::Acquire));
+        match tail.wrapping_sub(self.head.load(Ordering::Acquire)) {
+            0 => self.put(tail, mail, mail.about),
+            waiting => self.post_behind(tail, waiting, mail),
+        }
+    }
+
+    /// Leaves mail where some waits already.
+    #[cold]
+    fn post_behind(&self, tail: u32, waiting: u32, mail: &Mail) -> Outcome {
+        let mut about = mail.about;
         // With MCIP set nothing of a later machine check can wait, whatever waits already.
-        let may_wait = waiting != 0 && !self.in_progress.load(Ordering::Acquire);
-        // Where there is a record, all vCPUs get as many #MCs, for the guest's handlers wait for each other.
-        if may_wait && mail.record.is_none() && !follows {
-            return Outcome::Merged;
+        if !self.in_progress.load(Ordering::Acquire) && !about.follows() {
+            // Where there is a record, all vCPUs get as many #MCs, for the guest's handlers wait for each other.
+            if !about.has_record() {
+                return Outcome::Merged;
+            }
+            about.set_follows(true);
         }
         if waiting as usize >= DEPTH {
             self.post_stop(StopReason::TooManyErrors);
             return Outcome::Stopped;
         }
-        let follows = follows || may_wait;
+        self.put(tail, mail, about)
+    }
+
+    #[inline]
+    fn put(&self, tail: u32, mail: &Mail, about: About) -> Outcome {
         let Some(slot) = self.slots.get(tail as usize % DEPTH) else {
             return Outcome::Stopped;
         };
-        let record = mail.record.unwrap_or(ErrorRecord {
-            status: 0,
-            address: 0,
-            misc: 0,
-        });
-        let flag = |on: bool, bit: u64| if on { bit } else { 0 };
-        let flags = flag(mail.record.is_some(), RECORD)
-            | flag(mail.shown, SHOWN)
-            | flag(mail.error_ip_valid, EIPV)
-            | flag(mail.local, LOCAL)
-            | flag(follows, FOLLOWS)
-            | u64::from(mail.pages.max(1)) << PAGES_SHIFT;
-        slot.flags.store(flags, Ordering::Relaxed);
-        slot.store(record);
+        slot.store(about, &mail.record);
         self.tail.store(tail.wrapping_add(1), Ordering::Release);
         self.raise();
-        match (follows, mail.local, mail.shown) {
-            (true, ..) => Outcome::Deferred,
-            (false, true, _) => Outcome::Local,
-            (false, false, true) => Outcome::Record,
-            (false, false, false) => Outcome::Clean,
+        if about.follows() {
+            Outcome::Deferred
+        } else if about.local() {
+            Outcome::Local
+        } else if about.shown() {
+            Outcome::Record
+        } else {
+            Outcome::Clean
         }
     }
 
@@ -303,33 +317,33 @@ impl Mailbox {
 
     /// The next #MC for this vCPU.
     pub(super) fn first(&self) -> Option<Mail> {
-        let told = self.pages_told.load(Ordering::Relaxed);
-        self.mail().next().map(|(mail, _)| mail.without_pages(told))
+        let mail = self.mail().next()?;
+        Some(match self.pages_told.load(Ordering::Relaxed) {
+            0 => mail,
+            told => mail.without_pages(told),
+        })
     }
 
     /// Mail that cannot wait until the guest has finished with what came before.
     pub(super) fn urgent(&self) -> Option<Mail> {
-        self.mail()
-            .find(|(_, follows)| !follows)
-            .map(|(mail, _)| mail)
+        self.mail().find(|mail| !mail.about.follows())
     }
 
-    /// All mail, and whether it follows.
-    fn mail(&self) -> impl Iterator<Item = (Mail, bool)> {
+    /// All mail.
+    fn mail(&self) -> impl Iterator<Item = Mail> {
         let head = self.head.load(Ordering::Relaxed);
         let waiting = self.tail.load(Ordering::Acquire).wrapping_sub(head);
         (0..waiting)
             .filter_map(move |n| self.slots.get(head.wrapping_add(n) as usize % DEPTH))
-            .map(Slot::mail)
+            .map(Slot::load)
     }
 
     /// The vCPU has been told of the first page of the first mail.
     pub(super) fn told(&self, mail: &Mail) {
-        if let (true, Some(record)) = (mail.shown, mail.record) {
-            self.last.flags.store(RECORD, Ordering::Relaxed);
-            self.last.store(record);
+        if mail.about.shown() {
+            self.last.store(mail.about, &mail.record);
         }
-        if mail.pages > 1 {
+        if mail.about.pages() > 1 {
             self.pages_told.fetch_add(1, Ordering::Relaxed);
         } else {
             self.pages_told.store(0, Ordering::Relaxed);
@@ -344,48 +358,43 @@ impl Mailbox {
 
     /// The last record that the vCPU got.
     pub(super) fn last(&self) -> Option<ErrorRecord> {
-        (self.last.flags.load(Ordering::Relaxed) != 0).then(|| self.last.load())
+        self.last.load().record()
     }
 }
 
 impl Mail {
+    /// Its record, if there is one.
+    pub fn record(&self) -> Option<ErrorRecord> {
+        self.about.has_record().then_some(self.record)
+    }
+
     /// The same after that many of its pages.
+    #[cold]
     fn without_pages(mut self, pages: u32) -> Self {
-        if pages != 0 {
-            self.error_ip_valid = false;
-            self.pages -= pages.min(self.pages);
-            if let Some(record) = &mut self.record {
-                record.address = record.address.wrapping_add(u64::from(pages) * PAGE_SIZE);
-            }
-        }
+        let left = self.about.pages().saturating_sub(pages);
+        self.about = self.about.with_error_ip_valid(false).with_pages(left);
+        let bytes = u64::from(pages) * PAGE_SIZE;
+        self.record.address = self.record.address.wrapping_add(bytes);
         self
     }
 }
 
 impl Slot {
-    fn mail(&self) -> (Mail, bool) {
-        let flags = self.flags.load(Ordering::Relaxed);
-        let mail = Mail {
-            record: (flags & RECORD != 0).then(|| self.load()),
-            shown: flags & SHOWN != 0,
-            error_ip_valid: flags & EIPV != 0,
-            local: flags & LOCAL != 0,
-            pages: (flags >> PAGES_SHIFT) as u32,
-        };
-        (mail, flags & FOLLOWS != 0)
-    }
-
-    fn store(&self, record: ErrorRecord) {
+    fn store(&self, about: About, record: &ErrorRecord) {
+        self.about.store(about.into(), Ordering::Relaxed);
         self.status.store(record.status, Ordering::Relaxed);
         self.address.store(record.address, Ordering::Relaxed);
         self.misc.store(record.misc, Ordering::Relaxed);
     }
 
-    fn load(&self) -> ErrorRecord {
-        ErrorRecord {
-            status: self.status.load(Ordering::Relaxed),
-            address: self.address.load(Ordering::Relaxed),
-            misc: self.misc.load(Ordering::Relaxed),
+    fn load(&self) -> Mail {
+        Mail {
+            about: self.about.load(Ordering::Relaxed).into(),
+            record: ErrorRecord {
+                status: self.status.load(Ordering::Relaxed),
+                address: self.address.load(Ordering::Relaxed),
+                misc: self.misc.load(Ordering::Relaxed),
+            },
         }
     }
 }

@@ -10,5 +10,5 @@ mod mailbox;
 mod route;
 
 pub use deliver::{Delivery, StopReason, after_write, deliver, follow_up};
-pub use mailbox::{Mail, Mailbox, Outcome};
-pub(crate) use route::{Hit, Routes};
+pub use mailbox::{About, Mail, Mailbox, Outcome};
+pub(crate) use route::Routes;

@@ -4,268 +4,269 @@
 //! vCPUs in order, one for each processor that found some; the rest follows when the guest has finished. Where the interface
 //! broadcasts, every other vCPU of the guest gets an #MC with clean banks.
 
+use arrayvec::ArrayVec;
 use msr_runtime::ErrorRecord;
 
 use super::deliver::StopReason;
-use super::mailbox::{Mail, Mailbox, Outcome};
+use super::mailbox::{About, Mail, Mailbox, Outcome};
 use crate::event::Event;
-use crate::mca::{Addressee, Effect, Finding, Machine};
+use crate::mca::{Addressee, CAPACITY, Effect, Finding, Machine};
 use crate::units::{GuestId, PAGE_SIZE, Pcpu, VcpuId};
 
-/// An error that hits a guest.
-pub struct Hit {
-    /// The guest.
-    pub(crate) guest: GuestId,
+/// An error that hits a guest, or a context of it that is lost.
+struct Hit<'a> {
+    guest: GuestId,
+    /// The guest's vCPUs.
+    to: Addressee<'a>,
     /// The error at the guest's own address; none if only a context was lost.
     record: Option<ErrorRecord>,
-    /// Pages from there on that have not been given to a vCPU.
+    /// Pages from there on.
     pages: u32,
     /// The processor that found it.
     processor: Pcpu,
-    /// The vCPU of this guest that consumed it or lost its context.
-    vcpu: Option<VcpuId>,
+    /// The vCPU that consumed it or lost its context.
+    vcpu: Option<usize>,
+    /// The vCPU that alone gets it, as a local machine check.
+    local: Option<usize>,
     /// Its first page went to a vCPU in this machine check.
     sent: bool,
 }
 
-impl Hit {
-    /// The error of `finding`, which hits `pages` pages of `guest` from the record's (guest-physical) address on.
-    pub(crate) fn new(finding: &Finding, guest: GuestId, record: ErrorRecord, pages: u32) -> Self {
-        let vcpu = match finding.effect {
-            Effect::Consumed(vcpu) if vcpu.guest == guest => Some(vcpu),
-            _ => None,
-        };
-        Self {
-            guest,
-            record: Some(record),
-            pages,
-            processor: finding.processor,
-            vcpu,
-            sent: false,
-        }
-    }
-
-    /// A vCPU cannot go on where it was.
-    pub(crate) fn without_record(finding: &Finding, vcpu: VcpuId) -> Self {
-        Self {
-            guest: vcpu.guest,
-            record: None,
-            pages: 0,
-            processor: finding.processor,
-            vcpu: Some(vcpu),
-            sent: false,
-        }
-    }
-
-    fn is_consumed(&self) -> bool {
-        self.record.is_some() && self.vcpu.is_some()
-    }
-
-    /// The first page is given away.
-    fn send_first_page(&mut self) {
-        self.sent = true;
-        self.pages = self.pages.saturating_sub(1);
-        if let Some(record) = &mut self.record {
-            record.address = (record.address & !(PAGE_SIZE - 1)).wrapping_add(PAGE_SIZE);
-        }
-    }
-}
-
 /// The way from one machine check to the guests.
 pub(crate) struct Routes<'a, M> {
-    machine: &'a M,
-    /// Number of the machine check.
-    serial: u32,
+    post: Post<'a, M>,
     /// The vCPU whose processor was told alone.
     local: Option<VcpuId>,
+    hits: ArrayVec<Hit<'a>, CAPACITY>,
+    /// A vCPU has mail, or is to be stopped.
+    posted: bool,
 }
 
 impl<'a, M: Machine> Routes<'a, M> {
+    /// Nobody is hit yet. Made where it stays: it is too large to be moved about.
+    #[inline(always)]
     pub fn new(machine: &'a M, serial: u32, local: Option<VcpuId>) -> Self {
         Self {
-            machine,
-            serial,
+            post: Post { machine, serial },
             local,
+            hits: ArrayVec::new_const(),
+            posted: false,
         }
     }
 
-    /// Leaves mail for everybody whom the errors hit. Returns whether there was any.
-    pub fn send(&self, hits: &mut [Hit]) -> bool {
-        self.each(hits, Hit::is_consumed, |hits, at, to| {
-            self.send_to_consumer(hits, at, to)
-        });
-        self.each(
-            hits,
-            |hit| hit.record.is_some() && !hit.is_consumed(),
-            |hits, at, to| self.send_to_free(hits, at, to),
-        );
-        // The first page of every hit now; those of its processor's other hits wait for the guest, like further pages.
-        self.each(hits, |_| true, |hits, at, to| self.send_clean(hits, at, to));
-        self.each(
-            hits,
-            |hit| hit.pages != 0,
-            |hits, at, to| self.send_left_over(hits, at, to),
-        );
-        !hits.is_empty()
+    /// The error of `finding` hits `pages` pages of `guest` from the record's (guest-physical) address on.
+    pub fn hit(&mut self, finding: &Finding, guest: GuestId, record: ErrorRecord, pages: u32) {
+        let vcpu = match finding.effect {
+            Effect::Consumed(vcpu) if vcpu.guest == guest => Some(vcpu.index),
+            _ => None,
+        };
+        self.add(finding.processor, guest, vcpu, Some(record), pages);
     }
 
-    fn each(
-        &self,
-        hits: &mut [Hit],
-        which: impl Fn(&Hit) -> bool,
-        mut send: impl FnMut(&mut [Hit], usize, Addressee<'_>),
+    /// A vCPU cannot go on where it was.
+    pub fn lose_context(&mut self, finding: &Finding, vcpu: VcpuId) {
+        self.add(finding.processor, vcpu.guest, Some(vcpu.index), None, 0);
+    }
+
+    #[inline]
+    fn add(
+        &mut self,
+        processor: Pcpu,
+        guest: GuestId,
+        vcpu: Option<u8>,
+        record: Option<ErrorRecord>,
+        pages: u32,
     ) {
-        for at in 0..hits.len() {
-            if let Some(hit) = hits.get(at)
-                && which(hit)
-                && let Some(to) = self.machine.guest(hit.guest)
-            {
-                send(hits, at, to);
-            }
-        }
-    }
-
-    fn send_to_consumer(&self, hits: &mut [Hit], at: usize, to: Addressee<'_>) {
-        let Some(hit) = hits.get_mut(at) else { return };
-        let Some(vcpu) = hit.vcpu else { return };
-        self.send_record(hit, to, usize::from(vcpu.index));
-    }
-
-    fn send_to_free(&self, hits: &mut [Hit], at: usize, to: Addressee<'_>) {
-        let Some((guest, processor)) = hits.get(at).map(|hit| (hit.guest, hit.processor)) else {
+        let Some(to) = self.post.machine.guest(guest) else {
             return;
         };
-        let has_sent = |hit: &Hit| hit.sent && hit.guest == guest && hit.processor == processor;
+        self.posted = true;
+        let local = self
+            .local
+            .filter(|vcpu| vcpu.guest == guest)
+            .map(|vcpu| usize::from(vcpu.index))
+            .filter(|&vcpu| to.mailboxes.get(vcpu).is_some_and(Mailbox::local_enabled));
+        let hit = Hit {
+            guest,
+            to,
+            record,
+            pages,
+            processor,
+            vcpu: vcpu.map(usize::from),
+            local,
+            sent: false,
+        };
+        if self.hits.try_push(hit).is_err() {
+            self.stop(guest, StopReason::TooManyErrors);
+        }
+    }
+
+    /// Has every vCPU of a guest stop before it runs again.
+    #[cold]
+    pub fn stop(&mut self, guest: GuestId, reason: StopReason) {
+        let Some(to) = self.post.machine.guest(guest) else {
+            return;
+        };
+        self.posted = true;
+        for (index, mailbox) in to.mailboxes.iter().enumerate() {
+            mailbox.post_stop(reason);
+            self.post.report(guest, index, Outcome::Stopped);
+        }
+    }
+
+    /// Leaves mail for everybody who is hit. Returns whether somebody has mail, or is to be stopped.
+    pub fn send(&mut self) -> bool {
+        let Self { post, hits, .. } = self;
+        for hit in hits.iter_mut() {
+            post.to_consumer(hit);
+        }
+        for at in 0..hits.len() {
+            post.to_free(hits, at);
+        }
+        // The first page of every hit now; those of its processor's other hits wait for the guest, like further pages.
+        for hit in hits.iter() {
+            post.clean(hit);
+        }
+        for hit in hits.iter().filter(|hit| hit.pages_left() != 0) {
+            post.left_over(hit);
+        }
+        self.posted
+    }
+}
+
+impl Hit<'_> {
+    fn pages_left(&self) -> u32 {
+        self.pages.saturating_sub(u32::from(self.sent))
+    }
+
+    /// The free vCPU that gets a record which no vCPU consumed; `serial` is the machine check's number.
+    fn free_vcpu(&self, serial: u32) -> Option<usize> {
+        let mut mailboxes = self.to.mailboxes.iter();
+        if self.local.is_some() {
+            self.local
+        } else if self.to.broadcast {
+            mailboxes.position(|mailbox| mailbox.is_started() && !mailbox.was_told(serial))
+        } else {
+            Some(mailboxes.position(Mailbox::is_started).unwrap_or(0))
+        }
+    }
+
+    fn mail(&self, about: About) -> Mail {
+        const NONE: ErrorRecord = ErrorRecord {
+            status: 0,
+            address: 0,
+            misc: 0,
+        };
+        Mail {
+            about: about.with_has_record(self.record.is_some()),
+            record: self.record.unwrap_or(NONE),
+        }
+    }
+
+    /// The pages that have still to be sent.
+    fn left_over(&self, about: About) -> Mail {
+        let mut mail = self.mail(about.with_pages(self.pages_left()));
+        if self.sent {
+            let address = &mut mail.record.address;
+            *address = (*address & !(PAGE_SIZE - 1)).wrapping_add(PAGE_SIZE);
+        }
+        mail
+    }
+}
+
+/// Who leaves the mail of one machine check.
+struct Post<'a, M> {
+    machine: &'a M,
+    /// Number of the machine check.
+    serial: u32,
+}
+
+impl<M: Machine> Post<'_, M> {
+    /// A consumer gets its own record.
+    fn to_consumer(&self, hit: &mut Hit<'_>) {
+        if let (Some(_), Some(vcpu)) = (hit.record, hit.vcpu) {
+            self.record(hit, vcpu);
+        }
+    }
+
+    /// A record that nobody consumed goes to a free vCPU, unless another one of its processor has.
+    fn to_free(&self, hits: &mut [Hit<'_>], at: usize) {
+        let Some(hit) = hits.get(at) else { return };
+        if hit.record.is_none() || hit.vcpu.is_some() {
+            return;
+        }
+        let has_sent = |other: &Hit<'_>| {
+            other.sent && other.guest == hit.guest && other.processor == hit.processor
+        };
         if hits.iter().any(has_sent) {
             return;
         }
-        let vcpu = match self.local_vcpu(guest, to) {
-            Some(vcpu) => usize::from(vcpu.index),
-            None if !to.broadcast => to
-                .mailboxes
-                .iter()
-                .position(Mailbox::is_started)
-                .unwrap_or(0),
-            None => {
-                let is_free =
-                    |mailbox: &Mailbox| mailbox.is_started() && !mailbox.was_told(self.serial);
-                let Some(free) = to.mailboxes.iter().position(is_free) else {
-                    return;
-                };
-                free
-            }
-        };
-        if let Some(hit) = hits.get_mut(at) {
-            self.send_record(hit, to, vcpu);
+        let free = hit.free_vcpu(self.serial);
+        if let (Some(vcpu), Some(hit)) = (free, hits.get_mut(at)) {
+            self.record(hit, vcpu);
         }
     }
 
     /// Gives the first page of a hit to a vCPU that has not got any in this machine check.
-    fn send_record(&self, hit: &mut Hit, to: Addressee<'_>, index: usize) {
-        let Some(mailbox) = to.mailboxes.get(index) else {
+    fn record(&self, hit: &mut Hit<'_>, index: usize) {
+        let Some(mailbox) = hit.to.mailboxes.get(index) else {
             return;
         };
         if mailbox.was_told(self.serial) {
             return;
         }
-        let mail = Mail {
-            record: hit.record,
-            shown: true,
-            error_ip_valid: mailbox.error_ip_valid(self.serial),
-            local: self.local_vcpu(hit.guest, to).is_some(),
-            pages: 1,
-        };
-        if self.post(hit.guest, index, mailbox, &mail, false) != Outcome::NotStarted {
-            hit.send_first_page();
-        }
+        let about = About::new()
+            .with_shown(true)
+            .with_error_ip_valid(mailbox.error_ip_valid(self.serial))
+            .with_local(hit.local.is_some())
+            .with_pages(1);
+        let outcome = self.leave(hit.guest, index, mailbox, &hit.mail(about));
+        hit.sent = outcome != Outcome::NotStarted;
     }
 
     /// An #MC with clean banks for those vCPUs of a guest that is hit which have got none.
-    fn send_clean(&self, hits: &mut [Hit], at: usize, to: Addressee<'_>) {
-        let Some(hit) = hits.get(at) else { return };
-        if hit.record.is_some() && (!to.broadcast || self.local_vcpu(hit.guest, to).is_some()) {
+    fn clean(&self, hit: &Hit<'_>) {
+        if hit.record.is_some() && (!hit.to.broadcast || hit.local.is_some()) {
             return;
         }
-        let mail = Mail {
-            record: hit.record,
-            shown: false,
-            error_ip_valid: false,
-            local: false,
-            pages: 1,
-        };
-        for (index, mailbox) in to.mailboxes.iter().enumerate() {
-            let concerned = to.broadcast
-                || hit
-                    .vcpu
-                    .is_some_and(|vcpu| usize::from(vcpu.index) == index);
+        let mail = hit.mail(About::new().with_pages(1));
+        for (index, mailbox) in hit.to.mailboxes.iter().enumerate() {
+            let concerned = hit.to.broadcast || hit.vcpu == Some(index);
             if concerned && !mailbox.was_told(self.serial) {
-                self.post(hit.guest, index, mailbox, &mail, false);
+                self.leave(hit.guest, index, mailbox, &mail);
             }
         }
     }
 
     /// What is left of a hit follows, for the vCPU that it belongs to, or the first that runs.
-    fn send_left_over(&self, hits: &mut [Hit], at: usize, to: Addressee<'_>) {
-        let Some(hit) = hits.get(at) else { return };
-        let local = self.local_vcpu(hit.guest, to);
-        let first = || to.mailboxes.iter().position(Mailbox::is_started);
-        let owner = local.or(hit.vcpu).map(|vcpu| usize::from(vcpu.index));
-        let receiver = owner.or_else(first).unwrap_or(0);
-        for (index, mailbox) in to.mailboxes.iter().enumerate() {
+    #[cold]
+    fn left_over(&self, hit: &Hit<'_>) {
+        let first = || hit.to.mailboxes.iter().position(Mailbox::is_started);
+        let receiver = hit.local.or(hit.vcpu).or_else(first).unwrap_or(0);
+        for (index, mailbox) in hit.to.mailboxes.iter().enumerate() {
             let shown = index == receiver;
-            if shown || (to.broadcast && local.is_none()) {
-                let mail = Mail {
-                    record: hit.record,
-                    shown,
-                    error_ip_valid: false,
-                    local: local.is_some(),
-                    pages: hit.pages,
-                };
-                self.post(hit.guest, index, mailbox, &mail, true);
+            if shown || (hit.to.broadcast && hit.local.is_none()) {
+                let about = About::new()
+                    .with_shown(shown)
+                    .with_local(hit.local.is_some())
+                    .with_follows(true);
+                self.leave(hit.guest, index, mailbox, &hit.left_over(about));
             }
         }
     }
 
-    fn post(
-        &self,
-        guest: GuestId,
-        index: usize,
-        mailbox: &Mailbox,
-        mail: &Mail,
-        follows: bool,
-    ) -> Outcome {
+    fn leave(&self, guest: GuestId, index: usize, mailbox: &Mailbox, mail: &Mail) -> Outcome {
         mailbox.tell(self.serial);
-        let outcome = mailbox.post(mail, follows);
-        let vcpu = index as u8;
-        self.machine.emit(Event::Posted {
-            guest,
-            vcpu,
-            outcome,
-        });
+        let outcome = mailbox.post(mail);
+        self.report(guest, index, outcome);
         outcome
     }
 
-    /// The vCPU that alone gets an error of this guest, as a local machine check.
-    fn local_vcpu(&self, guest: GuestId, to: Addressee<'_>) -> Option<VcpuId> {
-        let vcpu = self.local.filter(|vcpu| vcpu.guest == guest)?;
-        to.mailboxes
-            .get(usize::from(vcpu.index))?
-            .local_enabled()
-            .then_some(vcpu)
-    }
-
-    /// Has every vCPU of a guest stop before it runs again.
-    pub fn stop(&self, guest: GuestId, reason: StopReason) {
-        let Some(to) = self.machine.guest(guest) else {
-            return;
-        };
-        for (index, mailbox) in to.mailboxes.iter().enumerate() {
-            mailbox.post_stop(reason);
-            self.machine.emit(Event::Posted {
-                guest,
-                vcpu: index as u8,
-                outcome: Outcome::Stopped,
-            });
-        }
+    fn report(&self, guest: GuestId, index: usize, outcome: Outcome) {
+        self.machine.emit(Event::Posted {
+            guest,
+            vcpu: index as u8,
+            outcome,
+        });
     }
 }

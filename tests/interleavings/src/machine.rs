@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kernel::event::Event;
-use kernel::mca::{self, Addressee, Owner, registers};
+use kernel::mca::{self, Addressee, McgCap, Owner, registers};
 use kernel::units::{Gpa, GuestId, Hpa, Pcpu, Tsc};
 use kernel::vmce::Mailbox;
 use msr_runtime::{MachineCheck, MachineCheckEvent};
@@ -122,12 +122,12 @@ impl mca::Machine for Processor<'_> {
         loom::thread::yield_now();
     }
 
+    fn capabilities(&self) -> McgCap {
+        CAP.into()
+    }
+
     fn read_msr(&self, msr: u32) -> u64 {
-        if msr == registers::MCG_CAP {
-            CAP
-        } else {
-            self.machine.read(self.number, msr)
-        }
+        self.machine.read(self.number, msr)
     }
 
     fn write_msr(&self, msr: u32, value: u64) {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use corosensei::Yielder;
 use kernel::event::Event;
-use kernel::mca::{Addressee, Machine, Owner, Shared, catch_up, registers};
+use kernel::mca::{Addressee, Machine, McgCap, Owner, Shared, catch_up, registers};
 use kernel::units::{Bank, GuestId, Hpa, Pcpu, Tsc};
 
 use super::run::PROCESSORS;
@@ -71,10 +71,13 @@ impl Machine for View<'_> {
         self.suspend();
     }
 
+    fn capabilities(&self) -> McgCap {
+        self.state().cap.into()
+    }
+
     fn read_msr(&self, msr: u32) -> u64 {
         self.called();
         match msr {
-            registers::MCG_CAP => self.state().cap,
             registers::MCG_STATUS => self.state().mcg_status.get(),
             registers::MCG_EXT_CTL => self.state().mcg_ext_ctl.get(),
             registers::FEATURE_CONTROL => self.state().feature_control,
