@@ -15,11 +15,19 @@ pub enum Purpose {
     Uefi,
     /// Make an ISO.
     Iso,
+    /// Open a reference page.
+    Browser,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Bochs, Self::Qemu, Self::Uefi, Self::Iso];
+    pub const ALL: [Self; 5] = [
+        Self::Bochs,
+        Self::Qemu,
+        Self::Uefi,
+        Self::Iso,
+        Self::Browser,
+    ];
 
     /// What for, in words.
     pub fn words(&self) -> &'static str {
@@ -28,6 +36,7 @@ impl Purpose {
             Self::Qemu => "to emulate a processor without VMX, or use KVM",
             Self::Uefi => "to boot through UEFI",
             Self::Iso => "to make an ISO",
+            Self::Browser => "to try the reference pages",
         }
     }
 }
@@ -56,9 +65,10 @@ const QEMU: &[Purpose] = &[Purpose::Qemu, Purpose::Uefi];
 const UEFI: &[Purpose] = &[Purpose::Uefi];
 // UEFI boots the ISO.
 const ISO: &[Purpose] = &[Purpose::Iso, Purpose::Uefi];
+const BROWSER: &[Purpose] = &[Purpose::Browser];
 
 /// Everything. The emulator and the image ask for the same when they start, and name the package too.
-const NEEDS: [Need; 11] = [
+const NEEDS: [Need; 12] = [
     need("bochs", "bochs", BOCHS),
     need(
         "/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so",
@@ -74,6 +84,7 @@ const NEEDS: [Need; 11] = [
     need("/usr/lib/grub/x86_64-efi", "grub-efi-amd64-bin", ISO),
     need("xorriso", "xorriso", ISO),
     need("mformat", "mtools", ISO),
+    need("chromium", "chromium", BROWSER),
 ];
 
 /// Whether a program or file is there.
