@@ -10,7 +10,7 @@ mod choice;
 mod mc_state;
 
 pub use choice::{Choice, ChoiceError};
-pub use mc_state::McState;
+pub use mc_state::{ForVersion, McState, McVersion};
 
 /// The machine-check interface of Xen's redesign (`vmce.msr`).
 pub mod vmce {

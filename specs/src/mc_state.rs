@@ -8,6 +8,21 @@ use msr_runtime::{
 /// A machine-check interface has no hooks: all it does is in its state.
 type NoHook = core::convert::Infallible;
 
+/// A version of a machine-check interface that [`McState`] offers.
+pub trait McVersion: Interface<Hook: Into<NoHook>> + MachineCheck {
+    /// The state of this version; `None` if the vCPU lives under another.
+    fn of(state: &mut McState) -> Option<&mut Self>;
+}
+
+/// Something that exists once for each version, made for the one under which a vCPU lives; see
+/// [`McState::for_version`].
+pub trait ForVersion {
+    /// What it is.
+    type Made;
+    /// Makes it for the version `S`.
+    fn make<S: McVersion>() -> Self::Made;
+}
+
 macro_rules! mc_state {
     ($($module:ident { $($variant:ident = $version:ident),* $(,)? })*) => {
         /// The machine-check registers of one vCPU, under the interface and version that its guest was created with.
@@ -25,6 +40,18 @@ macro_rules! mc_state {
 
         // A version that a spec gained has to be offered here.
         $(const _: () = assert!(crate::$module::VERSIONS.len() == [$(stringify!($variant)),*].len());)*
+
+        $($(
+            impl McVersion for $variant {
+                #[inline(always)]
+                fn of(state: &mut McState) -> Option<&mut Self> {
+                    match state {
+                        McState::$variant(state) => Some(state),
+                        _ => None,
+                    }
+                }
+            }
+        )*)*
 
         macro_rules! each {
             ($self:expr, $state:ident => $body:expr) => {
@@ -122,6 +149,15 @@ where
 }
 
 impl McState {
+    /// What exists once for each version, for this vCPU's. A hypervisor chooses here, when the vCPU is created, the
+    /// function that answers its accesses: then the choice among the versions costs an access nothing.
+    pub fn for_version<F: ForVersion>(&self) -> F::Made {
+        fn of<S: McVersion, F: ForVersion>(_: &S) -> F::Made {
+            F::make::<S>()
+        }
+        each!(self, state => of::<_, F>(state))
+    }
+
     /// RDMSR.
     ///
     /// # Errors

@@ -22,20 +22,22 @@ struct Function<'f> {
     code: &'f [u8],
 }
 
-/// Checks everything reachable from the function `root`.
+/// Checks everything reachable from the function `root`, of which there may be one for each of several types.
 ///
 /// # Errors
 /// The chain of calls and the instruction.
 pub fn check(file: &ElfFile64<'_>, root: &str) -> Result<(), String> {
     let functions = functions(file);
-    let start = functions
+    let roots = functions
         .values()
-        .find(|function| is_called(&function.name, root))
-        .ok_or_else(|| format!("the image has no function `{root}` of known size"))?;
+        .filter(|function| is_called(&function.name, root));
+    let mut todo: Vec<u64> = roots.map(|function| function.start).collect();
+    if todo.is_empty() {
+        return Err(format!("the image has no function `{root}` of known size"));
+    }
 
     // Who called first, so that a mistake can be traced back.
-    let mut caller = BTreeMap::from([(start.start, None)]);
-    let mut todo = vec![start.start];
+    let mut caller: BTreeMap<u64, Option<u64>> = todo.iter().map(|root| (*root, None)).collect();
     while let Some(address) = todo.pop() {
         for target in targets(file, &functions[&address])
             .map_err(|why| blame(&functions, &caller, address, &why))?

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// Text and data of the image, at most, in bytes.
 pub const SIZE_BUDGET: u64 = 256 << 10;
 
-/// The function that the VM-exit assembly calls while XMM still holds the guest's values.
+/// What the VM-exit assembly calls while XMM still holds the guest's values: a function for each version of an interface.
 pub const FAST_EXIT: &str = "fast_exit";
 
 /// Checks an image.

@@ -75,6 +75,14 @@ fn vector_state_is_found_wherever_the_path_goes() {
 }
 
 #[test]
+fn every_function_of_the_name_is_a_root() {
+    let of = |version: &str| format!("_ZN6kernel9fast_exit17h{version}E");
+    let (two, three) = (of("0000000000000002"), of("0000000000000003"));
+    let said = fast_path(&[(&two, &[MOV, RET]), (&three, &[MOVAPS, RET])]).unwrap_err();
+    assert!(said.contains(&three), "{said}");
+}
+
+#[test]
 fn every_kind_of_vector_state_counts() {
     for code in [
         &[0xd9, 0xe8][..],         // fld1

@@ -1,6 +1,6 @@
 //! VM exit and entry in assembly.
 //!
-//! The exit saves the ten registers that Rust may change or that CPUID answers in, and calls `fast_exit`. That function and all
+//! The exit saves the ten registers that Rust may change or that CPUID answers in, and calls the vCPU's `fast_exit`. That function and all
 //! that it calls use no XMM register (checked in the image by `cargo boot`), so nothing more need be saved when it can answer. Else
 //! the rest is saved, XMM included, and `slow_exit` goes on. There is one path for every exit and no special case here.
 //!
@@ -11,6 +11,7 @@ use core::arch::global_asm;
 use core::mem::offset_of;
 
 use kernel::units::Hpa;
+use specs::{ForVersion, McVersion};
 
 use crate::guests::vcpu::{Own, Vcpu};
 use crate::machine::processor::{Processor, STACK_TOP};
@@ -50,7 +51,7 @@ vm_exit:
     mov rbx, rsp                            # the vCPU; kept by what is called
     mov rsp, gs:[{stack_top}]
     mov rdi, rbx
-    call {fast_exit}
+    call [rbx + {fast_exit}]
     test eax, eax
     jnz 2f
     mov rsp, rbx
@@ -109,7 +110,7 @@ enter_guest:
     ud2
     "#,
     stack_top = const STACK_TOP,
-    fast_exit = sym fast_exit,
+    fast_exit = const offset_of!(Own, fast_exit),
     slow_exit = sym slow_exit,
     entry_failed = sym entry_failed,
     rbp = const offset_of!(Registers, rbp),
@@ -121,12 +122,28 @@ enter_guest:
     launched = const offset_of!(Own, launched),
 );
 
-/// The fast half of an exit. Nothing that is reached from here may use XMM registers: the guest's are still in them.
-extern "C" fn fast_exit(own: *mut Own) -> Rest {
+/// The fast half of an exit, of a vCPU under the version `S`. Nothing that is reached from here may use XMM registers: the guest's are
+/// still in them.
+extern "C" fn fast_exit<S: McVersion>(own: *mut Own) -> Rest {
     // SAFETY: the exit code hands over the block of the vCPU that was running here, whose VMCS is current; ordinary context, nothing
     // else borrows it.
     let (own, vmcs) = unsafe { (&mut *own, Current::assume()) };
-    fast::answer(own, vmcs)
+    // SAFETY: `FastExit` chose this function by the version of this very state, and the version of a state never changes.
+    fast::answer::<S>(own, vmcs, |state| unsafe {
+        S::of(state).unwrap_unchecked()
+    })
+}
+
+/// The fast half for the version under which a vCPU lives. There is one function for each version, chosen when the vCPU is made, so
+/// that no access pays for the choice.
+pub struct FastExit;
+
+impl ForVersion for FastExit {
+    type Made = extern "C" fn(*mut Own) -> Rest;
+
+    fn make<S: McVersion>() -> Self::Made {
+        fast_exit::<S>
+    }
 }
 
 /// The slow half: what is left of the exit, and then whatever this processor has to do.

@@ -10,8 +10,10 @@ use specs::platform::v1::State as PlatformState;
 
 use super::console::Line;
 use super::registry::Guest;
+use crate::entry::vm::FastExit;
 use crate::machine::own_cell::OwnCell;
 use crate::machine::processor::Processor;
+use crate::run::exit::fast::Rest;
 use crate::vmx::registers::{FxState, Registers};
 
 /// Exit counters: one for each basic exit reason.
@@ -38,7 +40,9 @@ pub struct Own {
     pub registers: Registers,
     /// Launched since its VMCS was cleared: entered by VMRESUME.
     pub launched: u64,
-    /// The machine-check interface's registers.
+    /// Answers its exits as far as the vCPU's own state goes: for the version of `machine_check`.
+    pub fast_exit: extern "C" fn(*mut Own) -> Rest,
+    /// The machine-check interface's registers. They stay of the version with which [`Own::new`] made them: `fast_exit` relies on it.
     pub machine_check: McState,
     /// The part that others see.
     pub shared: &'static Shared,
@@ -167,6 +171,7 @@ impl Own {
         Self {
             registers: Registers::default(),
             launched: 0,
+            fast_exit: machine_check.for_version::<FastExit>(),
             machine_check,
             shared,
             mailbox: shared.mailbox,

@@ -6,6 +6,7 @@ use super::cpuid;
 use super::reason;
 use crate::guests::vcpu::{EXIT_COUNTERS, Own};
 use crate::vmx::current::Current;
+use specs::{McState, McVersion};
 
 /// What is left to do after the fast half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,23 +20,35 @@ pub enum Rest {
     Exit = 2,
 }
 
-/// Answers the exit if that needs nothing but the vCPU's own state.
+/// Answers the exit if that needs nothing but the vCPU's own state. `version` is what makes of the machine-check registers those of the
+/// version under which the vCPU lives.
 #[inline(always)]
-pub fn answer(own: &mut Own, mut vmcs: Current) -> Rest {
+pub fn answer<S: McVersion>(
+    own: &mut Own,
+    vmcs: Current,
+    version: impl Fn(&mut McState) -> &mut S,
+) -> Rest {
     let reason = vmcs.exit_reason();
     own.exits[reason as usize % EXIT_COUNTERS] += 1;
     let done = match reason {
-        reason::RDMSR => read_msr(own),
-        reason::WRMSR => write_msr(own),
-        reason::CPUID => {
-            cpuid::answer(&mut own.registers, own.shared);
-            true
-        }
+        reason::RDMSR => read_msr(own, version),
+        reason::WRMSR => write_msr(own, version),
+        reason::CPUID => return cpuid(own, vmcs),
         _ => false,
     };
-    if !done {
-        return Rest::Exit;
-    }
+    if done { next(own, vmcs) } else { Rest::Exit }
+}
+
+/// The CPUID instruction needs a register that Rust has to save first: on its own, so that no other exit does.
+#[inline(never)]
+fn cpuid(own: &mut Own, vmcs: Current) -> Rest {
+    cpuid::answer(&mut own.registers, own.shared);
+    next(own, vmcs)
+}
+
+/// On to the guest's next instruction.
+#[inline(always)]
+fn next(own: &mut Own, mut vmcs: Current) -> Rest {
     vmcs.skip_instruction();
     if own.mailbox.is_pending() {
         Rest::Work
@@ -45,8 +58,8 @@ pub fn answer(own: &mut Own, mut vmcs: Current) -> Rest {
 }
 
 #[inline(always)]
-fn read_msr(own: &mut Own) -> bool {
-    match own.machine_check.read(own.registers.rcx as u32) {
+fn read_msr<S: McVersion>(own: &mut Own, version: impl Fn(&mut McState) -> &mut S) -> bool {
+    match version(&mut own.machine_check).read(own.registers.rcx as u32) {
         Ok(value) => {
             own.registers.set_edx_eax(value);
             true
@@ -56,15 +69,15 @@ fn read_msr(own: &mut Own) -> bool {
 }
 
 #[inline(always)]
-fn write_msr(own: &mut Own) -> bool {
+fn write_msr<S: McVersion>(own: &mut Own, version: impl Fn(&mut McState) -> &mut S) -> bool {
     // The end of a guest's handler is an event, and what waited for it may follow: the slow half's business.
     if own.mailbox.is_in_progress() {
         return false;
     }
-    let done = own
-        .machine_check
+    let machine_check = version(&mut own.machine_check);
+    let done = machine_check
         .write(own.registers.rcx as u32, own.registers.edx_eax())
         .is_ok();
-    own.mailbox.mirror(&own.machine_check);
+    own.mailbox.mirror(machine_check);
     done
 }
