@@ -72,6 +72,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         memory_mib: arguments.memory,
         banks: arguments.banks,
         mcg_cap: 0x100_0c00 | u64::from(arguments.banks),
+        strict_banks: false,
     };
     let way = match (arguments.iso, arguments.uefi) {
         (true, _) => Way::Iso,

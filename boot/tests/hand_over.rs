@@ -88,6 +88,7 @@ fn hand_over(kind: Kind, way: Way) {
         memory_mib: 256,
         banks: 4,
         mcg_cap: 0x100_0c04,
+        strict_banks: false,
     };
     // The words of a missing emulator name the mend.
     let mut running =

@@ -91,6 +91,7 @@ fn no_scenario_is_forgotten() {
             "bench.toml",
             "broadcast-srao.toml",
             "consumed-srar.toml",
+            "fatal-reset.toml",
             "missing-processor.toml",
             "reserved-writes.toml",
             "retired-page.toml"
@@ -117,6 +118,18 @@ fn broadcast_srao() {
 #[test]
 fn consumed_srar() {
     met("consumed-srar", &BOCHS);
+}
+
+/// What was fatal is told after the reset, once, and not again.
+#[test]
+fn fatal_reset() {
+    let events = met("fatal-reset", &BOCHS);
+    let earlier: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind == "mc.earlier")
+        .collect();
+    assert_eq!(earlier.len(), 1, "{}", log(&events));
+    assert_eq!(earlier[0].boot, 2);
 }
 
 /// Nobody waits for ever.

@@ -167,6 +167,7 @@ mod tests {
             memory_mib: 128,
             banks: 4,
             mcg_cap: 0x100_0c04,
+            strict_banks: false,
         };
         let text = configuration(&machine, "boot: cdrom\n", 4711);
         for line in ["megs: 128", "boot: cdrom", "panic: action=fatal"] {
@@ -188,6 +189,7 @@ mod tests {
             memory_mib,
             banks: 4,
             mcg_cap: 0x100_0c04,
+            strict_banks: false,
         };
         assert!(possible(&machine(15, 2048)).is_ok());
         assert!(possible(&machine(16, 64)).is_err());
@@ -202,6 +204,7 @@ mod tests {
             memory_mib: 64,
             banks: 4,
             mcg_cap: 0x100_0c04,
+            strict_banks: false,
         };
         let payload = Payload {
             kernel_elf: "kernel".into(),

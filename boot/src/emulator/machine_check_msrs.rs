@@ -20,7 +20,7 @@ const MCG_LMCE_P: u64 = 1 << 27;
 
 /// The file's text.
 ///
-/// STATUS, ADDR and MISC take any value, unlike hardware's, so that an error can be left in a bank across a reset.
+/// STATUS, ADDR and MISC take any value, so that an error can be left in a bank across a reset; or, as hardware's, zero alone.
 pub fn declare(machine: &Machine) -> String {
     let mut text = String::new();
     let mut register = |address: u32, reset: u64, faulting: u64| {
@@ -41,8 +41,10 @@ pub fn declare(machine: &Machine) -> String {
         register(MCG_EXT_CTL, 0, !1);
     }
     for bank in 0..u32::from(machine.banks) {
-        for part in 0..4 {
-            register(MC0_CTL + 4 * bank + part, 0, 0);
+        let faulting = if machine.strict_banks { u64::MAX } else { 0 };
+        register(MC0_CTL + 4 * bank, 0, 0);
+        for part in 1..4 {
+            register(MC0_CTL + 4 * bank + part, 0, faulting);
         }
         if machine.mcg_cap & MCG_CMCI_P != 0 {
             register(MC0_CTL2 + bank, 0, 0);
@@ -62,6 +64,7 @@ mod tests {
             memory_mib: 64,
             banks,
             mcg_cap,
+            strict_banks: false,
         }
     }
 

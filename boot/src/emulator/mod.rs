@@ -52,6 +52,8 @@ pub struct Machine {
     pub banks: u8,
     /// The host's IA32_MCG_CAP (its bits 7:0 equal `banks`).
     pub mcg_cap: u64,
+    /// The banks fault on every value but zero, as hardware's do; else they take any.
+    pub strict_banks: bool,
 }
 
 /// Boots a payload. `work` is this run's own directory. The emulator lives no longer than the calling thread.

@@ -120,6 +120,7 @@ mod tests {
             memory_mib: 128,
             banks: 10,
             mcg_cap: 0x100_010a,
+            strict_banks: false,
         };
         let text = arguments(Kind::Qemu, &machine).join(" ");
         assert!(

@@ -73,6 +73,8 @@ impl fmt::Display for Value {
 pub struct Event {
     /// When: time stamp counter of the processor. `None` where the frame had none.
     pub t: Option<u64>,
+    /// In which boot of the machine that is followed, from 1.
+    pub boot: u32,
     /// How loud.
     pub level: Level,
     /// What kind, such as `vmce.injected`.
@@ -93,6 +95,7 @@ impl Event {
         });
         Self {
             t,
+            boot: 1,
             level,
             kind,
             fields,

@@ -72,13 +72,17 @@ pub fn follow(
         ending: Ending::TimedOut,
         undecodable: 0,
     };
-    let mut started = false;
+    // A machine that resets again and again is not followed for ever. A watcher, who raises nothing, sees it all.
+    let most_boots = faults.iter().map(|fault| fault.boot).max();
+    let mut boot = 0;
     while Instant::now() < deadline {
         if interrupted() {
             return Err(Error::Interrupted);
         }
         match log.recv_timeout(LOOK) {
             Ok(Item::Event(event)) => {
+                let boot = boot.max(1);
+                let event = Event { boot, ..event };
                 let ending = if event.kind == "machine.off" {
                     Some(Ending::Off)
                 } else {
@@ -103,11 +107,18 @@ pub fn follow(
                 }
             }
             // Where a fatal machine check is expected, what follows the reset is a part of the story.
-            Ok(Item::Start) if started && last.contains(&FATAL) => {
+            Ok(Item::Start)
+                if boot > 0
+                    && (last.contains(&FATAL) || most_boots.is_some_and(|most| boot > most)) =>
+            {
                 followed.ending = Ending::Restarted;
                 break;
             }
-            Ok(Item::Start) => started = true,
+            Ok(Item::Start) => {
+                // Its clock may begin anew too.
+                reorder.rest().iter().for_each(&mut each);
+                boot += 1;
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Item::Undecodable) => followed.undecodable += 1,
             Ok(Item::End { noise }) => {
@@ -145,7 +156,8 @@ fn react(
             continue;
         };
         let elsewhere = guest.is_some_and(|guest| guest as u64 != speaker);
-        if *sent || elsewhere || !captures.take(console, &text) {
+        let too_early = event.boot < fault.boot;
+        if *sent || too_early || elsewhere || !captures.take(console, &text) {
             continue;
         }
         *sent = true;

@@ -65,6 +65,8 @@ pub struct Fault {
     pub misc: u64,
     /// Whether every processor gets the #MC.
     pub broadcast: bool,
+    /// In which boot of the machine, from 1: a fatal one before it resets the machine.
+    pub boot: u32,
     /// The line of the file.
     pub line: usize,
 }
@@ -107,8 +109,16 @@ pub fn read(
     let mcg_status = fields.number("mcg_status", 0..=u64::MAX);
     let misc = fields.number("misc", 0..=u64::MAX);
     let broadcast = fields.flag("broadcast");
+    let boot = fields.number("boot", 1..=9);
     let address = read_address(&mut fields, guests, captured);
 
+    if let (Some(When::At(_)), Some(boot)) = (&when, &boot) {
+        fields.problems.add_with_help(
+            &boot.span,
+            "a fault with `at` comes in every boot",
+            "`boot` goes with `after`",
+        );
+    }
     if let (
         Some(When::At(_)),
         Some(Address::Host(Amount::Captured(_)) | Address::Guest(_, Amount::Captured(_))),
@@ -130,6 +140,7 @@ pub fn read(
         address: address?,
         misc: misc.map_or(0, |misc| misc.value),
         broadcast,
+        boot: boot.map_or(1, |boot| boot.value as u32),
         line,
     })
 }

@@ -97,6 +97,12 @@ pub static MACHINE: Section = Section {
             "the banks, CMCI_P, TES_P and SER_P",
             "The host's IA32_MCG_CAP; its bits 7:0 must equal `banks`. Bits that the SDM does not define, and LMCE_P, are refused.",
         ),
+        may(
+            "strict_banks",
+            "true or false",
+            "false",
+            "Whether the banks fault on every value but zero, as hardware's. Otherwise they take any, and an injected error survives a reset.",
+        ),
     ],
 };
 
@@ -174,6 +180,12 @@ pub static FAULT: Section = Section {
             "true or false",
             "false",
             "Whether every processor gets the #MC, or only the one.",
+        ),
+        may(
+            "boot",
+            "1 to 9",
+            "1",
+            "From which boot of the machine on, for one that an earlier fault resets. Goes with `after`.",
         ),
     ],
 };

@@ -40,6 +40,7 @@ pub fn read(mut fields: Fields<'_, '_>) -> Option<Machine> {
     let memory = fields.number("memory", 64..=2048);
     let banks = fields.number("banks", 1..=32);
     let mcg_cap = fields.number("mcg_cap", 0..=u64::MAX);
+    let strict_banks = fields.flag("strict_banks");
 
     let count = banks.as_ref().map_or(4, |banks| banks.value);
     let capabilities = mcg_cap
@@ -68,5 +69,6 @@ pub fn read(mut fields: Fields<'_, '_>) -> Option<Machine> {
         memory_mib: u32::try_from(memory.map_or(128, |memory| memory.value)).ok()?,
         banks: u8::try_from(count).ok()?,
         mcg_cap: capabilities,
+        strict_banks,
     })
 }

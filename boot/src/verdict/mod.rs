@@ -35,13 +35,13 @@ pub fn judge(
     Ok(())
 }
 
-/// By time. Processors' rings reach the log one after the other; an event without a time stays where it is.
+/// By boot and time. Processors' rings reach the log one after the other; an event without a time stays where it is.
 fn sort(events: &mut Vec<Event>) {
-    let mut now = 0;
+    let mut now = (0, 0);
     let mut timed: Vec<_> = events
         .drain(..)
         .map(|event| {
-            now = event.t.unwrap_or(now);
+            now = (event.boot, event.t.unwrap_or(now.1));
             (now, event)
         })
         .collect();

@@ -1,4 +1,5 @@
-//! Bank registers that a fault was put into: real banks refuse non-zero writes.
+//! Bank registers that a fault was put into. From there its processor moves it to the real ones, where they take it: then it
+//! survives a reset, as hardware's errors do. Hardware's own banks refuse non-zero writes; there it stays here.
 
 use super::Refused;
 use super::command::Fault;
@@ -6,7 +7,7 @@ use crate::event::Event;
 use crate::mca::registers::{MAX_BANKS, MC0_CTL, MCG_STATUS};
 use crate::mca::{McgStatus, Status};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::units::Pcpu;
+use crate::units::{Bank, Pcpu};
 
 /// Registers of all banks: CTL (which is always the hardware's), STATUS, ADDR and MISC of each.
 const REGISTERS: usize = 4 * MAX_BANKS;
@@ -88,6 +89,31 @@ impl Overlay {
         self.registers.get(place)
     }
 
+    /// Moves what there is to the processor's own registers, by its RDMSR and WRMSR. On that processor.
+    pub fn settle(&self, read: impl Fn(u32) -> u64, write: impl Fn(u32, u64)) {
+        // MCIP first: a poll that sees the bank leaves it to the #MC.
+        if self.mcg_status.load(Ordering::Relaxed) != 0 {
+            write(MCG_STATUS, self.mcg_status.swap(0, Ordering::AcqRel));
+        }
+        if self.banks.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let banks = self.banks.swap(0, Ordering::AcqRel);
+        for bank in (0..MAX_BANKS as u8).filter(|bank| banks & 1 << bank != 0) {
+            let first = 4 * usize::from(bank);
+            let Some([_, status, addr, misc]) = self.registers.get(first..first + 4) else {
+                return;
+            };
+            let bank = Bank(bank);
+            let was_valid = Status::from(read(bank.status())).val();
+            let new = Status::from(status.load(Ordering::Acquire));
+            write(bank.addr(), addr.load(Ordering::Relaxed));
+            write(bank.misc(), misc.load(Ordering::Relaxed));
+            let over = new.over() || (was_valid && new.val());
+            write(bank.status(), new.with_over(over).into());
+        }
+    }
+
     /// Puts an error into a bank, over one that may be there.
     fn put(&self, fault: &Fault) {
         let first = 4 * usize::from(fault.bank.0);
@@ -141,8 +167,9 @@ pub fn raise(fault: &Fault, overlays: &[Overlay]) -> Result<Event, Refused> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use core::cell::RefCell;
+
     use super::*;
-    use crate::units::Bank;
 
     fn fault(processor: u16, broadcast: bool) -> Fault {
         Fault {
@@ -193,6 +220,34 @@ mod tests {
         overlays[0].write(0x405, 0);
         raise(&fault(0, false), &overlays).expect("processor 0 exists");
         assert_eq!(overlays[0].read(0x405), Some(0xbd00_0000_0000_00cf));
+    }
+
+    #[test]
+    fn what_settles_is_the_machines() {
+        let overlays = [const { Overlay::new() }; 2];
+        let written = RefCell::new(Vec::new());
+        let settle = |overlay: &Overlay| {
+            let read = |msr| if msr == 0x409 { 1 << 63 } else { 0 };
+            overlay.settle(read, |msr, value| written.borrow_mut().push((msr, value)));
+            written.take()
+        };
+        raise(&fault(1, true), &overlays).expect("processor 1 exists");
+        assert_eq!(settle(&overlays[0]), [(0x17a, 5)]);
+        let status = 0xbd00_0000_0000_00cf;
+        assert_eq!(
+            settle(&overlays[1]),
+            [(0x17a, 7), (0x406, 0x1000), (0x407, 0x8c), (0x405, status)]
+        );
+        assert_eq!([0x17a, 0x405].map(|msr| overlays[1].read(msr)), [None; 2]);
+        assert_eq!(settle(&overlays[1]), []);
+
+        let over = Fault {
+            bank: Bank(2),
+            ..fault(1, false)
+        };
+        raise(&over, &overlays).expect("processor 1 exists");
+        let last = settle(&overlays[1]).pop();
+        assert_eq!(last, Some((0x409, status | 1 << 62)), "the bank was valid");
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub fn read(capabilities: McgCap, msr: u32) -> u64 {
 }
 
 /// WRMSR of a machine-check MSR; nothing for one that is not there. The engine writes what the SDM allows: zero to STATUS, ADDR and
-/// MISC, enables to the controls.
+/// MISC, enables to the controls. (The injector writes more, having seen that it is taken.)
 pub fn write(capabilities: McgCap, msr: u32, value: u64) {
     if has(capabilities, msr) && msr != MCG_CAP && msr != FEATURE_CONTROL {
         // SAFETY: `has` says that it is there; machine-check registers do not touch memory.

@@ -29,6 +29,10 @@ unsafe extern "C" {
     static idle_check: [u8; 0];
     static idle_end: [u8; 0];
     static exception_stubs: [u8; 0];
+    static try_wrmsr_at: [u8; 0];
+    static try_wrmsr_refused: [u8; 0];
+    #[cfg(feature = "faults")]
+    fn try_wrmsr(msr: u32, value: u64) -> bool;
     fn nmi_entry();
     fn machine_check_entry();
     fn idle(requests: *const u32);
@@ -120,8 +124,26 @@ exception_stubs:
 exception_entry:
     mov rdi, rsp
     and rsp, -16
-    call {exception}
-    ud2
+    call {exception}                        # comes back with a frame, if there is a way on: only from a function's call
+    mov rsp, rax
+    iretq
+
+    # try_wrmsr(msr, value): whether the MSR took the value.
+    .globl try_wrmsr
+try_wrmsr:
+    mov ecx, edi
+    mov eax, esi
+    mov rdx, rsi
+    shr rdx, 32
+    .globl try_wrmsr_at
+try_wrmsr_at:
+    wrmsr
+    mov eax, 1
+    ret
+    .globl try_wrmsr_refused
+try_wrmsr_refused:
+    xor eax, eax
+    ret
 
     # idle(requests): halts unless somebody asks for something. An NMI between the check and HLT skips the HLT.
     .globl idle
@@ -267,10 +289,28 @@ fn skip_halt(frame: &mut Frame) {
     }
 }
 
-extern "C" fn exception(stack: *const u64, vector: u32) -> ! {
+/// WRMSR of a value that the MSR may refuse: false where it faults. For machine-check banks, which take zero alone on hardware.
+///
+/// # Safety
+/// What the MSR changes does not break Rust's view of memory.
+#[cfg(feature = "faults")]
+pub unsafe fn write_if_accepted(msr: u32, value: u64) -> bool {
+    // SAFETY: by the caller; a fault of this one instruction is caught.
+    unsafe { try_wrmsr(msr, value) }
+}
+
+extern "C" fn exception(stack: *mut u64, vector: u32) -> *mut u64 {
+    const GENERAL_PROTECTION: u32 = 13;
     let has_error_code = matches!(vector, 8 | 10..=14 | 17 | 21);
     // SAFETY: the processor pushed the error code, where the vector has one, and the frame.
-    let rip = unsafe { stack.add(usize::from(has_error_code)).read() };
+    let frame = unsafe { stack.add(usize::from(has_error_code)) };
+    // SAFETY: the frame begins with RIP.
+    let rip = unsafe { frame.read() };
+    if vector == GENERAL_PROTECTION && rip == (&raw const try_wrmsr_at) as u64 {
+        // SAFETY: the function goes on at its other end; what a call may change has been changed.
+        unsafe { frame.write((&raw const try_wrmsr_refused) as u64) };
+        return frame;
+    }
     let address: u64;
     // SAFETY: reading CR2 has no effect.
     unsafe { core::arch::asm!("mov {}, cr2", out(reg) address) };

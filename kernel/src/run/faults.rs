@@ -1,21 +1,21 @@
 //! The injector's hands: commands from the boot module, COM1 and guests; the vector on the processors concerned.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrayvec::ArrayVec;
 use kernel::event::Event;
 use kernel::faults::{Fault, MAX_LINE, Overlay, Refused, Schedule, parse, raise};
 use kernel::guest::hypercall::{Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL};
-use kernel::mca::Machine;
+use kernel::mca::{Machine, McgStatus};
 use kernel::units::{Bank, Gpa, Pcpu, Tsc};
 
 use super::host::HOST;
-use super::machine_check::{interrupted, machine_check};
+use super::machine_check::{interrupted, machine_check as handle};
 use crate::guests::Guest;
 use crate::guests::vcpu::Shared;
 use crate::machine::lock::Lock;
 use crate::machine::processor::{MAX_PROCESSORS, Processor, RAISE_MACHINE_CHECK};
-use crate::machine::{serial_input, tsc};
+use crate::machine::{machine_check, serial_input, traps, tsc};
 use crate::vmx::registers::Registers;
 
 static OVERLAYS: [Overlay; MAX_PROCESSORS] = [const { Overlay::new() }; MAX_PROCESSORS];
@@ -53,23 +53,25 @@ pub fn look() -> bool {
             _ = line.try_push(byte);
             return true;
         }
-        if let Some(command) = parse(line).transpose() {
-            raised = carry_out(command);
-        }
+        let command = parse(line).transpose();
         line.clear();
-        // The rest waits its turn.
-        !raised
+        let Some(command) = command else {
+            return true;
+        };
+        raised = carry_out(command);
+        // The rest waits its turn: what this one did is seen to first.
+        false
     });
     raised
 }
 
-/// Raises a fault, or says why not.
+/// Raises a fault, or says why not. True if an #MC came of it.
 fn carry_out(command: Result<Fault, Refused>) -> bool {
     let result = command.and_then(raise_fault);
     if let Err(reason) = result {
         HOST.emit(Event::FaultRefused { reason });
     }
-    result.is_ok()
+    result == Ok(Raised::Signalled)
 }
 
 /// [`kernel::guest::hypercall::Hypercall::Fault`].
@@ -100,7 +102,16 @@ pub fn last_raised() -> u64 {
     LAST_RAISED.load(Ordering::Relaxed)
 }
 
-fn raise_fault(mut fault: Fault) -> Result<(), Refused> {
+/// How a fault came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Raised {
+    /// By an #MC.
+    Signalled,
+    /// It waits in its bank.
+    Silently,
+}
+
+fn raise_fault(mut fault: Fault) -> Result<Raised, Refused> {
     if let Some(guest) = fault.guest.take() {
         let guest = Guest::get(guest).ok_or(Refused::NoGuestMemory)?;
         fault.addr = guest
@@ -116,8 +127,14 @@ fn raise_fault(mut fault: Fault) -> Result<(), Refused> {
     let overlays = OVERLAYS
         .get(..usize::from(Processor::count()))
         .unwrap_or(&[]);
-    HOST.emit(raise(&fault, overlays)?);
+    let raised = raise(&fault, overlays)?;
+    settle();
+    HOST.emit(raised);
     LAST_RAISED.store(tsc(), Ordering::Relaxed);
+    if !McgStatus::from(fault.mcg_status).mcip() {
+        // No #MC announces it: polling finds it.
+        return Ok(Raised::Silently);
+    }
     for processor in Processor::all() {
         if processor.number != this.number
             && (fault.broadcast || processor.number == fault.processor)
@@ -127,9 +144,43 @@ fn raise_fault(mut fault: Fault) -> Result<(), Refused> {
     }
     if fault.broadcast || fault.processor == this.number {
         // This processor is between a VM exit and the next entry, or idle: it takes its own at once.
-        machine_check(interrupted(this));
+        handle(interrupted(this));
     }
-    Ok(())
+    Ok(Raised::Signalled)
+}
+
+/// The banks of every processor so far take what is put into them.
+static BANKS_TAKE_ERRORS: AtomicBool = AtomicBool::new(true);
+
+/// Finds out whether this processor's banks take an error by WRMSR: an emulator's may, hardware's fault. Ordinary context, the
+/// banks clear.
+pub fn try_banks() {
+    let first = Bank(0);
+    let this = Processor::current();
+    if this.machine_check.banks() == 0 {
+        return;
+    }
+    // SAFETY: the bank exists, is clear, and what it holds without VAL means nothing.
+    let taken = unsafe { traps::write_if_accepted(first.status(), 1) };
+    if taken {
+        machine_check::write(this.machine_check, first.status(), 0);
+    } else {
+        BANKS_TAKE_ERRORS.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Moves what was put into this processor's overlay to its banks, if they take it. In any context.
+#[inline]
+pub fn settle() {
+    if let Some(overlay) = overlay()
+        && BANKS_TAKE_ERRORS.load(Ordering::Relaxed)
+    {
+        let capabilities = Processor::current().machine_check;
+        overlay.settle(
+            |msr| machine_check::read(capabilities, msr),
+            |msr, value| machine_check::write(capabilities, msr, value),
+        );
+    }
 }
 
 /// RDMSR as the injector has it.

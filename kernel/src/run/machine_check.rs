@@ -14,6 +14,8 @@ use crate::vmx::operation;
 pub fn machine_check(interrupted: Interrupted) {
     let running = &local(Processor::current()).in_machine_check;
     running.store(true, Ordering::Relaxed);
+    #[cfg(feature = "faults")]
+    super::faults::settle();
     let verdict = mca::handle(&ENGINE, &HOST, interrupted);
     running.store(false, Ordering::Relaxed);
     match verdict {

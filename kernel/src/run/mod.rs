@@ -75,6 +75,8 @@ pub fn configure(options: &Options) {
 pub fn begin(controls: Option<&Controls>) -> ! {
     let processor = Processor::current();
     mca::start(&ENGINE, &HOST);
+    #[cfg(feature = "faults")]
+    faults::try_banks();
     machine_check_msrs::enable_exception();
     if let Some(controls) = controls
         && prepare(processor, controls).is_err()
@@ -195,6 +197,8 @@ fn keep_house(processor: &Processor) {
         }
         follow_up();
     }
+    #[cfg(feature = "faults")]
+    faults::settle();
     mca::poll(&ENGINE, &HOST);
     log_events();
 }
