@@ -12,6 +12,7 @@ pub mod error;
 pub mod image;
 pub mod interrupt;
 pub mod log;
+pub mod mca_table;
 pub mod progress;
 pub mod run;
 pub mod scenario;

@@ -57,7 +57,7 @@ fn every_mistake_of_a_scenario_is_shown_with_its_place_before_anything_boots() {
         ("title = 'x'\n[machine]\nprocessors = 2q\n", ":3:"),
         (
             "title = 'x'\n[machine]\nprocessors = 1\n[[guest]]\nimage = 'broadcast'\nvcpus = 2\n",
-            ":4:1: 2 vCPUs do not fit on 1 processors",
+            ":4:1: 2 vCPUs do not fit on 1 processor\n",
         ),
         ("\u{0}", ":1:1: "),
     ] {

@@ -45,6 +45,8 @@ pub struct Kind {
     pub format: &'static str,
     /// The fields, in order (`cpu` comes before them).
     pub fields: &'static [&'static str],
+    /// For each field the words that it can be; empty where they are not few.
+    pub words: &'static [&'static [&'static str]],
     /// What it means.
     pub doc: &'static str,
 }
@@ -56,6 +58,8 @@ pub const FIELDS: usize = 6;
 pub trait Field: Copy {
     /// What the log's format takes.
     type Raw;
+    /// The words that it can be, where they are few.
+    const WORDS: &'static [&'static str] = &[];
     /// The value for the log.
     fn raw(self) -> Self::Raw;
     /// The value as a word.
@@ -99,6 +103,7 @@ macro_rules! word_field {
     ($($type:ty: $to:expr, $from:expr;)*) => {$(
         impl Field for $type {
             type Raw = &'static str;
+            const WORDS: &'static [&'static str] = <$type>::WORDS;
             fn raw(self) -> &'static str {
                 self.word()
             }
@@ -134,6 +139,9 @@ macro_rules! words {
         impl $name {
             /// Every value.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word for each, in the same order.
+            pub const WORDS: &'static [&'static str] = &[$($word,)*];
 
             /// The word for it in events.
             pub const fn word(self) -> &'static str {
@@ -262,6 +270,7 @@ macro_rules! define {
                 level: Level::$level,
                 format: $format,
                 fields: &[$(stringify!($field),)*],
+                words: &[$(<$type as Field>::WORDS,)*],
                 doc: concat!($($doc, " ",)+).trim_ascii(),
             },)*];
 

@@ -54,6 +54,7 @@ macro_rules! kinds {
             level: Level::$level,
             format: $format,
             fields: &[$(stringify!($field),)*],
+            words: &[],
             doc: concat!($($doc, " ",)+).trim_ascii(),
         },)*];
     };

@@ -27,6 +27,29 @@ fn reference() -> String {
         )
         .expect("to a string");
     }
+    text.push_str(
+        "\n## Words\n\nWhat a key that holds one of a few words can be.\n\n| kind | key | words |\n|---|---|---|\n",
+    );
+    // The same words of several kinds stand once.
+    let mut rows: Vec<(&str, &[&str], Vec<&str>)> = Vec::new();
+    for kind in Event::KINDS {
+        for (key, words) in kind.fields.iter().zip(kind.words) {
+            match rows.iter_mut().find(|row| row.0 == *key && row.1 == *words) {
+                _ if words.is_empty() => {}
+                Some((.., kinds)) if kinds.contains(&kind.name) => {}
+                Some((.., kinds)) => kinds.push(kind.name),
+                None => rows.push((key, words, vec![kind.name])),
+            }
+        }
+    }
+    let quoted = |words: &[&str]| {
+        let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+        words.join(" ")
+    };
+    for (key, words, kinds) in rows {
+        let (kinds, words) = (quoted(&kinds), quoted(words));
+        writeln!(text, "| {kinds} | `{key}` | {words} |").expect("to a string");
+    }
     text
 }
 

@@ -53,6 +53,8 @@ pub enum Command {
         #[command(flatten)]
         options: RunOptions,
     },
+    /// Raise real machine checks in QEMU, and compare what the host side makes of each with a table
+    McaTable(McaTableArguments),
     /// Write a hybrid ISO for a USB stick or a CD, BIOS and UEFI
     Image {
         /// Where to
@@ -96,6 +98,16 @@ pub struct RunOptions {
     /// What to boot in
     #[arg(long, value_name = "MACHINE", default_value = "bochs")]
     pub on: Kind,
+}
+
+/// `mca-table`
+#[derive(Debug, Args)]
+pub struct McaTableArguments {
+    /// The table; without it, tests/mca-table.toml of the workspace
+    pub file: Option<PathBuf>,
+    /// One JSON object per row
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `watch`

@@ -8,6 +8,7 @@ mod bochs;
 mod bochs_bios;
 mod kvm;
 mod machine_check_msrs;
+mod monitor;
 pub mod program;
 mod qemu;
 mod running;
@@ -17,6 +18,8 @@ use std::path::Path;
 use crate::error::Result;
 use crate::image::Payload;
 
+pub use monitor::Monitor;
+pub use qemu::start_with_monitor;
 pub use running::Running;
 
 /// What boots the image.

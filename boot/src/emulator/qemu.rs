@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
 
-use super::{Kind, Machine, Running, Way, kvm, program};
-use crate::error::{self, Doing, Result};
+use super::{Kind, Machine, Monitor, Running, Way, kvm, program};
+use crate::error::{self, Doing, Error, Result};
 use crate::image::{self, Payload};
 
 const QEMU: &str = "qemu-system-x86_64";
@@ -28,10 +28,48 @@ pub fn start(
     if kind == Kind::Kvm {
         kvm::offers_vmx()?;
     }
+    let mut arguments = arguments(kind, machine);
+    // A machine that resets itself has nothing more to say in a run that is judged by its end.
+    arguments.push("-no-reboot".into());
+    arguments.extend(medium(machine, payload, way, work)?);
+    spawn(&qemu, &arguments, work)
+}
+
+/// Boots a payload under TCG, with the monitor at hand: for real #MC exceptions. A reset boots again, banks intact.
+///
+/// # Errors
+/// As [`super::start`].
+pub fn start_with_monitor(
+    machine: &Machine,
+    payload: &Payload,
+    work: &Path,
+) -> Result<(Running, Monitor)> {
+    const SOCKET: &str = "monitor";
+    let qemu = program::need(QEMU, "qemu-system-x86")?;
+    let mut arguments = arguments(Kind::Qemu, machine);
+    // One thread for all processors: on a busy host none is left behind by the others' clocks.
+    arguments.extend(["-accel", "tcg,thread=single"].map(String::from));
+    arguments.extend(medium(machine, payload, Way::Direct, work)?);
+    arguments.extend(["-qmp".into(), format!("unix:{SOCKET},server=on,wait=off")]);
+    let mut running = spawn(&qemu, &arguments, work)?;
+    let alive = || matches!(running.child.try_wait(), Ok(None));
+    match Monitor::connect(&work.join(SOCKET), alive) {
+        Ok(monitor) => Ok((running, monitor)),
+        Err(error) => {
+            running.kill();
+            Err(Error::Failed {
+                program: QEMU.into(),
+                status: error.to_string(),
+                said: running.wait()?,
+            })
+        }
+    }
+}
+
+fn spawn(qemu: &Path, arguments: &[String], work: &Path) -> Result<Running> {
     let messages = work.join("messages");
-    let mut child = program::bound_to_this_thread(&qemu)
-        .args(arguments(kind, machine))
-        .args(medium(machine, payload, way, work)?)
+    let mut child = program::bound_to_this_thread(qemu)
+        .args(arguments)
         .current_dir(work)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -68,7 +106,6 @@ fn arguments(kind: Kind, machine: &Machine) -> Vec<String> {
         "none",
         "-serial",
         "stdio",
-        "-no-reboot",
     ]
     .map(String::from)
     .to_vec()

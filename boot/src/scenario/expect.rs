@@ -7,7 +7,7 @@ use regex::Regex;
 use toml::de::{DeTable, DeValue};
 
 use super::captures::names;
-use super::fault::check_captured;
+use super::fault::{Captured, check_captured};
 use super::fields::{Fields, shown, unsigned};
 use super::guest::Guest;
 use super::keys::WANT;
@@ -58,7 +58,7 @@ pub struct Expect {
 pub fn read(
     mut fields: Fields<'_, '_>,
     guests: &[Located<Guest>],
-    captured: &[String],
+    captured: &Captured,
     known: &Known,
     source: &str,
 ) -> Option<Vec<Expect>> {
@@ -117,7 +117,7 @@ fn read_wants(
     table: &DeTable<'_>,
     kind: &str,
     guests: &[Located<Guest>],
-    captured: &[String],
+    captured: &Captured,
     known: &Known,
     problems: &mut Problems,
 ) -> Vec<(String, Want)> {
@@ -134,6 +134,9 @@ fn read_wants(
             let message = format!("`{kind}` has no field `{name}`");
             problems.add_with_help(&key.span(), message, suggestion(name, &fields));
         }
+        if let Some(words) = known.words_of(kind, name) {
+            check_word(kind, name, value, words, problems);
+        }
         if let Some(want) = read_want(name, value, guests, captured, problems) {
             wants.push((name.to_owned(), want));
         }
@@ -141,11 +144,33 @@ fn read_wants(
     wants
 }
 
+/// A field that holds one of a few words can be no other.
+fn check_word(
+    kind: &str,
+    field: &str,
+    value: &toml::Spanned<DeValue<'_>>,
+    words: &[String],
+    problems: &mut Problems,
+) {
+    let text = match value.get_ref() {
+        DeValue::String(text) if text.contains('$') => return,
+        DeValue::String(text) => text.as_ref(),
+        // Whatever else it is will be looked at, and matches no word.
+        DeValue::Integer(integer) => integer.as_str(),
+        _ => return,
+    };
+    if !words.iter().any(|word| word == text) {
+        let known: Vec<_> = words.iter().map(String::as_str).collect();
+        let message = format!("`{field}` of `{kind}` is never `{text}`");
+        problems.add_with_help(&value.span(), message, suggestion(text, &known));
+    }
+}
+
 fn read_want(
     field: &str,
     value: &toml::Spanned<DeValue<'_>>,
     guests: &[Located<Guest>],
-    captured: &[String],
+    captured: &Captured,
     problems: &mut Problems,
 ) -> Option<Want> {
     match value.get_ref() {

@@ -91,16 +91,32 @@ impl Fault {
     }
 }
 
+/// The names that console lines capture.
+#[derive(Debug, Default)]
+pub struct Captured {
+    names: Vec<String>,
+    /// An expression could not be read: it may have captured any name.
+    unsure: bool,
+}
+
+impl Captured {
+    fn add(&mut self, console: &Regex) {
+        let names = console.capture_names().flatten().map(str::to_owned);
+        self.names.extend(names);
+    }
+}
+
 /// Reads one table. `captured` are the names that earlier faults capture; this one's are added.
 pub fn read(
     mut fields: Fields<'_, '_>,
     machine: Option<&Machine>,
     guests: &[Located<Guest>],
-    captured: &mut Vec<String>,
+    captured: &mut Captured,
     source: &str,
 ) -> Option<Fault> {
     let line = line_of(source, &fields.span);
     let when = read_when(&mut fields, guests, captured);
+    captured.unsure |= when.is_none();
     let processors = machine.map_or(u64::MAX, |machine| u64::from(machine.processors));
     let banks = machine.map_or(u64::MAX, |machine| u64::from(machine.banks));
     let processor = fields.number("processor", 0..=processors - 1);
@@ -148,7 +164,7 @@ pub fn read(
 fn read_when(
     fields: &mut Fields<'_, '_>,
     guests: &[Located<Guest>],
-    captured: &mut Vec<String>,
+    captured: &mut Captured,
 ) -> Option<When> {
     let span = fields.span.clone();
     let at = fields.number("at", 0..=u64::MAX);
@@ -158,7 +174,7 @@ fn read_when(
         (None, Some((table, span))) => {
             let mut fields = Fields::new(table, span, &AFTER, fields.problems);
             let console = fields.regex("console")?.value;
-            captured.extend(console.capture_names().flatten().map(str::to_owned));
+            captured.add(&console);
             let guest = match fields.text("guest") {
                 Some(name) => Some(guest_index(&name, guests, fields.problems)?),
                 None => None,
@@ -186,7 +202,7 @@ fn read_when(
 fn read_address(
     fields: &mut Fields<'_, '_>,
     guests: &[Located<Guest>],
-    captured: &[String],
+    captured: &Captured,
 ) -> Option<Address> {
     let guest = match fields.text("guest") {
         Some(name) => Some(guest_index(&name, guests, fields.problems)?),
@@ -226,7 +242,7 @@ fn read_address(
 fn amount(
     fields: &mut Fields<'_, '_>,
     value: &toml::Spanned<DeValue<'_>>,
-    captured: &[String],
+    captured: &Captured,
 ) -> Option<Amount> {
     match value.get_ref() {
         DeValue::Integer(integer) if unsigned(integer).is_some() => {
@@ -248,14 +264,14 @@ fn amount(
 /// A name that some console line has captured by then.
 pub fn check_captured(
     name: &str,
-    captured: &[String],
+    captured: &Captured,
     span: &Range<usize>,
     problems: &mut Problems,
 ) -> Option<()> {
-    if captured.iter().any(|captured| captured == name) {
+    if captured.unsure || captured.names.iter().any(|captured| captured == name) {
         return Some(());
     }
-    let names: Vec<_> = captured.iter().map(String::as_str).collect();
+    let names: Vec<_> = captured.names.iter().map(String::as_str).collect();
     let help = if names.is_empty() {
         format!("capture it with (?<{name}>...) in the `console` of an `after`")
     } else {

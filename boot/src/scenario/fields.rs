@@ -6,7 +6,7 @@ use regex::Regex;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use super::keys::Section;
-use super::place::{Located, Problems, suggestion};
+use super::place::{Located, Problems, nearest, suggestion};
 
 /// A table that is being read.
 pub struct Fields<'t, 'p> {
@@ -29,15 +29,18 @@ impl<'t, 'p> Fields<'t, 'p> {
         problems: &'p mut Problems,
     ) -> Self {
         let names = section.names();
+        let mut meant = Vec::new();
         for key in table.keys() {
             let word = key.get_ref().as_ref();
             if !names.contains(&word) {
+                meant.extend(nearest(word, names.iter().copied()));
                 let message = format!("unknown key `{word}` in {}", section.header);
                 problems.add_with_help(&key.span(), message, suggestion(word, &names));
             }
         }
         for key in section.keys.iter().filter(|key| key.default.is_none()) {
-            if !table.contains_key(key.name) {
+            // A misspelt key is not missing as well.
+            if !table.contains_key(key.name) && !meant.contains(&key.name) {
                 let message = format!("{} has no `{}`", section.header, key.name);
                 problems.add_with_help(
                     &span,

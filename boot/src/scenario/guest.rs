@@ -47,8 +47,9 @@ impl Guest {
     }
 }
 
-/// Reads one table; `index` is the guest's number.
-pub fn read(mut fields: Fields<'_, '_>, index: usize, known: &Known) -> Option<Guest> {
+/// Reads one table; `index` is the guest's number. What is wrong in it is said, and has some value, so that the rest of the file can be
+/// looked at.
+pub fn read(mut fields: Fields<'_, '_>, index: usize, known: &Known) -> Guest {
     let name = fields.text("name");
     let image = fields.text("image");
     let vcpus = fields.number("vcpus", 1..=MOST_VCPUS);
@@ -92,15 +93,15 @@ pub fn read(mut fields: Fields<'_, '_>, index: usize, known: &Known) -> Option<G
     let text = |value: Option<Located<String>>, default: &str| {
         value.map_or_else(|| default.to_owned(), |v| v.value)
     };
-    Some(Guest {
+    Guest {
         name: name.map_or_else(|| format!("g{index}"), |name| name.value),
-        image: image?.value,
+        image: text(image, ""),
         vcpus: vcpus.map_or(1, |vcpus| vcpus.value),
         memory_mib: memory.map_or(16, |memory| memory.value),
         interface: text(interface, "vmce@2"),
         delivery: text(delivery, "inject"),
         args: text(args, ""),
-    })
+    }
 }
 
 /// What only all guests and the machine together can get wrong.
@@ -120,8 +121,9 @@ pub fn check_all(guests: &[Located<Guest>], machine: &Machine, problems: &mut Pr
         problems.add_with_help(
             &last.span,
             format!(
-                "{vcpus} vCPUs do not fit on {} processors",
-                machine.processors
+                "{vcpus} vCPUs do not fit on {} processor{}",
+                machine.processors,
+                if machine.processors == 1 { "" } else { "s" }
             ),
             "a processor runs one vCPU: add processors or take vCPUs away",
         );

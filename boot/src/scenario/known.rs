@@ -14,6 +14,8 @@ pub struct Known {
     pub interfaces: BTreeMap<String, Option<Model>>,
     /// Kinds of events and their fields, from docs/events.md; empty: not checked.
     pub kinds: BTreeMap<String, Vec<String>>,
+    /// By kind and field the words that it can be, where they are few.
+    pub words: BTreeMap<(String, String), Vec<String>>,
 }
 
 impl Known {
@@ -22,13 +24,19 @@ impl Known {
         let mut images = stems(&workspace.join("tests/guests/src/bin"), "rs");
         images.extend(folders(&workspace.join("tests/guests/src/bin")));
         images.sort();
+        let events = std::fs::read_to_string(workspace.join("docs/events.md")).unwrap_or_default();
         Self {
             images,
             interfaces: interfaces(&workspace.join("specs")),
-            kinds: std::fs::read_to_string(workspace.join("docs/events.md"))
-                .map(|events| kinds(&events))
-                .unwrap_or_default(),
+            kinds: kinds(&events),
+            words: words(&events),
         }
+    }
+
+    /// The words that a field of a kind can be; `None` where it can be anything.
+    pub fn words_of(&self, kind: &str, field: &str) -> Option<&[String]> {
+        let place = (kind.to_owned(), field.to_owned());
+        self.words.get(&place).map(Vec::as_slice)
     }
 }
 
@@ -78,22 +86,12 @@ fn entries(folder: &Path) -> Vec<std::path::PathBuf> {
 /// `` | `kind` | level | `key` `key=value` | meaning | ``. A kind may have several rows.
 fn kinds(events: &str) -> BTreeMap<String, Vec<String>> {
     let mut kinds = BTreeMap::new();
-    for row in events.lines() {
-        let cells: Vec<_> = row.split('|').map(str::trim).collect();
-        let ["", kind, _level, keys, ..] = cells[..] else {
-            continue;
-        };
-        let Some(kind) = kind
-            .strip_prefix('`')
-            .and_then(|kind| kind.strip_suffix('`'))
-        else {
-            continue;
-        };
+    for [kind, _level, keys] in rows(halves(events).0) {
+        let [kind] = quoted(kind)[..] else { continue };
         let fields: &mut Vec<String> = kinds
             .entry(kind.to_owned())
             .or_insert_with(|| vec!["cpu".to_owned()]);
-        for key in keys.split_whitespace() {
-            let key = key.trim_matches('`');
+        for key in quoted(keys) {
             let name = key.split_once('=').map_or(key, |(name, _)| name);
             if !fields.iter().any(|field| field == name) {
                 fields.push(name.to_owned());
@@ -101,6 +99,53 @@ fn kinds(events: &str) -> BTreeMap<String, Vec<String>> {
         }
     }
     kinds
+}
+
+/// The words that fields can be: in the first table a key stands with its value where it is fixed, the second has rows of
+/// `` | `kind` `kind` | `key` | `word` `word` | ``.
+fn words(events: &str) -> BTreeMap<(String, String), Vec<String>> {
+    let (table, lists) = halves(events);
+    let mut words: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    let mut add = |kind: &str, key: &str, word: &str| {
+        let known = words.entry((kind.to_owned(), key.to_owned())).or_default();
+        known.push(word.to_owned());
+    };
+    for [kind, _level, keys] in rows(table) {
+        for (key, word) in quoted(keys).iter().filter_map(|key| key.split_once('=')) {
+            quoted(kind).iter().for_each(|kind| add(kind, key, word));
+        }
+    }
+    for [kinds, key, list] in rows(lists) {
+        for (kind, key) in quoted(kinds).iter().zip(quoted(key).iter().cycle()) {
+            quoted(list).iter().for_each(|word| add(kind, key, word));
+        }
+    }
+    words
+}
+
+/// The table of kinds, and that of words.
+fn halves(events: &str) -> (&str, &str) {
+    events.split_once("\n## Words\n").unwrap_or((events, ""))
+}
+
+/// The first three cells of each row of a table.
+fn rows(events: &str) -> impl Iterator<Item = [&str; 3]> {
+    events.lines().filter_map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        match cells[..] {
+            ["", first, second, third, ..] if first.starts_with('`') => {
+                Some([first, second, third])
+            }
+            _ => None,
+        }
+    })
+}
+
+/// What stands in backquotes in a cell.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split_whitespace()
+        .filter_map(|word| word.strip_prefix('`')?.strip_suffix('`'))
+        .collect()
 }
 
 #[cfg(test)]
@@ -120,6 +165,19 @@ mod tests {
     }
 
     #[test]
+    fn words_are_those_that_stand_with_their_key_and_those_that_are_listed() {
+        let words = words(
+            "| `mc.hit` | warn | `owner=guest` `guest` | A. |\n| `mc.hit` | warn | `owner=free` `hpa` | B. |\n\
+             \n## Words\n\n| kind | key | words |\n|---|---|---|\n| `mc.bank` `mc.worst` | `class` | `none` `srao` |\n",
+        );
+        let of = |kind: &str, key: &str| words.get(&(kind.to_owned(), key.to_owned())).cloned();
+        assert_eq!(of("mc.hit", "owner").unwrap(), ["guest", "free"]);
+        assert_eq!(of("mc.worst", "class").unwrap(), ["none", "srao"]);
+        assert_eq!(of("mc.hit", "guest"), None);
+        assert_eq!(words.len(), 3);
+    }
+
+    #[test]
     fn this_workspace_is_known() {
         let known = Known::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
         assert!(known.images.contains(&"broadcast".to_owned()));
@@ -129,5 +187,8 @@ mod tests {
             "no guest can be given that alone"
         );
         assert!(known.kinds["vmce.injected"].contains(&"mcg_status".to_owned()));
+        assert!(!known.kinds.contains_key("class"));
+        let reasons = known.words_of("mc.fatal", "reason").unwrap();
+        assert!(reasons.contains(&"no-bank".to_owned()), "{reasons:?}");
     }
 }

@@ -25,12 +25,13 @@ pub use guest::Guest;
 pub use known::Known;
 pub use list::{Entry, find, list};
 pub use manual::manual;
-pub use place::nearest;
+pub use place::{Problems, nearest, suggestion};
 
 use crate::emulator::Machine;
 use crate::error::{Error, Result};
+use fault::Captured;
 use fields::Fields;
-use place::{Located, Problems, suggestion};
+use place::Located;
 
 /// A scenario.
 #[derive(Clone, Debug)]
@@ -123,23 +124,19 @@ fn read(
     let machine = machine.and_then(|(table, span)| {
         machine::read(Fields::new(table, span, &keys::MACHINE, problems))
     });
-    let all_guests = guests.len();
     let guests: Vec<_> = guests
         .into_iter()
         .enumerate()
-        .filter_map(|(index, (table, span))| {
+        .map(|(index, (table, span))| {
             let fields = Fields::new(table, span.clone(), &keys::GUEST, problems);
-            guest::read(fields, index, known).map(|value| Located { value, span })
+            let value = guest::read(fields, index, known);
+            Located { value, span }
         })
         .collect();
     if let Some(machine) = &machine {
         guest::check_all(&guests, machine, problems);
     }
-    // Without all guests their names and numbers mean nothing: what is wrong with them was said.
-    if guests.len() < all_guests {
-        return None;
-    }
-    let mut captured = Vec::new();
+    let mut captured = Captured::default();
     let faults: Vec<_> = faults
         .into_iter()
         .filter_map(|(table, span)| {

@@ -17,7 +17,15 @@ fn known() -> Known {
                 vec!["cpu".into(), "guest".into(), "addr".into()],
             ),
             ("machine.off".into(), vec!["cpu".into()]),
+            (
+                "mc.worst".into(),
+                vec!["cpu".into(), "class".into(), "owner".into()],
+            ),
         ]),
+        words: BTreeMap::from([(
+            ("mc.worst".into(), "class".into()),
+            vec!["srao".into(), "srar".into()],
+        )]),
     }
 }
 
@@ -118,13 +126,6 @@ fn mistakes_are_named_with_their_place_and_mend() {
             "4:1",
             "unknown key `procesors` in [machine]",
             "did you mean `processors`?",
-        ),
-        (
-            "processors = 2",
-            "procesors = 2",
-            "3:1",
-            "[machine] has no `processors`",
-            "How many processors",
         ),
         (
             "processors = 2",
@@ -403,6 +404,54 @@ fn a_scenario_that_expects_nothing_is_none() {
     );
     assert!(parse(&format!("{text}[exit]\n")).is_err());
     assert!(parse(&format!("{text}[exit]\ng0 = 0\n")).is_ok());
+}
+
+/// One mistake, one error: what follows from it is not said.
+#[test]
+fn a_mistake_brings_no_others_with_it() {
+    for (line, by) in [
+        ("processors = 2", "procesors = 2"),
+        ("title = ", "titel = "),
+        ("(?<gpa>0x[0-9a-f]+)", "(?<gpa>0x[0-9a-f]+"),
+        (
+            "{ console = 'page (?<gpa>0x[0-9a-f]+)', guest = \"one\" }",
+            "5",
+        ),
+        ("console = 'page", "consol = 'page"),
+        ("image = \"broadcast\"", "image = 5"),
+        ("vcpus = 2", "vcpus = 17"),
+    ] {
+        let said = spoilt(line, by);
+        assert_eq!(said.matches("x.toml:").count(), 1, "{line} -> {by}: {said}");
+    }
+}
+
+#[test]
+fn a_wrong_guest_does_not_hide_later_mistakes() {
+    let text = GOOD.replacen("image = \"broadcast\"", "imgae = \"broadcast\"", 1);
+    let text = text.replacen("broadcast = true", "broadcast = 1", 1);
+    let said = parse(&text.replacen("one = 0", "tow = 0", 1)).unwrap_err();
+    for place in ["x.toml:7:1", "x.toml:19:13", "x.toml:34:1"] {
+        assert!(said.contains(place), "{place}: {said}");
+    }
+    assert_eq!(said.matches("x.toml:").count(), 3, "{said}");
+}
+
+#[test]
+fn a_field_that_holds_one_of_a_few_words_is_given_no_other() {
+    let expect = |value: &str| {
+        let text = format!("{GOOD}[[expect]]\nevent = 'mc.worst'\nwhere = {{ class = {value} }}\n");
+        parse(&text).map(drop)
+    };
+    assert_eq!(expect("'srao'"), Ok(()));
+    assert_eq!(expect("{ matches = 'sra.' }"), Ok(()));
+    let said = expect("'srra'").unwrap_err();
+    assert!(
+        said.contains("37:19: `class` of `mc.worst` is never `srra`\n")
+            && said.contains("did you mean `srar`?"),
+        "{said}"
+    );
+    assert!(expect("5").unwrap_err().contains("known: srao, srar"));
 }
 
 #[test]

@@ -80,6 +80,8 @@ fn wait_microseconds(microseconds: u32, done: impl Fn() -> bool) -> bool {
         }
         // SAFETY: the port of POST codes has no effect on the machine.
         unsafe { outb(0x80, 0) };
+        // An emulator that runs one processor at a time goes to the next here.
+        core::hint::spin_loop();
     }
     done()
 }

@@ -22,6 +22,34 @@ impl ErrorCode {
         matches!(self.unfiltered(), 0x0134 | 0x0150)
     }
 
+    /// Every word that a code can have.
+    pub const WORDS: &[&str] = &[
+        "none",
+        "unclassified",
+        "microcode-rom-parity",
+        "external",
+        "functional-redundancy",
+        "internal-parity",
+        "smm-handler-code",
+        "internal-timer",
+        "internal",
+        "io",
+        "data-load",
+        "instruction-fetch",
+        "l3-explicit-writeback",
+        "memory-scrub",
+        "cache-hierarchy-generic",
+        "tlb",
+        "memory-controller",
+        "memory-read",
+        "memory-write",
+        "memory-command",
+        "cache-hierarchy",
+        "memory-as-cache",
+        "bus-interconnect",
+        "unknown",
+    ];
+
     /// What the code means, in one word for an event.
     pub const fn word(self) -> &'static str {
         match self.0 {
@@ -73,6 +101,17 @@ mod tests {
                 plain == 0x134 || plain == 0x150
             );
         }
+    }
+
+    #[test]
+    fn every_word_is_listed_and_every_listed_word_is_one() {
+        let mut left = ErrorCode::WORDS.to_vec();
+        for code in 0..=u16::MAX {
+            let word = ErrorCode(code).word();
+            assert!(ErrorCode::WORDS.contains(&word), "{word}");
+            left.retain(|listed| *listed != word);
+        }
+        assert_eq!(left, [""; 0]);
     }
 
     #[test]

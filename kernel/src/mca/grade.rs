@@ -34,6 +34,17 @@ impl Class {
         Self::Fatal,
     ];
 
+    /// The word for each, in the same order.
+    pub const WORDS: &[&str] = &{
+        let mut words = [""; Self::ALL.len()];
+        let mut rank = 0;
+        while rank < words.len() {
+            words[rank] = Self::ALL[rank].word();
+            rank += 1;
+        }
+        words
+    };
+
     /// The word for it in events.
     pub const fn word(self) -> &'static str {
         match self {
