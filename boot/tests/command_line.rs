@@ -56,8 +56,8 @@ fn every_mistake_of_a_scenario_is_shown_with_its_place_before_anything_boots() {
         ),
         ("title = 'x'\n[machine]\nprocessors = 2q\n", ":3:"),
         (
-            "title = 'x'\n[machine]\nprocessors = 1\n[[guest]]\nimage = 'broadcast'\nvcpus = 2\n",
-            ":4:1: 2 vCPUs do not fit on 1 processor\n",
+            "title = 'x'\n[machine]\nprocessors = 1\n[[guest]]\nimage = 'broadcast'\nmemory = 200\n",
+            ":4:1: the guests' 200 MiB do not fit in a machine with 128 MiB",
         ),
         ("\u{0}", ":1:1: "),
     ] {

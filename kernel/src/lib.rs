@@ -1,7 +1,7 @@
 //! Bankshot's pure parts: what the hypervisor decides, without VMX and without I/O.
 //!
-//! `mca` is the host side of a machine check, `vmce` the guest side, `guest` what a guest is made of, `faults` the
-//! injector. Everything here runs unchanged in `cargo test` on a simulated machine with 1 to 4096 processors.
+//! `mca` is the host side of a machine check, `vmce` the guest side, `guest` what a guest is made of, `schedule` whose turn it is,
+//! `faults` the injector. Everything here runs unchanged in `cargo test` on a simulated machine with 1 to 4096 processors.
 //!
 //! How the binary drives the machine-check engine. `S` is a static `mca::Shared`, `M` its `mca::Machine`:
 //!
@@ -15,7 +15,8 @@
 //! * Before each VM entry: `mailbox.is_pending()`; if so `vmce::deliver(..)` says what to do. It writes the vCPU's interface
 //!   state, so it runs in ordinary context.
 //! * After each WRMSR of the guest to its machine-check interface, and after a restore: `vmce::after_write(..)`.
-//! * vCPU 0's power-on and each SIPI: `mailbox.start()`; each INIT: `mailbox.park()`.
+//! * vCPU 0's power-on and each SIPI: `mailbox.start()`; each INIT: `mailbox.will_park()` by who sends it, then
+//!   `mailbox.park()`.
 //! * Housekeeping: `mca::poll(&S, &M)` on each processor; `vmce::follow_up(mailboxes)` for each guest, and if it says so, a
 //!   kick to the processors; then every processor's `ring::EventRing` is drained into the log.
 //! * With feature `faults`: `faults::Schedule::due(now)` in housekeeping; a fault's guest-physical address made host-physical, then
@@ -33,6 +34,7 @@ pub mod handover;
 pub mod mca;
 pub mod message;
 pub mod ring;
+pub mod schedule;
 mod sync;
 pub mod units;
 pub mod vmce;

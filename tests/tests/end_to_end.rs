@@ -94,7 +94,12 @@ fn no_scenario_is_forgotten() {
             "fatal-reset.toml",
             "missing-processor.toml",
             "reserved-writes.toml",
-            "retired-page.toml"
+            "retired-page.toml",
+            "shared-halted.toml",
+            "shared-srao-waiting.toml",
+            "shared-srar-running.toml",
+            "shared-startup.toml",
+            "sixteen-guests.toml"
         ]
     );
 }
@@ -142,6 +147,25 @@ fn missing_processor() {
 #[test]
 fn retired_page() {
     met("retired-page", &BOCHS);
+}
+
+/// What a vCPU has in the processor is still there after others have had their turns.
+#[test]
+fn sixteen_guests() {
+    met("sixteen-guests", &BOCHS);
+}
+
+/// An error reaches its guest's vCPUs whatever they are doing, and nobody else.
+#[test]
+fn machine_checks_on_shared_processors() {
+    for name in [
+        "shared-srao-waiting",
+        "shared-srar-running",
+        "shared-halted",
+        "shared-startup",
+    ] {
+        met(name, &BOCHS);
+    }
 }
 
 /// The main job again, through firmware and GRUB.

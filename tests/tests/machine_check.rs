@@ -796,6 +796,27 @@ fn vcpus_that_wait_for_sipi_get_nothing() {
     assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
 }
 
+/// INIT on its way: nothing more is left for the vCPU. INIT before delivery: what was left is lost, and that is said.
+#[test]
+fn init_comes_before_what_waits() {
+    let simulation = Simulation::new(world(2));
+    let mailbox = &simulation.world.guests[0].mailboxes[1];
+    simulation.world.put(0, 0, SRAO, GUEST_0, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    mailbox.will_park();
+    assert!(mailbox.park(), "an #MC was waiting");
+    assert!(!mailbox.park());
+    mailbox.start();
+    assert_eq!(simulation.enter(0), [Delivery::Inject, Delivery::Nothing]);
+    simulation.finish(0);
+
+    mailbox.will_park();
+    simulation.world.put(0, 0, SRAO, GUEST_0 + 0x1000, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    assert!(!mailbox.park());
+    assert_eq!(simulation.enter(0), [Delivery::Inject, Delivery::Nothing]);
+}
+
 #[test]
 fn errors_that_cannot_be_kept_stop_the_guest() {
     let simulation = Simulation::new(world(2));

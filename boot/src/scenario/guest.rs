@@ -116,18 +116,6 @@ pub fn check_all(guests: &[Located<Guest>], machine: &Machine, problems: &mut Pr
         }
     }
     let Some(last) = guests.last() else { return };
-    let vcpus: u64 = guests.iter().map(|guest| guest.value.vcpus).sum();
-    if vcpus > u64::from(machine.processors) {
-        problems.add_with_help(
-            &last.span,
-            format!(
-                "{vcpus} vCPUs do not fit on {} processor{}",
-                machine.processors,
-                if machine.processors == 1 { "" } else { "s" }
-            ),
-            "a processor runs one vCPU: add processors or take vCPUs away",
-        );
-    }
     let memory: u64 = guests.iter().map(|guest| guest.value.memory_mib).sum();
     let available = u64::from(machine.memory_mib).saturating_sub(HYPERVISOR_MIB);
     if memory > available {

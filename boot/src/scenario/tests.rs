@@ -158,10 +158,10 @@ fn mistakes_are_named_with_their_place_and_mend() {
         ),
         (
             "vcpus = 2",
-            "vcpus = 3",
-            "5:1",
-            "3 vCPUs do not fit on 2 processors",
-            "add processors",
+            "vcpus = 17",
+            "8:9",
+            "`vcpus` must be 1 to 16, not 17",
+            "",
         ),
         (
             "vcpus = 2",

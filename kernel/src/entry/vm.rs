@@ -14,7 +14,8 @@ use kernel::units::Hpa;
 use specs::{ForVersion, McVersion};
 
 use crate::guests::vcpu::{Own, Vcpu};
-use crate::machine::processor::{Processor, STACK_TOP};
+use crate::machine::processor::{MAX_PROCESSORS, Processor, STACK_TOP};
+use crate::machine::slots::Slot;
 use crate::run;
 use crate::run::exit::fast::{self, Rest};
 use crate::run::exit::slow;
@@ -192,7 +193,7 @@ pub fn prepare(
     Ok(())
 }
 
-/// Makes a vCPU's VMCS current, asks `ready` whether it may run now, and enters it. Returns if it may not.
+/// Gives a vCPU the processor: its VMCS becomes current, its unswitched state is put in place. Then asks `ready` whether it may run now, and enters it. Returns if it may not.
 pub fn enter(
     processor: &Processor,
     vcpu: &'static Vcpu,
@@ -203,10 +204,36 @@ pub fn enter(
         if operation::load(processor, vmcs_of(vcpu)).is_err() {
             return;
         }
+        change_hands(processor, vcpu);
         let own = vcpu.own.borrow();
         if ready(own, &mut Current::assume()) {
             enter_guest((&raw mut *own).cast());
         }
+    }
+}
+
+/// The vCPU whose unswitched state each processor holds.
+static HELD: [Slot<Vcpu>; MAX_PROCESSORS] = [const { Slot::new() }; MAX_PROCESSORS];
+
+/// Puts a vCPU's unswitched state into the processor, if it is not there, and keeps that of the one before.
+///
+/// # Safety
+/// Ordinary context on the vCPU's processor, no borrow of any of its vCPUs in use.
+unsafe fn change_hands(processor: &Processor, vcpu: &'static Vcpu) {
+    let held = &HELD[usize::from(processor.number.0) % MAX_PROCESSORS];
+    let previous = held.get();
+    if previous.is_some_and(|previous| core::ptr::eq(previous, vcpu)) {
+        return;
+    }
+    held.replace(Some(vcpu));
+    // SAFETY: by the caller; the two are not the same, and a vCPU never changes its processor.
+    unsafe {
+        if let Some(previous) = previous {
+            let msrs = &previous.shared.guest.switched_msrs;
+            previous.own.borrow().unswitched.save(msrs);
+        }
+        let msrs = &vcpu.shared.guest.switched_msrs;
+        vcpu.own.borrow().unswitched.load(msrs);
     }
 }
 

@@ -12,7 +12,7 @@ pub enum Hypercall {
     /// The guest ends: RDI is its exit code.
     Shutdown = 2,
     /// Raises a fault (images with the `faults` feature): RDI = bank | flags << 8 ([`FAULT_BROADCAST`],
-    /// [`FAULT_GUEST_PHYSICAL`]) | processor << 16 (0xffff: this one), RSI = MCi_STATUS, RDX = MCG_STATUS,
+    /// [`FAULT_GUEST_PHYSICAL`], [`FAULT_OTHER_GUEST`]) | processor << 16 (0xffff: this one) | guest << 32, RSI = MCi_STATUS, RDX = MCG_STATUS,
     /// R10 = MCi_ADDR, R8 = MCi_MISC. Returns 0 when the machine check has been handled.
     Fault = 3,
     /// Time stamp counter at the moment the last fault was raised (`faults` feature).
@@ -23,6 +23,8 @@ pub enum Hypercall {
 pub const FAULT_BROADCAST: u64 = 1 << 0;
 /// Flag of [`Hypercall::Fault`]: the address is this guest's guest-physical address.
 pub const FAULT_GUEST_PHYSICAL: u64 = 1 << 1;
+/// Flag of [`Hypercall::Fault`]: the address is guest-physical in the guest with the number in RDI's bits 39:32.
+pub const FAULT_OTHER_GUEST: u64 = 1 << 2;
 
 impl Hypercall {
     /// The hypercall of that number.

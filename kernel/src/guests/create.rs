@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU16, Ordering};
 
-use kernel::guest::pvh;
+use kernel::guest::{pvh, switched_msrs};
 use kernel::handover::arena::OutOfMemory;
 use kernel::handover::module::GuestConfig;
 use kernel::units::{Pcpu, VcpuId};
@@ -16,7 +16,7 @@ use crate::machine::memory;
 use crate::machine::own_cell::OwnCell;
 use crate::machine::processor::Processor;
 use crate::vmx::ept::GuestMemory;
-use crate::vmx::{bitmap, vmcs};
+use crate::vmx::{bitmap, unswitched, vmcs};
 
 /// Why a guest could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub enum Error {
     Memory,
     /// More guests than the hypervisor takes.
     TooMany,
-    /// Not a processor for each vCPU.
-    Processors,
+    /// Its specs let more MSRs through than are switched between vCPUs.
+    PassThrough,
     /// No such machine-check interface or version in this image.
     Interface,
     /// The image cannot be loaded.
@@ -39,7 +39,7 @@ impl Error {
         match self {
             Self::Memory => "not enough memory for the guest",
             Self::TooMany => "too many guests",
-            Self::Processors => "more vCPUs than processors: each vCPU has one of its own",
+            Self::PassThrough => "the guest's specs let too many registers through",
             Self::Interface => "no such machine-check interface or version in this image",
             Self::Image(error) => error.text(),
         }
@@ -52,7 +52,7 @@ impl From<OutOfMemory> for Error {
     }
 }
 
-/// Makes a guest of `image`. Each of its vCPUs gets a processor of its own.
+/// Makes a guest of `image`. Each of its vCPUs gets a processor for ever: vCPUs are dealt out in the order of their making.
 pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, Error> {
     let id = registry::next_id().ok_or(Error::TooMany)?;
     let machine_check = Choice::parse(config.interface)
@@ -62,18 +62,22 @@ pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, 
     let start =
         pvh::load(image, config.arguments, guest_memory.contents()).map_err(Error::Image)?;
     let platform = platform::v1::State::PASS_THROUGH;
-    let msr_bitmap = bitmap::create(platform.iter().chain(machine_check.pass_through()))?;
-    let mailboxes = memory::place_each(config.vcpus.into(), Mailbox::new)?;
+    let pass_through = platform.iter().chain(machine_check.pass_through());
+    let msr_bitmap = bitmap::create(pass_through.clone())?;
+    let switched_msrs = switched_msrs::switched(pass_through, unswitched::is_moved)
+        .map_err(|switched_msrs::TooMany| Error::PassThrough)?;
+    let mailboxes = memory::place_each(config.vcpus.into(), core::iter::repeat_with(Mailbox::new))?;
     let guest = Guest::new(
         id,
         guest_memory,
         msr_bitmap,
+        switched_msrs,
         mailboxes,
         machine_check.is_broadcast(),
     );
     let guest: &'static Guest = memory::place(guest)?;
     for (index, mailbox) in (0..).zip(mailboxes) {
-        let processor = free_processor().ok_or(Error::Processors)?;
+        let processor = next_processor();
         let id = VcpuId { guest: id, index };
         let shared: &'static Shared =
             memory::place(Shared::new(id, guest, processor, mailbox, vmcs::region()?))?;
@@ -91,8 +95,10 @@ pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, 
     Ok(guest)
 }
 
-/// The next processor that has no vCPU yet.
-fn free_processor() -> Option<&'static Processor> {
-    static TAKEN: AtomicU16 = AtomicU16::new(0);
-    Processor::get(Pcpu(TAKEN.fetch_add(1, Ordering::Relaxed)))
+/// The processor whose turn it is to get a vCPU.
+fn next_processor() -> &'static Processor {
+    static DEALT: AtomicU16 = AtomicU16::new(0);
+    let number = DEALT.fetch_add(1, Ordering::Relaxed) % Processor::count();
+    // Processors are numbered without gaps.
+    Processor::get(Pcpu(number)).unwrap_or_else(Processor::current)
 }

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
+use kernel::guest::switched_msrs::Switched;
 use kernel::handover::module::MAX_VCPUS;
 use kernel::mca::Owner;
 use kernel::units::{GuestId, Hpa, Pcpu};
@@ -14,7 +15,7 @@ use crate::machine::slots::Slots;
 use crate::vmx::ept::GuestMemory;
 
 /// Guests that one machine runs, at most.
-pub const MAX_GUESTS: usize = 16;
+pub const MAX_GUESTS: usize = 64;
 
 /// A guest: what all its vCPUs share.
 pub struct Guest {
@@ -24,6 +25,8 @@ pub struct Guest {
     pub memory: GuestMemory,
     /// The MSR bitmap of its vCPUs.
     pub msr_bitmap: Hpa,
+    /// The MSRs that change hands when its vCPUs have their turns.
+    pub switched_msrs: Switched,
     /// A mailbox for each vCPU.
     pub mailboxes: &'static [Mailbox],
     /// Whether an error is told to every vCPU.
@@ -43,6 +46,7 @@ impl Guest {
         id: GuestId,
         memory: GuestMemory,
         msr_bitmap: Hpa,
+        switched_msrs: Switched,
         mailboxes: &'static [Mailbox],
         broadcast: bool,
     ) -> Self {
@@ -50,6 +54,7 @@ impl Guest {
             id,
             memory,
             msr_bitmap,
+            switched_msrs,
             mailboxes,
             broadcast,
             ended: AtomicBool::new(false),

@@ -15,6 +15,7 @@ use crate::machine::own_cell::OwnCell;
 use crate::machine::processor::Processor;
 use crate::run::exit::fast::Rest;
 use crate::vmx::registers::{FxState, Registers};
+use crate::vmx::unswitched::Unswitched;
 
 /// Exit counters: one for each basic exit reason.
 pub const EXIT_COUNTERS: usize = 128;
@@ -25,7 +26,7 @@ pub const EXIT_COUNTERS: usize = 128;
 pub enum Activity {
     /// Not yet started: waits for INIT and SIPI.
     WaitForStartup,
-    /// Runs, or would if it had a processor.
+    /// Runs, or would if it were its turn.
     Active,
     /// After HLT.
     Halted,
@@ -60,6 +61,8 @@ pub struct Own {
     pub console: Line,
     /// x87 and XMM state between exit and entry on the slow path.
     pub fxsave: FxState,
+    /// What is in the processor itself while the vCPU has it.
+    pub unswitched: Unswitched,
 }
 
 /// What others may touch.
@@ -137,7 +140,10 @@ impl Shared {
     /// Sends INIT or SIPI. An INIT forgets an earlier SIPI; a second SIPI is lost, as in hardware.
     pub fn send(&self, startup: Startup) {
         match startup {
-            Startup::Init => self.startup.store(INIT, Ordering::Release),
+            Startup::Init => {
+                self.mailbox.will_park();
+                self.startup.store(INIT, Ordering::Release);
+            }
             Startup::Sipi(vector) => {
                 let add = |pending: u32| {
                     (pending & SIPI == 0).then_some(pending | SIPI | u32::from(vector))
@@ -181,6 +187,7 @@ impl Own {
             task_priority: 0,
             console: Line::new(),
             fxsave: FxState::RESET,
+            unswitched: Unswitched::RESET,
         }
     }
 }

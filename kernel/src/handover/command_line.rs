@@ -2,7 +2,7 @@
 
 use super::module::number;
 
-/// Periods that make sense: less would leave the guests no time, more does not fit the timer.
+/// Periods and slices that make sense: less would leave the guests no time, more does not fit the timer.
 const PERIODS: core::ops::RangeInclusive<u64> = 1 << 10..=1 << 31;
 
 /// What the command line chose.
@@ -10,6 +10,8 @@ const PERIODS: core::ops::RangeInclusive<u64> = 1 << 10..=1 << 31;
 pub struct Options {
     /// Housekeeping period, in time stamp ticks.
     pub period: u64,
+    /// How long a vCPU runs while others wait for its processor, in time stamp ticks.
+    pub slice: u64,
     /// How long a processor waits for the others in a machine check, in time stamp ticks.
     pub rendezvous: u64,
     /// The host side alone: no VMX, no guests.
@@ -17,10 +19,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// Housekeeping every million ticks: some 300 microseconds on today's processors, and cheap. A processor that has not come to a machine
-    /// check after 200 million, some 60 milliseconds, is not going to.
+    /// Housekeeping every million ticks: some 300 microseconds on today's processors, and cheap. A slice of some milliseconds costs little in
+    /// switches and is short against what systems wait for their other processors. A processor that has not come to a machine check
+    /// after 200 million ticks, some 60 milliseconds, is not going to.
     pub const DEFAULT: Self = Self {
         period: 1_000_000,
+        slice: 5_000_000,
         rendezvous: 200_000_000,
         mca_only: false,
     };
@@ -33,6 +37,11 @@ impl Options {
                 Some(("mca", "only")) => options.mca_only = true,
                 Some(("period", value)) => {
                     options.period = number(value)
+                        .filter(|ticks| PERIODS.contains(ticks))
+                        .ok_or(word)?
+                }
+                Some(("slice", value)) => {
+                    options.slice = number(value)
                         .filter(|ticks| PERIODS.contains(ticks))
                         .ok_or(word)?
                 }
@@ -56,9 +65,10 @@ mod tests {
     fn words() {
         assert_eq!(Options::parse(""), Ok(Options::DEFAULT));
         assert_eq!(
-            Options::parse(" /boot/bankshot mca=only rendezvous=5 period=0x1000 "),
+            Options::parse(" /boot/bankshot mca=only rendezvous=5 period=0x1000 slice=4096 "),
             Ok(Options {
                 period: 4096,
+                slice: 4096,
                 rendezvous: 5,
                 mca_only: true
             })
@@ -68,6 +78,8 @@ mod tests {
             "period=1023",
             "period=0x80000001",
             "period=x",
+            "slice=0",
+            "slice=0x80000001",
             "rendezvous=0",
             "mca=all",
             "quiet",

@@ -81,20 +81,22 @@ pub fn place<T>(value: T) -> Result<&'static mut T, OutOfMemory> {
     }
 }
 
-/// A slice of `count` values in pages of its own, where it stays.
+/// A slice of the first `count` of `values`, or of all if there are fewer, in pages of its own, where it stays.
 pub fn place_each<T>(
     count: usize,
-    mut value: impl FnMut() -> T,
+    values: impl Iterator<Item = T>,
 ) -> Result<&'static [T], OutOfMemory> {
     const { assert!(align_of::<T>() <= PAGE_SIZE as usize) };
     let size = size_of::<T>() as u64 * count as u64;
     let start = pages(size.div_ceil(PAGE_SIZE))?.0 as *mut T;
-    // SAFETY: fresh pages of sufficient size, given to nobody else; each element is written before the slice is made.
+    let mut written = 0;
+    // SAFETY: fresh pages of sufficient size, given to nobody else; the slice is of those elements that have been written.
     unsafe {
-        for index in 0..count {
-            start.add(index).write(value());
+        for value in values.take(count) {
+            start.add(written).write(value);
+            written += 1;
         }
-        Ok(core::slice::from_raw_parts(start, count))
+        Ok(core::slice::from_raw_parts(start, written))
     }
 }
 

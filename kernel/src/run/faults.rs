@@ -5,9 +5,9 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arrayvec::ArrayVec;
 use kernel::event::Event;
 use kernel::faults::{Fault, MAX_LINE, Overlay, Refused, Schedule, parse, raise};
-use kernel::guest::hypercall::{Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL};
+use kernel::guest::hypercall::{Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_OTHER_GUEST};
 use kernel::mca::{Machine, McgStatus};
-use kernel::units::{Bank, Gpa, Pcpu, Tsc};
+use kernel::units::{Bank, Gpa, GuestId, Pcpu, Tsc};
 
 use super::host::HOST;
 use super::machine_check::{interrupted, machine_check as handle};
@@ -82,6 +82,11 @@ pub fn from_guest(registers: &Registers, caller: &Shared) -> Result<u64, Error> 
         THIS_PROCESSOR => caller.processor.number,
         number => Pcpu(number as u16),
     };
+    let guest = if flags & FAULT_OTHER_GUEST != 0 {
+        Some(GuestId((registers.rdi >> 32) as u8))
+    } else {
+        (flags & FAULT_GUEST_PHYSICAL != 0).then_some(caller.id.guest)
+    };
     let fault = Fault {
         at: None,
         processor,
@@ -90,7 +95,7 @@ pub fn from_guest(registers: &Registers, caller: &Shared) -> Result<u64, Error> 
         mcg_status: registers.rdx,
         addr: registers.r10,
         misc: registers.r8,
-        guest: (flags & FAULT_GUEST_PHYSICAL != 0).then_some(caller.id.guest),
+        guest,
         broadcast: flags & FAULT_BROADCAST != 0,
     };
     raise_fault(fault).map_err(|_| Error::Argument)?;

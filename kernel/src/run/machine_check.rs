@@ -12,12 +12,15 @@ use crate::vmx::operation;
 
 /// A machine check of this processor, in this context.
 pub fn machine_check(interrupted: Interrupted) {
-    let running = &local(Processor::current()).in_machine_check;
+    let local = local(Processor::current());
+    let running = &local.in_machine_check;
     running.store(true, Ordering::Relaxed);
     #[cfg(feature = "faults")]
     super::faults::settle();
     let verdict = mca::handle(&ENGINE, &HOST, interrupted);
     running.store(false, Ordering::Relaxed);
+    // Any vCPU of this processor may have mail.
+    local.turns.look_round();
     match verdict {
         // No copy of guest memory is marked: no context says that it has a fix-up.
         Verdict::Resume | Verdict::FixUp => {}
@@ -63,7 +66,11 @@ pub fn nmi_in_guest_mode() {
 
 /// Does what other processors ask of this one.
 pub(super) fn answer_requests(processor: &Processor) {
-    if processor.requests.swap(0, Ordering::AcqRel) & RAISE_MACHINE_CHECK != 0 {
+    let requests = processor.requests.swap(0, Ordering::AcqRel);
+    if requests != 0 {
+        local(processor).turns.look_round();
+    }
+    if requests & RAISE_MACHINE_CHECK != 0 {
         machine_check(interrupted(processor));
     }
 }

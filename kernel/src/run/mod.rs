@@ -7,6 +7,7 @@ pub mod exit;
 pub mod faults;
 pub mod host;
 mod machine_check;
+mod turns;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -18,14 +19,17 @@ use kernel::vmce;
 
 use crate::entry::vm;
 use crate::guests;
-use crate::guests::vcpu::{Activity, Vcpu};
+use crate::guests::vcpu::Vcpu;
 use crate::machine::processor::{MAX_PROCESSORS, Processor};
 use crate::machine::slots::Slot;
-use crate::machine::{log, machine_check as machine_check_msrs, messages, power, traps, tsc};
+use crate::machine::{
+    log, machine_check as machine_check_msrs, memory, messages, power, traps, tsc,
+};
 use crate::vmx::controls::Controls;
 use crate::vmx::{capability, operation, vmcs};
 use exit::slow;
 use host::{ENGINE, HOST};
+use turns::Turns;
 
 pub use machine_check::{
     machine_check, machine_check_in_root_mode, nmi_in_guest_mode, nmi_in_root_mode,
@@ -33,9 +37,9 @@ pub use machine_check::{
 
 /// What one processor keeps of its own.
 struct Local {
-    /// The vCPU that runs here and nowhere else.
-    assigned: Slot<Vcpu>,
-    /// The same while it runs, has just exited, or is about to be entered. None while the processor rests.
+    /// The vCPUs that run here and nowhere else.
+    turns: Turns,
+    /// The one that runs, has just exited, or is about to be entered. None while the processor rests.
     current: Slot<Vcpu>,
     /// A machine check is being handled here.
     in_machine_check: AtomicBool,
@@ -45,7 +49,7 @@ struct Local {
 
 static LOCALS: [Local; MAX_PROCESSORS] = [const {
     Local {
-        assigned: Slot::new(),
+        turns: Turns::new(),
         current: Slot::new(),
         in_machine_check: AtomicBool::new(false),
         next_housekeeping: AtomicU64::new(0),
@@ -58,12 +62,15 @@ fn local(processor: &Processor) -> &'static Local {
 
 /// Housekeeping period in time stamp ticks.
 static PERIOD: AtomicU64 = AtomicU64::new(0);
+/// How long a vCPU runs while others wait for its processor, in time stamp ticks.
+static SLICE: AtomicU64 = AtomicU64::new(0);
 /// The machine goes off when the last guest has ended. Not where there is none to wait for (`mca=only`).
 static ENDS: AtomicBool = AtomicBool::new(true);
 
 /// Takes the administrator's choices. Before any guest runs.
 pub fn configure(options: &Options) {
     PERIOD.store(options.period, Ordering::Relaxed);
+    SLICE.store(options.slice, Ordering::Relaxed);
     ENDS.store(!options.mca_only, Ordering::Relaxed);
     ENGINE.configure(Config {
         timeout: options.rendezvous,
@@ -93,12 +100,16 @@ fn prepare(processor: &'static Processor, controls: &Controls) -> Result<(), Not
     capability::enable().map_err(|_| NotReady)?;
     let region = vmcs::region().map_err(|_| NotReady)?;
     vmcs::enter_operation(processor, region).map_err(|_| NotReady)?;
-    for vcpu in guests::all().flat_map(|guest| guest.vcpus()) {
-        if vcpu.shared.processor.number == processor.number {
-            vm::prepare(processor, vcpu, controls, 1, slow::power_on).map_err(|_| NotReady)?;
-            local(processor).assigned.replace(Some(vcpu));
-        }
+    let own = || {
+        guests::all()
+            .flat_map(|guest| guest.vcpus())
+            .filter(|vcpu| vcpu.shared.processor.number == processor.number)
+    };
+    for vcpu in own() {
+        vm::prepare(processor, vcpu, controls, 1, slow::power_on).map_err(|_| NotReady)?;
     }
+    let own = memory::place_each(own().count(), own()).map_err(|_| NotReady)?;
+    local(processor).turns.fill(own);
     Ok(())
 }
 
@@ -112,7 +123,7 @@ pub fn current_vcpu() -> Option<&'static Vcpu> {
     local(Processor::current()).current.get()
 }
 
-/// Does what is next: what others ask, housekeeping, the vCPU, or sleep.
+/// Does what is next: what others ask, housekeeping, a vCPU, or sleep.
 pub fn next() -> ! {
     let processor = Processor::current();
     loop {
@@ -121,7 +132,7 @@ pub fn next() -> ! {
         if guests::running() == 0 && ENDS.load(Ordering::Relaxed) {
             finish(processor);
         }
-        if enter_own(processor) == Entry::NothingToRun {
+        if enter_next(processor) == Entry::NothingToRun {
             rest(processor);
         }
     }
@@ -130,16 +141,17 @@ pub fn next() -> ! {
 /// Why a vCPU was not entered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Entry {
-    /// This processor has none that could run.
+    /// This processor has none that could be entered.
     NothingToRun,
     /// Something came up that goes first.
     LookAgain,
 }
 
-/// Enters this processor's vCPU. One that is halted is entered halted: the timer ticks there too.
-fn enter_own(processor: &'static Processor) -> Entry {
+/// Enters the vCPU whose turn it is. Where all are halted, one is entered halted: the timer ticks there too.
+fn enter_next(processor: &'static Processor) -> Entry {
     let local = local(processor);
-    let Some(vcpu) = local.assigned.get().filter(|vcpu| can_run(vcpu)) else {
+    let slice = SLICE.load(Ordering::Relaxed);
+    let Some(vcpu) = local.turns.next(tsc(), slice) else {
         return Entry::NothingToRun;
     };
     local.current.replace(Some(vcpu));
@@ -148,23 +160,12 @@ fn enter_own(processor: &'static Processor) -> Entry {
             return false;
         }
         // The timer first, then the look: an NMI before the look is seen by it, one after it sets the timer to 0 again.
-        let left = local
-            .next_housekeeping
-            .load(Ordering::Relaxed)
-            .saturating_sub(tsc());
-        operation::set_timer(timer_value(left));
+        let housekeeping = local.next_housekeeping.load(Ordering::Relaxed);
+        let until = housekeeping.min(local.turns.deadline());
+        operation::set_timer(timer_value(until.saturating_sub(tsc())));
         processor.requests.load(Ordering::Acquire) == 0 && !vcpu.shared.mailbox.is_pending()
     });
     Entry::LookAgain
-}
-
-fn can_run(vcpu: &Vcpu) -> bool {
-    !vcpu.shared.guest.has_ended()
-        && match vcpu.shared.activity() {
-            Activity::Active | Activity::Halted => true,
-            Activity::WaitForStartup => vcpu.shared.has_startup(),
-            Activity::Ended => false,
-        }
 }
 
 /// There is nothing to run here until somebody asks for something.

@@ -29,6 +29,8 @@ words! {
         NotStarted = "not-started",
         /// Its guest is stopped.
         Stopped = "stopped",
+        /// It got INIT before it could be told, and starts anew without.
+        Reset = "reset",
     }
 }
 
@@ -163,10 +165,17 @@ impl Mailbox {
         }
     }
 
-    /// The vCPU waits for SIPI again (INIT). Called by its processor.
-    pub fn park(&self) {
+    /// INIT is on its way to the vCPU: it gets nothing from now on. Called by who sends it, before.
+    pub fn will_park(&self) {
         self.started.store(false, Ordering::Release);
+    }
+
+    /// The vCPU waits for SIPI again (INIT). Called by its processor. True if mail is lost.
+    pub fn park(&self) -> bool {
+        self.started.store(false, Ordering::Release);
+        let lost = self.has_mail();
         self.empty();
+        lost
     }
 
     fn empty(&self) {

@@ -61,7 +61,7 @@ pub(super) fn reinject_interrupted(vmcs: &mut Current) {
 pub(super) fn reflect_exception(vmcs: &mut Current) {
     let information = vmcs.read(ro::VMEXIT_INTERRUPTION_INFO);
     if information & 0xff == DEBUG {
-        super::guest_state::add_to_dr6(vmcs.qualification());
+        super::unswitched::add_to_dr6(vmcs.qualification());
     }
     if information & WITH_ERROR_CODE != 0 {
         vmcs.write(

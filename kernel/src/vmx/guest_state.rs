@@ -1,13 +1,10 @@
 //! The guest-state area for each way in which a vCPU starts.
 
-use core::arch::asm;
-
 use kernel::guest::control_registers::{CR0_PROTECTION, CR0_RESET, cr0, cr4};
-use x86::msr;
 use x86::vmx::vmcs::{control, guest};
 
 use super::current::Current;
-use crate::machine::wrmsr;
+use super::unswitched;
 
 const FLAGS_RESET: u64 = 2;
 const DR7_RESET: u64 = 0x400;
@@ -40,46 +37,12 @@ struct Start {
     rip: u64,
 }
 
-/// What power-on sets and INIT keeps (SDM vol. 3, table 9-1), in the VMCS and in the processor: a vCPU has the processor to itself.
+/// What power-on sets in the VMCS and INIT keeps (SDM vol. 3, table 9-1).
 pub fn power_on(vmcs: &mut Current) {
     vmcs.write(guest::IA32_PAT_FULL, PAT_RESET);
     vmcs.write(guest::IA32_SYSENTER_CS, 0);
     vmcs.write(guest::IA32_SYSENTER_ESP, 0);
     vmcs.write(guest::IA32_SYSENTER_EIP, 0);
-    for register in [
-        msr::IA32_STAR,
-        msr::IA32_LSTAR,
-        msr::IA32_CSTAR,
-        msr::IA32_FMASK,
-        msr::IA32_KERNEL_GSBASE,
-    ] {
-        // SAFETY: they exist with long mode, and the hypervisor uses none of them.
-        unsafe { wrmsr(register, 0) };
-    }
-}
-
-/// DR0 to DR3 and DR6 as INIT leaves them, and CR2: the hypervisor uses none of them.
-fn reset_debug_registers() {
-    const DR6_RESET: u64 = 0xffff_0ff0;
-    // SAFETY: breakpoints are off in root mode (every exit sets DR7 to 0x400); CR2 is only read after a page fault.
-    unsafe {
-        asm!(
-            "mov dr0, {zero}", "mov dr1, {zero}", "mov dr2, {zero}", "mov dr3, {zero}", "mov dr6, {dr6}", "mov cr2, {zero}",
-            zero = in(reg) 0u64, dr6 = in(reg) DR6_RESET, options(nostack)
-        );
-    }
-}
-
-/// Tells the guest in DR6 why it gets #DB: the bits of the exit qualification.
-pub(super) fn add_to_dr6(qualification: u64) {
-    const REASONS: u64 = 0x600f;
-    // SAFETY: DR6 is the guest's while it has the processor.
-    unsafe {
-        asm!(
-            "mov {dr6}, dr6", "and {dr6}, -16", "or {dr6}, {reasons}", "mov dr6, {dr6}",
-            dr6 = out(reg) _, reasons = in(reg) qualification & REASONS, options(nostack)
-        );
-    }
 }
 
 /// The PVH boot protocol: 32-bit protected mode, flat segments, paging off, at `entry`.
@@ -93,7 +56,7 @@ pub fn pvh(vmcs: &mut Current, entry: u32) {
     write(vmcs, &start);
 }
 
-/// After INIT and SIPI with this vector: real mode at that page (SDM vol. 3, 9.4.4.1).
+/// After INIT and SIPI with this vector, for a vCPU that has the processor or has never had it: real mode at that page (SDM vol. 3, 9.4.4.1).
 pub fn startup(vmcs: &mut Current, vector: u8) {
     let start = Start {
         cr0: CR0_RESET,
@@ -144,7 +107,7 @@ fn write(vmcs: &mut Current, start: &Start) {
     vmcs.write(guest::INTERRUPTIBILITY_STATE, 0);
     vmcs.write(guest::ACTIVITY_STATE, 0);
     vmcs.write(guest::PENDING_DBG_EXCEPTIONS, 0);
-    reset_debug_registers();
+    unswitched::after_init();
     vmcs.flush_linear();
     // No VMCS shadowing.
     vmcs.write(guest::LINK_PTR_FULL, u64::MAX);

@@ -11,4 +11,5 @@ pub mod guest_state;
 pub mod instructions;
 pub mod operation;
 pub mod registers;
+pub mod unswitched;
 pub mod vmcs;

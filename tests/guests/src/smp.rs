@@ -30,14 +30,32 @@ pub fn start_others(work: fn(usize)) {
         let size = end.offset_from_unsigned(start);
         copy_nonoverlapping(start, with_exposed_provenance_mut(TRAMPOLINE), size);
     }
-    let vector = (TRAMPOLINE >> 12) as u64;
-    for vcpu in 1..platform::vcpus() as u64 {
-        for command in [INIT, START_UP | vector] {
-            // SAFETY: it starts a vCPU on a stack of its own and changes nothing of this one.
-            let sent = unsafe { msr::write(INTERRUPT_COMMAND, vcpu << 32 | command) };
-            sent.expect("the interrupt command register takes INIT and SIPI");
-        }
+    for vcpu in 1..platform::vcpus() {
+        init(vcpu);
+        start_up(vcpu);
     }
+}
+
+/// Has another vCPU wait for its start, whatever it was doing.
+///
+/// # Panics
+/// When the interrupt command register faults.
+pub fn init(vcpu: usize) {
+    send(vcpu, INIT);
+}
+
+/// Starts a vCPU that waits, with the work of [`start_others`].
+///
+/// # Panics
+/// When the interrupt command register faults.
+pub fn start_up(vcpu: usize) {
+    send(vcpu, START_UP | (TRAMPOLINE >> 12) as u64);
+}
+
+fn send(vcpu: usize, command: u64) {
+    // SAFETY: it starts or stops another vCPU, which has a stack of its own, and changes nothing of this one.
+    let sent = unsafe { msr::write(INTERRUPT_COMMAND, (vcpu as u64) << 32 | command) };
+    sent.expect("the interrupt command register takes INIT and SIPI");
 }
 
 /// Waits until `done`, for at most `limit` ticks of the time stamp counter; false when the time was up.

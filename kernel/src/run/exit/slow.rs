@@ -4,7 +4,7 @@
 
 use kernel::event::Event;
 use kernel::mca::{Interrupted, Machine};
-use kernel::units::Gpa;
+use kernel::units::{Gpa, VcpuId};
 use kernel::vmce::{self, Delivery, StopReason};
 use msr_runtime::{Interface, Refusal, Reset};
 
@@ -219,7 +219,15 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
     if init {
         own.machine_check.reset(Reset::Init);
         own.platform.reset(Reset::Init);
-        own.mailbox.park();
+        if own.mailbox.park() {
+            let VcpuId { guest, index: vcpu } = own.shared.id;
+            let outcome = vmce::Outcome::Reset;
+            HOST.emit(Event::Posted {
+                guest,
+                vcpu,
+                outcome,
+            });
+        }
         own.shared.set_activity(Activity::WaitForStartup);
     }
     if let (Activity::WaitForStartup, Some(vector)) = (own.shared.activity(), sipi) {
