@@ -120,6 +120,7 @@ impl Machine {
             // QEMU has its own.
             banks: 10,
             mcg_cap: 0x100_010a,
+            strict_banks: false,
         };
         let work = tempfile::tempdir().doing(|| "make a temporary folder".into())?;
         let decoder = Decoder::new(&crate::error::read(&artifacts.kernel)?)?;
