@@ -64,6 +64,17 @@ pub struct Spec {
     pub injections: Vec<Injection>,
     /// Tombstones.
     pub removed: Vec<Removed>,
+    /// The words of items that could not be read: each may be the name of something.
+    pub lost: Vec<String>,
+    /// Some item could not be read.
+    pub lost_item: bool,
+}
+
+impl Spec {
+    /// Whether an item with a mistake in its words may be what is called `name`.
+    pub fn may_define(&self, name: &str) -> bool {
+        self.lost.iter().any(|word| word == name)
+    }
 }
 
 /// `interface NAME { ... }`.
@@ -85,6 +96,15 @@ pub struct Interface {
     pub extra: Vec<At<u64>>,
     /// Waivers of warnings that concern the whole interface.
     pub waivers: Vec<Waiver>,
+    /// Lines with a mistake in their words.
+    pub lost: Vec<Lost>,
+}
+
+impl Interface {
+    /// Whether a line with a mistake in it may be a `word` line.
+    pub fn may_say(&self, word: &str) -> bool {
+        self.lost.iter().any(|lost| lost.may_say(word))
+    }
 }
 
 /// `version N "what is new";`
@@ -109,6 +129,8 @@ pub struct Banks {
     pub stored: Vec<Said<At<u64>>>,
     /// What a bank at or above the count does.
     pub beyond: Vec<Said<At<Absent>>>,
+    /// Lines with a mistake in their words.
+    pub lost: Vec<Lost>,
 }
 
 /// `feature NAME in VERSIONS { ... }`.
@@ -199,11 +221,7 @@ pub enum AddressKind {
 impl Register {
     /// Whether a line with a mistake in it may be the missing `word` line.
     pub fn may_say(&self, word: &str) -> bool {
-        self.lost().any(|lost| {
-            lost.words
-                .as_ref()
-                .is_none_or(|words| words.iter().any(|one| one == word))
-        })
+        self.lost().any(|lost| lost.may_say(word))
     }
 
     /// Whether a line with a mistake in it may hold a field.
@@ -226,6 +244,21 @@ pub struct Lost {
     pub words: Option<Vec<String>>,
     /// It may hold a field.
     pub field: bool,
+}
+
+impl Lost {
+    /// It may say anything.
+    pub const ANYTHING: Self = Self {
+        words: None,
+        field: true,
+    };
+
+    /// Whether it may be a `word` line.
+    pub fn may_say(&self, word: &str) -> bool {
+        self.words
+            .as_ref()
+            .is_none_or(|words| words.iter().any(|one| one == word))
+    }
 }
 
 /// A line of a register.
@@ -469,6 +502,8 @@ pub struct Injection {
     pub pending: Vec<Said<Name>>,
     /// `local EXPR;`: local delivery is enabled by the guest.
     pub local: Vec<Said<Expr>>,
+    /// Lines with a mistake in their words.
+    pub lost: Vec<Lost>,
 }
 
 /// `removed tag N "why";`, `removed bit REG [n] "why";`

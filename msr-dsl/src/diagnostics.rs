@@ -117,7 +117,6 @@ impl Diagnostic {
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     found: Vec<Diagnostic>,
-    guesswork: bool,
 }
 
 impl Diagnostics {
@@ -163,19 +162,8 @@ impl Diagnostics {
         }
     }
 
-    /// Notes a mistake in the words or their order, after which the meaning of the rest would be guesswork.
+    /// Notes a mistake in the words or their order.
     pub fn add_syntax(&mut self, error: &syn::Error) {
-        self.guesswork = true;
-        self.add_contained(error);
-    }
-
-    /// Whether the rest cannot be judged.
-    pub fn is_guesswork(&self) -> bool {
-        self.guesswork
-    }
-
-    /// Notes a mistake in the words of one line, for which the syntax tree holds a poisoned one.
-    pub fn add_contained(&mut self, error: &syn::Error) {
         for one in error.clone() {
             let text = one.to_string();
             let (message, help) = text

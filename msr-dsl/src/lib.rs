@@ -43,12 +43,7 @@ pub fn compile(tokens: TokenStream, empty: Span, manifest: Option<&str>) -> Outc
         .map_or(empty, |tree| tree.span());
     let mut diagnostics = Diagnostics::default();
     let spec = parse::parse(tokens, &mut diagnostics);
-    // One mistake, one error.
-    let model = if diagnostics.is_guesswork() {
-        None
-    } else {
-        check::check(&spec, end, manifest, &mut diagnostics)
-    };
+    let model = check::check(&spec, end, manifest, &mut diagnostics);
     Outcome {
         model,
         diagnostics: diagnostics.into_sorted(),

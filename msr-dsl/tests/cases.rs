@@ -5,7 +5,7 @@
 use msr_dsl::codes;
 use msr_dsl::diagnostics::Diagnostic;
 use msr_dsl::diagnostics::Severity;
-use msr_dsl::source::compile_file;
+use msr_dsl::source::{compile_file, compile_text};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +54,7 @@ fn one_mistake_one_error() {
     // These cases hold several mistakes on purpose, or none.
     let others = [
         "several_at_once",
+        "several_headers",
         "several_kinds",
         "fine",
         "waiver_silences",
@@ -104,8 +105,27 @@ fn several_mistakes_come_in_one_run_in_the_order_of_the_source() {
     assert!(outcome.model.is_none());
 }
 
-/// A spec with one word misspelt, or one `;` left out, for each of them.
-fn slips(fine: &str) -> Vec<String> {
+/// A word misspelt, or a `;` left out: the place in the text, and what stands there instead of how many bytes.
+#[derive(Clone, Copy, Debug)]
+struct Slip {
+    at: usize,
+    length: usize,
+    instead: &'static str,
+}
+
+impl Slip {
+    fn of(self, text: &str) -> String {
+        let (before, after) = (&text[..self.at], &text[self.at + self.length..]);
+        format!("{before}{}{after}", self.instead)
+    }
+
+    fn line(self, text: &str) -> usize {
+        text[..self.at].matches('\n').count()
+    }
+}
+
+/// One for each word and each `;`.
+fn slips(fine: &str) -> Vec<Slip> {
     const WORDS: &[&str] = &[
         "cite",
         "when",
@@ -134,52 +154,132 @@ fn slips(fine: &str) -> Vec<String> {
         "requires",
         "register",
         "feature",
+        "interface",
+        "vendor",
+        "version",
+        "capability",
+        "banks",
+        "count",
+        "limit",
+        "stored",
+        "beyond",
+        "zero",
+        "bank",
+        "hidden",
+        "injection",
+        "deliver",
+        "broadcast",
+        "global",
+        "status",
+        "sets",
+        "local",
+        "pending",
+        "removed",
+        "tag",
+        "in",
+        "i",
     ];
     let is_spoken = |at: usize| {
         let line = fine[..at].rsplit('\n').next().unwrap_or_default();
         line.contains("//") || line.matches('"').count() % 2 == 1
     };
     let mut slips = Vec::new();
-    for (at, _) in fine.match_indices(';').filter(|(at, _)| !is_spoken(*at)) {
-        slips.push(format!("{} {}", &fine[..at], &fine[at + 1..]));
+    let mut add = |at: usize, length, instead| {
+        // `interface!` is the macro's, not the language's.
+        if !is_spoken(at) && !fine[at..].starts_with("interface!") {
+            slips.push(Slip {
+                at,
+                length,
+                instead,
+            });
+        }
+    };
+    for (at, _) in fine.match_indices(';') {
+        add(at, 1, " ");
+    }
+    for (at, _) in fine.match_indices('@') {
+        add(at, 1, "");
+    }
+    for (at, _) in fine.match_indices("in 2..") {
+        add(at + 3, 0, "x");
     }
     for word in WORDS {
-        for (at, _) in fine.match_indices(word).filter(|(at, _)| !is_spoken(*at)) {
+        for (at, _) in fine.match_indices(word) {
             let is_part = |c: char| c.is_alphanumeric() || c == '_';
-            let (before, after) = (&fine[..at], &fine[at + word.len()..]);
-            if !before.ends_with(is_part) && !after.starts_with(is_part) {
-                slips.push(format!("{before}x{word}{after}"));
+            if !fine[..at].ends_with(is_part) && !fine[at + word.len()..].starts_with(is_part) {
+                add(at, 0, "x");
             }
         }
     }
+    slips.sort_by_key(|slip| slip.at);
     slips
+}
+
+/// The findings about a text, as places, and as they are told.
+fn findings(text: &str) -> (Vec<(usize, usize)>, String) {
+    let found = compile_text(text).diagnostics;
+    let places = found
+        .iter()
+        .map(|one| (one.place().line, one.place().column));
+    let said = found.iter().map(|one| one.render("slip.msr", text));
+    (places.collect(), said.collect())
+}
+
+fn texts() -> [String; 2] {
+    ["tests/cases/fine/input.msr", "../specs/vmce.msr"].map(|name| {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
+        std::fs::read_to_string(&path).expect("a spec")
+    })
 }
 
 #[test]
 fn a_slip_of_the_pen_is_one_error() {
-    let read = |name| {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
-        std::fs::read_to_string(&path).expect("a spec")
-    };
-    let mut slips = slips(&read("tests/cases/fine/input.msr"));
-    slips.extend(self::slips(&read("../specs/vmce.msr")));
-    let folder = std::env::temp_dir().join(format!("msr-cases-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let file = folder.join("slip.msr");
     let mut wrong = Vec::new();
-    assert!(slips.len() > 100, "{} slips", slips.len());
-    for slip in slips {
-        std::fs::write(&file, &slip).expect("slip.msr");
-        let (_, outcome) = compile_file(&file).expect("slip.msr");
-        if outcome.diagnostics.len() != 1 {
-            let said: String = outcome
-                .diagnostics
-                .iter()
-                .map(|one| one.render("slip.msr", &slip))
-                .collect();
-            wrong.push(format!("{} findings:\n{said}", outcome.diagnostics.len()));
+    for text in texts() {
+        let slips = slips(&text);
+        assert!(slips.len() > 50, "{} slips", slips.len());
+        for slip in slips {
+            let (places, said) = findings(&slip.of(&text));
+            if places.len() != 1 {
+                wrong.push(format!("{} findings:\n{said}", places.len()));
+            }
         }
     }
-    std::fs::remove_dir_all(&folder).expect("removed");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Wherever two words are wrong, both are shown, as each is alone, and nothing else.
+#[test]
+fn two_slips_are_two_errors() {
+    let mut wrong = Vec::new();
+    for text in texts() {
+        let slips = slips(&text);
+        let alone: Vec<_> = slips
+            .iter()
+            .map(|slip| findings(&slip.of(&text)).0)
+            .collect();
+        for (i, first) in slips.iter().enumerate() {
+            // Each slip with some of those behind it, other ones every time.
+            for j in (i + 1..slips.len()).skip(i % 41).step_by(389) {
+                let second = slips[j];
+                // Close by, one may hide the other.
+                if second.line(&text) < first.line(&text) + 4 {
+                    continue;
+                }
+                let (places, said) = findings(&first.of(&second.of(&text)));
+                if places != [alone[i].clone(), alone[j].clone()].concat() {
+                    wrong.push(format!(
+                        "{} findings ({first:?}, {second:?}):\n{said}",
+                        places.len()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} pairs\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

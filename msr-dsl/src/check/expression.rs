@@ -243,6 +243,7 @@ fn unknown(cx: &Context, base: &ast::Name, scope: Scope, diagnostics: &mut Diagn
     if scope
         .own
         .is_some_and(|own| cx.registers[own.0].may_have_more_fields())
+        || cx.spec.may_define(&base.text)
     {
         return;
     }
@@ -299,8 +300,9 @@ fn register_value(
     match (cx.registers[id.0].banked, index) {
         (false, None) => Some(Expr::Register(id)),
         (true, Some(index)) => {
-            let stored = cx.stored();
-            if index.value >= u64::from(stored) {
+            if let Some(stored) = cx.stored()
+                && index.value >= u64::from(stored)
+            {
                 diagnostics.add(
                     &codes::NO_SUCH_BANK,
                     index.span,
@@ -403,11 +405,16 @@ impl<'a> Context<'a> {
     }
 
     /// How many banks have state, as the spec says.
-    pub fn stored(&self) -> u32 {
+    pub fn stored(&self) -> Option<u32> {
+        let lost = |banks: &ast::Banks| banks.lost.iter().any(|lost| lost.may_say("stored"));
+        let interface = &self.spec.interfaces[0];
+        if interface.may_say("banks") || interface.banks.iter().any(|said| lost(&said.what)) {
+            return None;
+        }
         let banks = super::select::select(&self.spec.interfaces[0].banks, self.version).next();
         let stored =
             banks.and_then(|banks| super::select::select(&banks.what.stored, self.version).next());
-        stored.map_or(0, |said| said.what.value.min(64) as u32)
+        Some(stored.map_or(0, |said| said.what.value.min(64) as u32))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::expression::{Scope, condition_in};
 use super::select::{select, single};
 use super::{Context, field};
+use crate::ast::Spec;
 use crate::codes;
 use crate::diagnostics::Diagnostics;
 use crate::model::{GlobalBits, Injection, Read, RegisterId, View};
@@ -107,17 +108,7 @@ pub fn injection(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Op
         role("misc", true, diagnostics),
     );
     let broadcast = match deliver {
-        Some((name, _)) if name.text == "broadcast" => true,
-        Some((name, _)) if name.text == "one" => false,
-        Some((name, at)) => {
-            diagnostics.add(
-                &codes::UNKNOWN_NAME,
-                at,
-                format!("unknown delivery `{}`", name.text),
-                suggest(&name.text, &["broadcast", "one"]),
-            );
-            return None;
-        }
+        Some((name, _)) => name.text == "broadcast",
         None => {
             diagnostics.add(
                 &codes::HALF_SAID,
@@ -137,12 +128,14 @@ pub fn injection(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Op
         );
         return None;
     };
-    if bank >= u64::from(cx.stored()) {
+    if let Some(stored) = cx.stored()
+        && bank >= u64::from(stored)
+    {
         diagnostics.add(
             &codes::NO_SUCH_BANK,
             bank_at,
             format!("bank {bank} has no state"),
-            format!("banks with state: {}", cx.stored()),
+            format!("banks with state: {stored}"),
         );
         return None;
     }
@@ -230,5 +223,20 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
             "an injection may not set MCIP",
             "add MCIP to the bits of `global`: a handler and the hypervisor both rely on it",
         );
+    }
+}
+
+/// The word behind `deliver` is one of the two.
+pub fn deliveries(spec: &Spec, diagnostics: &mut Diagnostics) {
+    const KNOWN: &[&str] = &["broadcast", "one"];
+    for name in spec.injections.iter().flat_map(|one| &one.deliver) {
+        if !KNOWN.contains(&name.text.as_str()) {
+            diagnostics.add(
+                &codes::UNKNOWN_NAME,
+                name.span,
+                format!("unknown delivery `{}`", name.text),
+                suggest(&name.text, KNOWN),
+            );
+        }
     }
 }

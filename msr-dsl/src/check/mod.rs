@@ -47,6 +47,7 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
     let interface = versions::interface(spec, end, diagnostics)?;
     names(spec, diagnostics);
     rust_names::rust_names(spec, diagnostics);
+    injection::deliveries(spec, diagnostics);
     let numbers = versions::numbers(interface, diagnostics);
     if diagnostics.errors() > in_words {
         return None;

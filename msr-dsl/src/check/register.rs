@@ -150,10 +150,17 @@ fn hidden(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) {
         .injections
         .iter()
         .flat_map(|injection| &injection.pending);
+    let lost = cx.spec.lost_item
+        || cx
+            .spec
+            .injections
+            .iter()
+            .any(|one| one.lost.iter().any(|lost| lost.may_say("pending")));
     if register.banked
-        || !used
-            .into_iter()
-            .any(|said| said.what.text == register.name.text)
+        || !lost
+            && !used
+                .into_iter()
+                .any(|said| said.what.text == register.name.text)
     {
         diagnostics.add(
             &codes::HIDDEN,
@@ -209,7 +216,7 @@ fn init(cx: &Context, id: RegisterId, reset: u64, diagnostics: &mut Diagnostics)
 
 fn hook(cx: &Context, name: &ast::Name, diagnostics: &mut Diagnostics) -> Option<usize> {
     let found = cx.hooks.iter().position(|hook| hook.name.text == name.text);
-    if found.is_none() {
+    if found.is_none() && !cx.spec.may_define(&name.text) {
         let known: Vec<&str> = cx
             .hooks
             .iter()

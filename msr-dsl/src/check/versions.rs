@@ -17,6 +17,9 @@ pub fn interface<'a>(
     diagnostics: &mut Diagnostics,
 ) -> Option<&'a Interface> {
     let Some(first) = spec.interfaces.first() else {
+        if spec.lost_item {
+            return None;
+        }
         diagnostics.add(
             &codes::NO_INTERFACE,
             end,
@@ -72,7 +75,7 @@ pub fn interface<'a>(
 
 /// The version numbers, oldest first.
 pub fn numbers(interface: &Interface, diagnostics: &mut Diagnostics) -> Vec<u16> {
-    if interface.versions.is_empty() {
+    if interface.versions.is_empty() && !interface.may_say("version") {
         diagnostics.add(
             &codes::NO_VERSION,
             interface.name.span,
@@ -131,6 +134,9 @@ pub fn numbers(interface: &Interface, diagnostics: &mut Diagnostics) -> Vec<u16>
 
 /// Version ranges name versions that exist.
 pub fn ranges(spec: &Spec, numbers: &[u16], diagnostics: &mut Diagnostics) {
+    if spec.interfaces.iter().any(|one| one.may_say("version")) {
+        return;
+    }
     let mut all: Vec<Versions> = Vec::new();
     let statements = spec
         .registers

@@ -1,16 +1,45 @@
 //! `[hi:lo] NAME: TYPE in VERSIONS { ... }`
 
 use super::words::{doc, error, integer, maybe_versions, name, peek, take, unknown, word};
-use super::{bits, block, contained, expression, semicolon, words};
-use crate::ast::{At, Field, FieldStatement, FieldType, Name};
+use super::{Lines, bits, block, expression, lost, semicolon, words};
+use crate::ast::{At, Field, FieldStatement, FieldType, Name, Statement};
 use crate::diagnostics::Diagnostics;
+use proc_macro2::{Delimiter, Ident, TokenTree};
 use syn::parse::ParseStream;
 use syn::{Token, token};
 
 const STATEMENTS: &[&str] = &["when", "read", "write", "legal"];
 
+const LINES: Lines<FieldStatement> = Lines {
+    known: STATEMENTS,
+    line: statement,
+    poisoned: |_| FieldStatement::Poisoned,
+};
+
 /// A field, its documentation already read.
-pub fn field(input: ParseStream, doc: String, diagnostics: &mut Diagnostics) -> syn::Result<Field> {
+pub fn field(
+    input: ParseStream,
+    doc: String,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<Statement> {
+    let start = input.cursor();
+    let mut field = match head(input, doc) {
+        Ok(field) => field,
+        Err(error) => {
+            diagnostics.add_syntax(&error);
+            skip(input, diagnostics);
+            return Ok(Statement::Poisoned(lost(start, input.cursor(), &[])));
+        }
+    };
+    if input.peek(token::Brace) {
+        field.statements = block(input, diagnostics, &LINES);
+    } else {
+        semicolon(input)?;
+    }
+    Ok(Statement::Field(field))
+}
+
+fn head(input: ParseStream, doc: String) -> syn::Result<Field> {
     let (hi, lo, bits_span) = bits::range(input)?;
     let name = name(input)?;
     if !input.peek(Token![:]) {
@@ -23,21 +52,6 @@ pub fn field(input: ParseStream, doc: String, diagnostics: &mut Diagnostics) -> 
     input.parse::<Token![:]>()?;
     let ty = field_type(input)?;
     let versions = maybe_versions(input)?;
-    let statements = match input.peek(token::Brace) {
-        true => block(input, diagnostics, &mut |input, diagnostics| {
-            Ok(contained(
-                input,
-                diagnostics,
-                STATEMENTS,
-                |_| FieldStatement::Poisoned,
-                |input, _| statement(input),
-            ))
-        })?,
-        false => {
-            semicolon(input)?;
-            Vec::new()
-        }
-    };
     Ok(Field {
         doc,
         hi,
@@ -46,8 +60,31 @@ pub fn field(input: ParseStream, doc: String, diagnostics: &mut Diagnostics) -> 
         name,
         ty,
         versions,
-        statements,
+        statements: Vec::new(),
     })
+}
+
+/// Behind the field after a mistake before its lines, which are still read. A block may also hold the values of an
+/// enumeration.
+fn skip(input: ParseStream, diagnostics: &mut Diagnostics) {
+    while !input.is_empty() {
+        if let Some((inside, _, _)) = input.cursor().group(Delimiter::Brace) {
+            let known =
+                |(word, _): (Ident, _)| STATEMENTS.iter().any(|text| word == text) || word == "in";
+            if inside.ident().is_some_and(known) {
+                block(input, diagnostics, &LINES);
+                return;
+            }
+        }
+        let tree = input.parse::<TokenTree>();
+        if matches!(tree, Ok(TokenTree::Punct(mark)) if mark.as_char() == ';') {
+            return;
+        }
+        // What is no part of a field follows: there was none to end.
+        if input.peek(token::Bracket) || input.peek(Token![#]) {
+            return;
+        }
+    }
 }
 
 fn field_type(input: ParseStream) -> syn::Result<At<FieldType>> {
@@ -126,7 +163,7 @@ fn enumeration(input: ParseStream) -> syn::Result<FieldType> {
     Ok(FieldType::Enum { values, other })
 }
 
-fn statement(input: ParseStream) -> syn::Result<FieldStatement> {
+fn statement(input: ParseStream, _: &mut Diagnostics) -> syn::Result<FieldStatement> {
     let what = if peek(input, "when") {
         word(input, "when")?;
         FieldStatement::When(expression::expression(input)?)

@@ -1,9 +1,10 @@
 //! `injection { ... }`
 
 use super::words::{integer, name, peek, unknown, word};
-use super::{bits, block, expression, semicolon};
-use crate::ast::{At, Bits, Expr, Injection, Name};
+use super::{Lines, bits, block, expression, head, semicolon};
+use crate::ast::{At, Bits, Expr, Injection, Lost, Name};
 use crate::diagnostics::Diagnostics;
+use proc_macro2::Span;
 use syn::parse::ParseStream;
 
 const STATEMENTS: &[&str] = &[
@@ -16,11 +17,18 @@ enum Line {
     Role(Name, Name, Bits),
     Local(Expr),
     Pending(Name),
+    Poisoned(Lost),
 }
 
-/// The section.
-pub fn injection(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Injection> {
-    let span = word(input, "injection")?;
+const LINES: Lines<Line> = Lines {
+    known: STATEMENTS,
+    line,
+    poisoned: Line::Poisoned,
+};
+
+/// The section; its first word, at `span`, already read.
+pub fn injection(input: ParseStream, span: Span, diagnostics: &mut Diagnostics) -> Injection {
+    head(input, diagnostics, &mut None, |_, _| Ok(()));
     let mut injection = Injection {
         span,
         deliver: Vec::new(),
@@ -28,10 +36,12 @@ pub fn injection(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Resu
         roles: Vec::new(),
         local: Vec::new(),
         pending: Vec::new(),
+        lost: Vec::new(),
     };
-    for said in block(input, diagnostics, &mut |input, _| line(input))? {
+    for said in block(input, diagnostics, &LINES) {
         let (span, versions) = (said.span, said.versions);
         match said.what {
+            Line::Poisoned(lost) => injection.lost.push(lost),
             Line::Deliver(how) => injection.deliver.push(how),
             Line::Bank(bank) => injection.bank.push(bank),
             Line::Role(role, register, bits) => {
@@ -53,10 +63,10 @@ pub fn injection(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Resu
             }),
         }
     }
-    Ok(injection)
+    injection
 }
 
-fn line(input: ParseStream) -> syn::Result<Line> {
+fn line(input: ParseStream, _: &mut Diagnostics) -> syn::Result<Line> {
     let line = if peek(input, "deliver") {
         word(input, "deliver")?;
         Line::Deliver(name(input)?)

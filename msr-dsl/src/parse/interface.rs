@@ -1,15 +1,16 @@
 //! `interface`, `feature`, `hook`, `removed`.
 
-use super::words::{
-    absent, error, integer, maybe_versions, name, peek, string, take, unknown, waiver, word,
-};
-use super::{bits, block, contained, expression, semicolon};
+use super::words::{absent, error, integer, name, peek, string, take, unknown, waiver};
+use super::{Lines, bits, block, expression, head, semicolon};
 use crate::ast::{
-    At, Banks, Feature, Hook, Interface, Name, Offer, Removed, RemovedThing, Said, VersionLine,
-    Waiver,
+    At, Banks, Feature, Hook, Interface, Lost, Name, Offer, Removed, RemovedThing, Said,
+    VersionLine, Waiver,
 };
 use crate::diagnostics::{Diagnostics, from_to};
+use crate::words::closest;
+use proc_macro2::{Delimiter, Span};
 use syn::Token;
+use syn::buffer::Cursor;
 use syn::parse::ParseStream;
 use syn::token;
 
@@ -20,26 +21,50 @@ enum InterfaceLine {
     Banks(Banks),
     Extra(At<u64>),
     Waive(Waiver),
+    Poisoned(Lost),
 }
 
-/// `interface NAME { ... }`
+const INTERFACE: Lines<InterfaceLine> = Lines {
+    known: &[
+        "vendor",
+        "version",
+        "capability",
+        "banks",
+        "extra",
+        "waive",
+        "in",
+    ],
+    line: interface_line,
+    poisoned: InterfaceLine::Poisoned,
+};
+
+/// `interface NAME { ... }`; its first word, at `span`, already read.
 pub fn interface(
     input: ParseStream,
     doc: String,
+    span: Span,
     diagnostics: &mut Diagnostics,
-) -> syn::Result<Interface> {
-    word(input, "interface")?;
+) -> Interface {
+    let mut name = Name {
+        text: String::new(),
+        span,
+    };
+    head(input, diagnostics, &mut None, |input, _| {
+        name = dashed(input)?;
+        Ok(())
+    });
     let mut interface = Interface {
         doc,
-        name: dashed(input)?,
+        name,
         vendor: Vec::new(),
         versions: Vec::new(),
         capability: Vec::new(),
         banks: Vec::new(),
         extra: Vec::new(),
         waivers: Vec::new(),
+        lost: Vec::new(),
     };
-    for said in block(input, diagnostics, &mut interface_line)? {
+    for said in block(input, diagnostics, &INTERFACE) {
         match said.what {
             InterfaceLine::Vendor(vendor) => interface.vendor.push(vendor),
             InterfaceLine::Version(line) => interface.versions.push(line),
@@ -53,9 +78,10 @@ pub fn interface(
             }
             InterfaceLine::Extra(count) => interface.extra.push(count),
             InterfaceLine::Waive(waiver) => interface.waivers.push(waiver),
+            InterfaceLine::Poisoned(lost) => interface.lost.push(lost),
         }
     }
-    Ok(interface)
+    interface
 }
 
 /// A name that may hold dashes, as file names do: `vmce-amd`.
@@ -73,20 +99,11 @@ fn dashed(input: ParseStream) -> syn::Result<Name> {
 }
 
 fn interface_line(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<InterfaceLine> {
-    let known = [
-        "vendor",
-        "version",
-        "capability",
-        "banks",
-        "extra",
-        "waive",
-        "in",
-    ];
     if peek(input, "waive") {
         return waiver(input).map(InterfaceLine::Waive);
     }
     if take(input, "banks").is_some() {
-        return banks(input, diagnostics).map(InterfaceLine::Banks);
+        return Ok(InterfaceLine::Banks(banks(input, diagnostics)));
     }
     let line = if take(input, "vendor").is_some() {
         InterfaceLine::Vendor(name(input)?)
@@ -103,20 +120,33 @@ fn interface_line(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Res
     } else if take(input, "extra").is_some() {
         InterfaceLine::Extra(integer(input)?)
     } else {
-        return Err(unknown(input, "statement of an interface", &known));
+        let error = unknown(input, "statement of an interface", INTERFACE.known);
+        // One that has a block and is nearly `banks` is taken as that.
+        let nearly = |(word, after): (proc_macro2::Ident, Cursor)| {
+            closest(&word.to_string(), ["banks"]).is_some()
+                && after.group(Delimiter::Brace).is_some()
+        };
+        if !input.cursor().ident().is_some_and(nearly) {
+            return Err(error);
+        }
+        diagnostics.add_syntax(&error);
+        name(input)?;
+        return Ok(InterfaceLine::Banks(banks(input, diagnostics)));
     };
     semicolon(input)?;
     Ok(line)
 }
 
-fn banks(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Banks> {
+fn banks(input: ParseStream, diagnostics: &mut Diagnostics) -> Banks {
     enum Line {
         Count(crate::ast::Expr),
         Limit(At<u64>),
         Stored(At<u64>),
         Beyond(At<crate::ast::Absent>),
+        Poisoned(Lost),
     }
-    let lines = block(input, diagnostics, &mut |input, _| {
+    const KNOWN: &[&str] = &["count", "limit", "stored", "beyond", "in"];
+    let line = |input: ParseStream, _: &mut Diagnostics| {
         let line = if take(input, "count").is_some() {
             Line::Count(expression::expression(input)?)
         } else if take(input, "limit").is_some() {
@@ -129,20 +159,27 @@ fn banks(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Banks
                 span,
             })
         } else {
-            return Err(unknown(
-                input,
-                "statement of banks",
-                &["count", "limit", "stored", "beyond", "in"],
-            ));
+            return Err(unknown(input, "statement of banks", KNOWN));
         };
         semicolon(input)?;
         Ok(line)
-    })?;
+    };
+    head(input, diagnostics, &mut None, |_, _| Ok(()));
+    let lines = block(
+        input,
+        diagnostics,
+        &Lines {
+            known: KNOWN,
+            line,
+            poisoned: Line::Poisoned,
+        },
+    );
     let mut banks = Banks {
         count: Vec::new(),
         limit: Vec::new(),
         stored: Vec::new(),
         beyond: Vec::new(),
+        lost: Vec::new(),
     };
     for said in lines {
         let (span, versions) = (said.span, said.versions);
@@ -152,6 +189,7 @@ fn banks(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Banks
                 span,
                 versions,
             }),
+            Line::Poisoned(lost) => banks.lost.push(lost),
             Line::Limit(limit) => banks.limit.push(limit),
             Line::Stored(what) => banks.stored.push(Said {
                 what,
@@ -165,15 +203,11 @@ fn banks(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Banks
             }),
         }
     }
-    Ok(banks)
+    banks
 }
 
-/// `feature NAME in VERSIONS { ... }`
-pub fn feature(
-    input: ParseStream,
-    doc: String,
-    diagnostics: &mut Diagnostics,
-) -> syn::Result<Feature> {
+/// `feature NAME in VERSIONS { ... }`, its first word already read; none if a mistake hides its name or its versions.
+pub fn feature(input: ParseStream, doc: String, diagnostics: &mut Diagnostics) -> Option<Feature> {
     enum Line {
         Bit(crate::ast::Expr),
         Offer(At<Offer>),
@@ -183,9 +217,11 @@ pub fn feature(
         Poisoned,
     }
     const LINES: &[&str] = &["bit", "default", "offered", "requires", "host", "waive"];
-    word(input, "feature")?;
-    let feature_name = name(input)?;
-    let versions = maybe_versions(input)?;
+    let (mut its_name, mut versions) = (None, None);
+    let known = head(input, diagnostics, &mut versions, |input, _| {
+        its_name = Some(name(input)?);
+        Ok(())
+    });
     let line = |input: ParseStream, _: &mut Diagnostics| {
         if peek(input, "waive") {
             return waiver(input).map(Line::Waive);
@@ -217,18 +253,18 @@ pub fn feature(
         semicolon(input)?;
         Ok(line)
     };
-    let lines = block(input, diagnostics, &mut |input, diagnostics| {
-        Ok(contained(
-            input,
-            diagnostics,
-            LINES,
-            |_| Line::Poisoned,
+    let lines = block(
+        input,
+        diagnostics,
+        &Lines {
+            known: LINES,
             line,
-        ))
-    })?;
+            poisoned: |_| Line::Poisoned,
+        },
+    );
     let mut feature = Feature {
         doc,
-        name: feature_name,
+        name: its_name.filter(|_| known)?,
         versions,
         bit: Vec::new(),
         offer: Vec::new(),
@@ -253,14 +289,31 @@ pub fn feature(
             Line::Poisoned => {}
         }
     }
-    Ok(feature)
+    Some(feature)
 }
 
-/// `hook NAME(argument: type, ...);`
-pub fn hook(input: ParseStream, doc: String) -> syn::Result<Hook> {
-    word(input, "hook")?;
-    let hook_name = name(input)?;
-    let mut arguments = None;
+/// `hook NAME(argument: type, ...);`, its first word already read; none if a mistake hides its name.
+pub fn hook(input: ParseStream, doc: String, diagnostics: &mut Diagnostics) -> Option<Hook> {
+    let (mut its_name, mut arguments) = (None, None);
+    if let Err(error) = signature(input, &mut its_name, &mut arguments) {
+        diagnostics.add_syntax(&error);
+        super::to_next_item(input);
+        // Which arguments it has is not known; that it has some is.
+        arguments.get_or_insert_default();
+    }
+    Some(Hook {
+        doc,
+        name: its_name?,
+        arguments,
+    })
+}
+
+fn signature(
+    input: ParseStream,
+    its_name: &mut Option<Name>,
+    arguments: &mut Option<Vec<(Name, Name)>>,
+) -> syn::Result<()> {
+    *its_name = Some(name(input)?);
     if input.peek(token::Paren) {
         let content;
         syn::parenthesized!(content in input);
@@ -280,17 +333,21 @@ pub fn hook(input: ParseStream, doc: String) -> syn::Result<Hook> {
             }
         }
     }
-    semicolon(input)?;
-    Ok(Hook {
-        doc,
-        name: hook_name,
-        arguments,
-    })
+    semicolon(input)
 }
 
-/// `removed tag N [accepted] "why";`, `removed bit REG [n] "why";`
-pub fn removed(input: ParseStream) -> syn::Result<Removed> {
-    let span = word(input, "removed")?;
+/// `removed tag N [accepted] "why";`, `removed bit REG [n] "why";`; its first word, at `span`, already read; none if
+/// there is a mistake in it.
+pub fn removed(input: ParseStream, span: Span, diagnostics: &mut Diagnostics) -> Option<Removed> {
+    let read = tombstone(input, span);
+    if let Err(error) = &read {
+        diagnostics.add_syntax(error);
+        super::to_next_item(input);
+    }
+    read.ok()
+}
+
+fn tombstone(input: ParseStream, span: Span) -> syn::Result<Removed> {
     let what = if take(input, "tag").is_some() {
         let tag = integer(input)?;
         RemovedThing::Tag {

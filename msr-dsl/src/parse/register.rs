@@ -1,12 +1,12 @@
 //! `register NAME @ ADDRESS in VERSIONS { ... }` and `bank register ...`
 
 use super::words::{
-    absent, doc, error, illegal, integer, maybe_versions, name, peek, string, take, unknown,
-    waiver, word,
+    absent, doc, error, illegal, integer, name, peek, string, take, unknown, waiver, word,
 };
-use super::{bits, block, contained, expression, field, semicolon};
+use super::{Lines, bits, block, expression, field, head, semicolon};
 use crate::ast::{Address, AddressKind, At, Init, Migrate, Read, Register, Statement, Write};
 use crate::diagnostics::{Diagnostics, from_to};
+use crate::words::closest;
 use syn::parse::ParseStream;
 use syn::{Token, token};
 
@@ -15,72 +15,76 @@ const STATEMENTS: &[&str] = &[
     "restore", "scope", "waive", "in",
 ];
 
-/// A register, its documentation already read.
+/// A register, its documentation and `first` word (`register`, `bank` or `hidden`) already read; none if a mistake hides
+/// its name or its versions.
 pub fn register(
     input: ParseStream,
+    first: &str,
     doc: String,
     diagnostics: &mut Diagnostics,
-) -> syn::Result<Register> {
-    let hidden = take(input, "hidden").is_some();
-    let banked = take(input, "bank").is_some();
-    word(input, "register")?;
-    let name = name(input)?;
-    if hidden {
-        return rest_of_register(
-            input,
-            Register {
-                doc,
-                name,
-                banked,
-                hidden,
-                addresses: Vec::new(),
-                versions: None,
-                statements: Vec::new(),
-            },
-            diagnostics,
-        );
-    }
-    if !input.peek(Token![@]) {
-        return Err(error(
-            name.span,
-            format!("register `{}` has no address", name.text),
-            "write `@ 0x179` after the name",
-        ));
-    }
-    input.parse::<Token![@]>()?;
-    let mut addresses = vec![address(input)?];
-    while input.peek(Token![,]) {
-        input.parse::<Token![,]>()?;
+) -> Option<Register> {
+    let hidden = first == "hidden";
+    let (mut banked, mut its_name) = (first == "bank", None);
+    let (mut addresses, mut versions) = (Vec::new(), None);
+    let known = head(input, diagnostics, &mut versions, |input, diagnostics| {
+        if hidden && take(input, "bank").is_some() {
+            banked = true;
+        }
+        if first != "register" {
+            keyword(input, diagnostics)?;
+        }
+        let name = name(input)?;
+        let span = name.span;
+        let text = name.text.clone();
+        its_name = Some(name);
+        if hidden {
+            return Ok(());
+        }
+        if !input.peek(Token![@]) {
+            return Err(error(
+                span,
+                format!("register `{text}` has no address"),
+                "write `@ 0x179` after the name",
+            ));
+        }
+        input.parse::<Token![@]>()?;
         addresses.push(address(input)?);
-    }
-    let register = Register {
+        while input.peek(Token![,]) {
+            input.parse::<Token![,]>()?;
+            addresses.push(address(input)?);
+        }
+        Ok(())
+    });
+    let statements = block(
+        input,
+        diagnostics,
+        &Lines {
+            known: STATEMENTS,
+            line: statement,
+            poisoned: Statement::Poisoned,
+        },
+    );
+    let name = its_name.filter(|_| known)?;
+    Some(Register {
         doc,
         name,
         banked,
         hidden,
         addresses,
-        versions: None,
-        statements: Vec::new(),
-    };
-    rest_of_register(input, register, diagnostics)
+        versions,
+        statements,
+    })
 }
 
-fn rest_of_register(
-    input: ParseStream,
-    mut register: Register,
-    diagnostics: &mut Diagnostics,
-) -> syn::Result<Register> {
-    register.versions = maybe_versions(input)?;
-    register.statements = block(input, diagnostics, &mut |input, diagnostics| {
-        Ok(contained(
-            input,
-            diagnostics,
-            STATEMENTS,
-            Statement::Poisoned,
-            statement,
-        ))
-    })?;
-    Ok(register)
+/// The word `register` behind `bank` or `hidden`. One that is nearly right is noted and taken.
+fn keyword(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<()> {
+    if let Err(error) = word(input, "register") {
+        let (ident, _) = input.cursor().ident().ok_or(error.clone())?;
+        closest(&ident.to_string(), ["register"]).ok_or(error.clone())?;
+        diagnostics.add_syntax(&error);
+        name(input)?;
+    }
+    Ok(())
 }
 
 fn address(input: ParseStream) -> syn::Result<Address> {
@@ -124,7 +128,7 @@ fn address(input: ParseStream) -> syn::Result<Address> {
 fn statement(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Statement> {
     let doc = doc(input)?;
     if input.peek(token::Bracket) {
-        return field::field(input, doc, diagnostics).map(Statement::Field);
+        return field::field(input, doc, diagnostics);
     }
     if !doc.is_empty() {
         return Err(error(

@@ -2,7 +2,7 @@
 
 use crate::ast::{Absent, At, Illegal, Name, Versions, Waiver};
 use crate::diagnostics::from_to;
-use crate::words::suggest;
+use crate::words::{closest, suggest};
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
@@ -53,20 +53,22 @@ pub fn unknown(input: ParseStream, kind: &str, expected: &[&str]) -> syn::Error 
                 suggest(&text, expected),
             )
         }
-        Some((tree, _)) => {
-            let text = tree.to_string();
-            let short: String = text.chars().take(20).collect();
-            error(
-                tree.span(),
-                format!("expected a {kind}, found `{short}`"),
-                suggest("", expected),
-            )
-        }
-        None => error(
+        _ => error(
             input.span(),
-            format!("expected a {kind}, found the end of the block"),
+            format!("expected a {kind}, found {}", found(input)),
             suggest("", expected),
         ),
+    }
+}
+
+/// What is next, for people.
+fn found(input: ParseStream) -> String {
+    match input.cursor().token_tree() {
+        Some((tree, _)) => {
+            let short: String = tree.to_string().chars().take(20).collect();
+            format!("`{short}`")
+        }
+        None => "the end of the block".to_owned(),
     }
 }
 
@@ -80,7 +82,11 @@ pub fn name(input: ParseStream) -> syn::Result<Name> {
                 span: ident.span(),
             })
         }
-        None => Err(unknown(input, "name", &[])),
+        None => Err(error(
+            input.span(),
+            format!("expected a name, found {}", found(input)),
+            "a name is a word: letters, digits and `_`, a letter first",
+        )),
     }
 }
 
@@ -164,6 +170,31 @@ pub fn doc(input: ParseStream) -> syn::Result<String> {
 /// `in 2`, `in 2..`, `in 1..=2`, `in ..=2`.
 pub fn versions(input: ParseStream) -> syn::Result<Versions> {
     let start = word(input, "in")?;
+    range(input, start)
+}
+
+/// `in` is next, or a word that is nearly that and has versions behind it.
+pub fn is_nearly_in(input: ParseStream) -> bool {
+    let Some((ident, after)) = input.cursor().ident() else {
+        return false;
+    };
+    let versions =
+        after.literal().is_some() || after.punct().is_some_and(|(mark, _)| mark.as_char() == '.');
+    ident == "in" || versions && closest(&ident.to_string(), ["in"]).is_some()
+}
+
+/// `in ...`, or the same with `in` misspelt, if it is next; none inside if its versions are wrong.
+pub fn nearly_versions(input: ParseStream) -> Option<Option<Versions>> {
+    is_nearly_in(input).then(|| versions_behind(input).ok())
+}
+
+/// The versions behind a word that is taken as `in`.
+pub fn versions_behind(input: ParseStream) -> syn::Result<Versions> {
+    let start = name(input)?.span;
+    range(input, start)
+}
+
+fn range(input: ParseStream, start: Span) -> syn::Result<Versions> {
     if input.peek(Token![..=]) {
         input.parse::<Token![..=]>()?;
         let to = small(input)?;
