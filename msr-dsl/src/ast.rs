@@ -290,6 +290,8 @@ pub enum Statement {
     Accepts(Bits),
     /// `restore after REG, ...;`
     After(Vec<Name>),
+    /// `held;`: the hypervisor sets and takes the state.
+    Held,
     /// `scope vcpu;` or `scope guest;`
     Scope(Name),
     /// `waive CODE "reason";`

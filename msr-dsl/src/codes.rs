@@ -135,6 +135,9 @@ codes! {
     E412 UNREACHABLE "never reached"
         "No guest can ever reach the register: its condition is false for new guests, features and restored ones alike.";
 
+    E415 HELD "held register"
+        "The hypervisor sets and takes the state of a `held` register by its name: it is a single register with an address.";
+
     E501 FEATURE_WITHOUT_BIT "feature without a bit"
         "A guest learns of a feature by a bit of the capability register.";
     E502 FEATURE_BIT "not a capability bit"

@@ -363,6 +363,18 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Sets the state of a held register; false if there is none of that name.
+    pub fn hold(&mut self, name: &str, value: u64) -> bool {
+        let id = self.view.find(name);
+        match id.filter(|id| self.view.register(*id).held) {
+            Some(id) => {
+                self.cells[id.0] = vec![value];
+                true
+            }
+            None => false,
+        }
+    }
+
     /// MCIP is set.
     pub fn in_progress(&self) -> bool {
         self.view
@@ -503,8 +515,10 @@ impl<'a> Machine<'a> {
             }
             let register = self.view.register(id);
             for cell in cells.iter() {
-                let refused = (0..64)
-                    .filter(|bit| cell >> bit & 1 == 1 && !acceptable(register, *cell, *bit));
+                let legal = !register.held || self.is_legal_to_hold(register, *cell);
+                let refused = (0..64).filter(|bit| {
+                    cell >> bit & 1 == 1 && !(legal && acceptable(register, *cell, *bit))
+                });
                 let bits: u64 = refused.map(|bit| 1 << bit).sum();
                 let name = &register.name;
                 if bits != 0 {
@@ -516,6 +530,20 @@ impl<'a> Machine<'a> {
         }
         *self = new;
         Ok(())
+    }
+
+    /// What a held register's rules about the value alone say: it goes to hardware as it is.
+    fn is_legal_to_hold(&self, register: &Register, value: u64) -> bool {
+        let place = Place {
+            state: 0,
+            value,
+            index: 0,
+        };
+        let rules = register.rules.iter().filter(|rule| rule.is_about_value());
+        rules.into_iter().all(|rule| match &rule.legal {
+            Legal::Holds(condition) => self.holds(condition, &place),
+            Legal::Sets(_) => in_sets(rule, value),
+        })
     }
 
     fn holds(&self, expr: &Expr, place: &Place) -> bool {

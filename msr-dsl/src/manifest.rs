@@ -209,6 +209,9 @@ fn register_lines(view: &View, register: &Register) -> Vec<(String, String)> {
             ),
         );
     }
+    if register.held {
+        put("state", "held by the hypervisor".to_owned());
+    }
     if register.stored {
         let init = register
             .init

@@ -184,6 +184,8 @@ pub struct Register {
     pub addresses: Vec<Address>,
     /// It has state (a cell, or one for each bank with state).
     pub stored: bool,
+    /// The hypervisor sets and takes its state, which lives elsewhere or is not the guest's to change.
+    pub held: bool,
     /// The condition under which a guest has it, and what accesses do otherwise.
     pub present: Option<(Expr, Absent)>,
     /// The state after power-on.
@@ -272,6 +274,23 @@ pub struct Rule {
     pub legal: Legal,
     /// What happens otherwise.
     pub otherwise: Illegal,
+}
+
+impl Rule {
+    /// It asks for nothing but the value: what a restore of a held register can check too.
+    pub fn is_about_value(&self) -> bool {
+        let Legal::Holds(condition) = &self.legal else {
+            return true;
+        };
+        let mut alone = true;
+        condition.walk(&mut |one| {
+            alone &= !matches!(
+                one,
+                Expr::State | Expr::Index | Expr::Register(_) | Expr::Cell(..)
+            );
+        });
+        alone
+    }
 }
 
 /// See [`Rule`].

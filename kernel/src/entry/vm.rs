@@ -24,7 +24,7 @@ use crate::vmx::current::Current;
 use crate::vmx::instructions::Failed;
 use crate::vmx::registers::Registers;
 use crate::vmx::vmcs::Setup;
-use crate::vmx::{operation, vmcs};
+use crate::vmx::{operation, platform, vmcs};
 
 unsafe extern "C" {
     fn vm_exit();
@@ -229,11 +229,13 @@ unsafe fn change_hands(processor: &Processor, vcpu: &'static Vcpu) {
     // SAFETY: by the caller; the two are not the same, and a vCPU never changes its processor.
     unsafe {
         if let Some(previous) = previous {
-            let msrs = &previous.shared.guest.switched_msrs;
-            previous.own.borrow().unswitched.save(msrs);
+            let own = previous.own.borrow();
+            own.unswitched.save();
+            platform::take_processor(&mut own.platform);
         }
-        let msrs = &vcpu.shared.guest.switched_msrs;
-        vcpu.own.borrow().unswitched.load(msrs);
+        let own = vcpu.own.borrow();
+        own.unswitched.load();
+        platform::load_processor(&own.platform);
     }
 }
 

@@ -3,4 +3,3 @@ pub mod control_registers;
 pub mod hypercall;
 pub mod msr_bitmap;
 pub mod pvh;
-pub mod switched_msrs;

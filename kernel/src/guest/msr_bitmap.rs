@@ -48,7 +48,7 @@ fn clear(bitmap: &mut Bitmap, low: usize, high: usize, msr: u32) {
 mod tests {
     use super::*;
     use msr_runtime::{Interface, Refusal};
-    use specs::platform::v1::State;
+    use specs::platform::v1::{Held, State};
 
     /// What the processor does by the bitmap, as the SDM says it.
     fn exits(bitmap: &Bitmap, msr: u32, write: bool) -> bool {
@@ -78,6 +78,20 @@ mod tests {
             passed += u32::from(read) + u32::from(write);
         }
         assert!(passed > 0, "the platform passes something through");
+    }
+
+    /// What a guest writes unseen changes hands with the processor, and is saved.
+    #[test]
+    fn what_goes_through_is_held() {
+        let written = State::PASS_THROUGH.iter().filter(|range| range.write);
+        for msr in written.flat_map(|range| range.first..=range.last) {
+            let mut held = Held::ALL.iter();
+            assert!(held.any(|register| register.msr() == msr), "{msr:#x}");
+        }
+        for (name, version) in specs::McState::CREATABLE {
+            let state = specs::McState::create(name, *version, []).unwrap();
+            assert_eq!(state.pass_through(), []);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU16, Ordering};
 
-use kernel::guest::{pvh, switched_msrs};
+use kernel::guest::pvh;
 use kernel::handover::arena::OutOfMemory;
 use kernel::handover::module::GuestConfig;
 use kernel::units::{Pcpu, VcpuId};
@@ -16,7 +16,7 @@ use crate::machine::memory;
 use crate::machine::own_cell::OwnCell;
 use crate::machine::processor::Processor;
 use crate::vmx::ept::GuestMemory;
-use crate::vmx::{bitmap, unswitched, vmcs};
+use crate::vmx::{bitmap, vmcs};
 
 /// Why a guest could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,6 @@ pub enum Error {
     Memory,
     /// More guests than the hypervisor takes.
     TooMany,
-    /// Its specs let more MSRs through than are switched between vCPUs.
-    PassThrough,
     /// No such machine-check interface or version in this image.
     Interface,
     /// The image cannot be loaded.
@@ -39,7 +37,6 @@ impl Error {
         match self {
             Self::Memory => "not enough memory for the guest",
             Self::TooMany => "too many guests",
-            Self::PassThrough => "the guest's specs let too many registers through",
             Self::Interface => "no such machine-check interface or version in this image",
             Self::Image(error) => error.text(),
         }
@@ -63,15 +60,12 @@ pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, 
         pvh::load(image, config.arguments, guest_memory.contents()).map_err(Error::Image)?;
     let platform = platform::v1::State::PASS_THROUGH;
     let pass_through = platform.iter().chain(machine_check.pass_through());
-    let msr_bitmap = bitmap::create(pass_through.clone())?;
-    let switched_msrs = switched_msrs::switched(pass_through, unswitched::is_moved)
-        .map_err(|switched_msrs::TooMany| Error::PassThrough)?;
+    let msr_bitmap = bitmap::create(pass_through)?;
     let mailboxes = memory::place_each(config.vcpus.into(), core::iter::repeat_with(Mailbox::new))?;
     let guest = Guest::new(
         id,
         guest_memory,
         msr_bitmap,
-        switched_msrs,
         mailboxes,
         machine_check.is_broadcast(),
     );

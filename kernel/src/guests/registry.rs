@@ -2,7 +2,6 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
-use kernel::guest::switched_msrs::Switched;
 use kernel::handover::module::MAX_VCPUS;
 use kernel::mca::Owner;
 use kernel::units::{GuestId, Hpa, Pcpu};
@@ -25,8 +24,6 @@ pub struct Guest {
     pub memory: GuestMemory,
     /// The MSR bitmap of its vCPUs.
     pub msr_bitmap: Hpa,
-    /// The MSRs that change hands when its vCPUs have their turns.
-    pub switched_msrs: Switched,
     /// A mailbox for each vCPU.
     pub mailboxes: &'static [Mailbox],
     /// Whether an error is told to every vCPU.
@@ -46,7 +43,6 @@ impl Guest {
         id: GuestId,
         memory: GuestMemory,
         msr_bitmap: Hpa,
-        switched_msrs: Switched,
         mailboxes: &'static [Mailbox],
         broadcast: bool,
     ) -> Self {
@@ -54,7 +50,6 @@ impl Guest {
             id,
             memory,
             msr_bitmap,
-            switched_msrs,
             mailboxes,
             broadcast,
             ended: AtomicBool::new(false),

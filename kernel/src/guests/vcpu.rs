@@ -6,7 +6,7 @@ use kernel::guest::pvh::Start;
 use kernel::units::{Hpa, VcpuId};
 use kernel::vmce::Mailbox;
 use specs::McState;
-use specs::platform::v1::State as PlatformState;
+use specs::platform::v1::{Held, State as PlatformState};
 
 use super::console::Line;
 use super::registry::Guest;
@@ -55,8 +55,6 @@ pub struct Own {
     pub platform: PlatformState,
     /// Where vCPU 0 starts; taken when its VMCS is filled in.
     pub start: Option<Start>,
-    /// CR8.
-    pub task_priority: u8,
     /// Console output that has not yet ended in a line feed.
     pub console: Line,
     /// x87 and XMM state between exit and entry on the slow path.
@@ -174,6 +172,8 @@ impl Shared {
 impl Own {
     /// A vCPU in its reset state.
     pub fn new(shared: &'static Shared, machine_check: McState) -> Self {
+        let mut platform = PlatformState::new();
+        platform.hold(Held::X2apicApicid, shared.id.index.into());
         Self {
             registers: Registers::default(),
             launched: 0,
@@ -182,9 +182,8 @@ impl Own {
             shared,
             mailbox: shared.mailbox,
             exits: [0; EXIT_COUNTERS],
-            platform: PlatformState::new(),
+            platform,
             start: None,
-            task_priority: 0,
             console: Line::new(),
             fxsave: FxState::RESET,
             unswitched: Unswitched::RESET,

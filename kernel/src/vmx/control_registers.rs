@@ -2,6 +2,7 @@
 
 use kernel::guest::control_registers::{CR0_PAGING, CR4_PHYSICAL_ADDRESS_EXTENSION, cr0, cr4};
 use kernel::units::Gpa;
+use specs::platform::v1::Ia32Efer;
 use x86::vmx::vmcs::{control, guest};
 
 use super::capability::fixed_bits;
@@ -10,8 +11,6 @@ use super::ept::GuestMemory;
 use super::event::Fault;
 use super::registers::Registers;
 
-const EFER_LONG_MODE_ENABLE: u64 = 1 << 8;
-const EFER_LONG_MODE_ACTIVE: u64 = 1 << 10;
 const ENTRY_IA32E_MODE: u64 = 1 << 9;
 const RIGHTS_64_BIT_CODE: u64 = 1 << 13;
 
@@ -54,6 +53,10 @@ pub fn access(
     }
 }
 
+fn efer(vmcs: &Current) -> Ia32Efer {
+    Ia32Efer::from_bits(vmcs.read(guest::IA32_EFER_FULL))
+}
+
 fn write_cr8(task_priority: &mut u8, value: u64) -> Result<(), Fault> {
     if value > 15 {
         return Err(Fault::GeneralProtection);
@@ -78,8 +81,7 @@ fn load_page_directory_pointers(
         guest::PDPTE2_FULL,
         guest::PDPTE3_FULL,
     ];
-    let long_mode = vmcs.read(guest::IA32_EFER_FULL) & EFER_LONG_MODE_ACTIVE != 0;
-    if long_mode || cr0 & CR0_PAGING == 0 || cr4 & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
+    if efer(vmcs).lma() || cr0 & CR0_PAGING == 0 || cr4 & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {
         return Ok(());
     }
     let table = Gpa(vmcs.read(guest::CR3) & 0xffff_ffe0);
@@ -100,24 +102,24 @@ fn write_cr0(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(),
     let halves = cr0(value).ok_or(Fault::GeneralProtection)?;
     let pages = value & CR0_PAGING != 0;
     let was_paging = vmcs.read(guest::CR0) & CR0_PAGING != 0;
-    let efer = vmcs.read(guest::IA32_EFER_FULL);
+    let efer = efer(vmcs);
     let cr4 = vmcs.read(guest::CR4);
-    if pages && !was_paging && efer & EFER_LONG_MODE_ENABLE != 0 {
+    if pages && !was_paging && efer.lme() {
         let in_64_bit_segment = vmcs.read(guest::CS_ACCESS_RIGHTS) & RIGHTS_64_BIT_CODE != 0;
         if cr4 & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 || in_64_bit_segment {
             return Err(Fault::GeneralProtection);
         }
-        vmcs.write(guest::IA32_EFER_FULL, efer | EFER_LONG_MODE_ACTIVE);
+        vmcs.write(guest::IA32_EFER_FULL, efer.with_lma(true).into_bits());
         vmcs.write(
             control::VMENTRY_CONTROLS,
             vmcs.read(control::VMENTRY_CONTROLS) | ENTRY_IA32E_MODE,
         );
-    } else if !pages && was_paging && efer & EFER_LONG_MODE_ACTIVE != 0 {
+    } else if !pages && was_paging && efer.lma() {
         // In 64-bit code paging cannot be turned off.
         if vmcs.read(guest::CS_ACCESS_RIGHTS) & RIGHTS_64_BIT_CODE != 0 {
             return Err(Fault::GeneralProtection);
         }
-        vmcs.write(guest::IA32_EFER_FULL, efer & !EFER_LONG_MODE_ACTIVE);
+        vmcs.write(guest::IA32_EFER_FULL, efer.with_lma(false).into_bits());
         vmcs.write(
             control::VMENTRY_CONTROLS,
             vmcs.read(control::VMENTRY_CONTROLS) & !ENTRY_IA32E_MODE,
@@ -132,7 +134,7 @@ fn write_cr0(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(),
 
 /// MOV to CR4.
 fn write_cr4(vmcs: &mut Current, value: u64, memory: &GuestMemory) -> Result<(), Fault> {
-    let long_mode = vmcs.read(guest::IA32_EFER_FULL) & EFER_LONG_MODE_ACTIVE != 0;
+    let long_mode = efer(vmcs).lma();
     let (_, supported) = fixed_bits(true);
     let halves = cr4(value, supported).ok_or(Fault::GeneralProtection)?;
     if long_mode && value & CR4_PHYSICAL_ADDRESS_EXTENSION == 0 {

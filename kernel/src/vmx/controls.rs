@@ -37,10 +37,12 @@ impl Controls {
             | PrimaryControls::CR8_LOAD_EXITING
             | PrimaryControls::CR8_STORE_EXITING
             | PrimaryControls::UNCOND_IO_EXITING
+            | PrimaryControls::USE_TSC_OFFSETTING
             | PrimaryControls::USE_MSR_BITMAPS
             | PrimaryControls::SECONDARY_CONTROLS;
         let secondary = SecondaryControls::ENABLE_EPT
             | SecondaryControls::ENABLE_VPID
+            | SecondaryControls::ENABLE_RDTSCP
             | SecondaryControls::WBINVD_EXITING
             | SecondaryControls::UNRESTRICTED_GUEST;
         let exit = ExitControls::SAVE_DEBUG_CONTROLS
@@ -60,7 +62,7 @@ impl Controls {
             secondary: adjust(
                 Field::Secondary,
                 secondary.bits(),
-                "no-ept-vpid-or-unrestricted-guest",
+                "no-ept-vpid-rdtscp-or-unrestricted-guest",
             )?,
             exit: adjust(Field::Exit, exit.bits(), "no-exit-controls")?,
             entry: adjust(Field::Entry, entry.bits(), "no-entry-controls")?,

@@ -1,4 +1,4 @@
-//! The guest-state area for each way in which a vCPU starts.
+//! The guest-state area for each way in which a vCPU starts; its MSRs are `super::platform`'s.
 
 use kernel::guest::control_registers::{CR0_PROTECTION, CR0_RESET, cr0, cr4};
 use x86::vmx::vmcs::{control, guest};
@@ -7,8 +7,7 @@ use super::current::Current;
 use super::unswitched;
 
 const FLAGS_RESET: u64 = 2;
-const DR7_RESET: u64 = 0x400;
-const PAT_RESET: u64 = 0x0007_0406_0007_0406;
+const DR7_RESET: u64 = 1 << 10;
 const ENTRY_IA32E_MODE: u64 = 1 << 9;
 /// VMCS fields of the segment registers, in the order of their encodings: ES, CS, SS, DS, FS, GS, LDTR, TR.
 const SELECTOR: u32 = guest::ES_SELECTOR;
@@ -35,14 +34,6 @@ struct Start {
     code: (u64, u64, u64, u64),
     data: (u64, u64, u64, u64),
     rip: u64,
-}
-
-/// What power-on sets in the VMCS and INIT keeps (SDM vol. 3, table 9-1).
-pub fn power_on(vmcs: &mut Current) {
-    vmcs.write(guest::IA32_PAT_FULL, PAT_RESET);
-    vmcs.write(guest::IA32_SYSENTER_CS, 0);
-    vmcs.write(guest::IA32_SYSENTER_ESP, 0);
-    vmcs.write(guest::IA32_SYSENTER_EIP, 0);
 }
 
 /// The PVH boot protocol: 32-bit protected mode, flat segments, paging off, at `entry`.
@@ -102,8 +93,6 @@ fn write(vmcs: &mut Current, start: &Start) {
     vmcs.write(guest::RSP, 0);
     vmcs.write(guest::RIP, start.rip);
     vmcs.write(guest::RFLAGS, FLAGS_RESET);
-    vmcs.write(guest::IA32_DEBUGCTL_FULL, 0);
-    vmcs.write(guest::IA32_EFER_FULL, 0);
     vmcs.write(guest::INTERRUPTIBILITY_STATE, 0);
     vmcs.write(guest::ACTIVITY_STATE, 0);
     vmcs.write(guest::PENDING_DBG_EXCEPTIONS, 0);

@@ -10,6 +10,7 @@ pub mod event;
 pub mod guest_state;
 pub mod instructions;
 pub mod operation;
+pub mod platform;
 pub mod registers;
 pub mod unswitched;
 pub mod vmcs;

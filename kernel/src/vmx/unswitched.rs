@@ -1,36 +1,15 @@
 //! What belongs to a vCPU and is in the processor itself: neither VM exit nor VM entry moves it, and the hypervisor does not use it.
 //! It stays there until another vCPU has its turn.
 //!
-//! XMM and x87 are saved at each exit on the slow path. TSC_AUX, XCR0 and PKRU no guest can change.
+//! MSRs are `super::platform`'s. XMM and x87 are saved at each exit on the slow path. XCR0 and PKRU no guest can change.
 
 use core::arch::asm;
-
-use kernel::guest::switched_msrs::{MOST, Switched};
-use x86::msr;
-
-use crate::machine::{rdmsr, wrmsr};
 
 /// DR6 after reset and INIT (SDM vol. 3, table 9-1).
 const DR6_RESET: u64 = 0xffff_0ff0;
 
-/// VM exit and VM entry move this MSR, by the controls that every VMCS has.
-pub fn is_moved(number: u32) -> bool {
-    matches!(
-        number,
-        msr::IA32_SYSENTER_CS
-            | msr::IA32_SYSENTER_ESP
-            | msr::IA32_SYSENTER_EIP
-            | msr::IA32_PAT
-            | msr::IA32_EFER
-            | msr::IA32_FS_BASE
-            | msr::IA32_GS_BASE
-    )
-}
-
 /// One vCPU's state while another one has the processor.
 pub struct Unswitched {
-    /// Values of the MSRs that its guest reaches without an exit.
-    msrs: [u64; MOST],
     /// DR0 to DR3.
     breakpoints: [u64; 4],
     dr6: u64,
@@ -40,18 +19,13 @@ pub struct Unswitched {
 impl Unswitched {
     /// As after power-on.
     pub const RESET: Self = Self {
-        msrs: [0; MOST],
         breakpoints: [0; 4],
         dr6: DR6_RESET,
         cr2: 0,
     };
 
-    /// Takes it from the processor. `msrs` are those of the vCPU's guest.
-    pub fn save(&mut self, msrs: &Switched) {
-        for (&number, value) in msrs.iter().zip(&mut self.msrs) {
-            // SAFETY: the guest's specs let the register through, so that it exists; reading has no effect.
-            *value = unsafe { rdmsr(number) };
-        }
+    /// Takes it from the processor.
+    pub fn save(&mut self) {
         let [dr0, dr1, dr2, dr3] = &mut self.breakpoints;
         // SAFETY: reading debug registers (breakpoints are off in root mode: every exit sets DR7 to 0x400) and CR2 has no effect.
         unsafe {
@@ -64,11 +38,7 @@ impl Unswitched {
     }
 
     /// Puts it into the processor.
-    pub fn load(&self, msrs: &Switched) {
-        for (&number, &value) in msrs.iter().zip(&self.msrs) {
-            // SAFETY: zero, or the value that the register had; the hypervisor uses none of them.
-            unsafe { wrmsr(number, value) };
-        }
+    pub fn load(&self) {
         let [dr0, dr1, dr2, dr3] = self.breakpoints;
         // SAFETY: breakpoints are off in root mode; CR2 is only read after a page fault.
         unsafe {
@@ -83,7 +53,7 @@ impl Unswitched {
 
 /// DR0 to DR3, DR6 and CR2 of the vCPU that has the processor, as INIT leaves them.
 pub(super) fn after_init() {
-    Unswitched::RESET.load(&Switched::new());
+    Unswitched::RESET.load();
 }
 
 /// Tells the guest in DR6 why it gets #DB: the bits of the exit qualification.

@@ -6,7 +6,7 @@ use super::{Context, field};
 use crate::ast::{self, RemovedThing, Spec, Statement};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, start};
-use crate::model::{Migrate, RegisterId, View};
+use crate::model::{BitRule, Migrate, Register, RegisterId, View};
 use crate::words::suggest;
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
         });
         let register = &view.registers[i];
         let name = cx.registers[i].name.span;
-        let mut default_accepts = register.reset | writable(register);
+        let mut default_accepts = register.reset | writable(register) | holdable(register);
         if let Some(injection) = &view.injection {
             for (injected, mask) in [
                 injection.global,
@@ -40,6 +40,7 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
             None if register.stored
                 && writable(register) == 0
                 && default_accepts == register.reset
+                && !register.held
                 && view.capability != Some(id) =>
             {
                 continue;
@@ -194,6 +195,22 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
     }
     tombstones(cx, view, &used, diagnostics);
     after_cycles(cx, view, diagnostics);
+}
+
+/// Bits that the hypervisor may put into a held register: all but those that fault in a write.
+pub fn holdable(register: &Register) -> u64 {
+    if !register.held {
+        return 0;
+    }
+    let of = |rule: &BitRule, mask: u64| match rule {
+        BitRule::FaultIfSet => 0,
+        _ => mask,
+    };
+    let fields = register.fields.iter();
+    fields.fold(
+        of(&register.reserved, register.reserved_mask),
+        |all, field| all | of(&field.write, field.mask()),
+    )
 }
 
 fn after_id(

@@ -99,6 +99,7 @@ pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> 
         banked: ast.banked,
         addresses: Vec::new(),
         stored: false,
+        held: held(cx, id, diagnostics),
         present: present.and_then(|((condition, absent), _)| {
             Some((
                 condition_in(cx, condition, Scope::of(id), diagnostics)?,
@@ -172,6 +173,29 @@ fn hidden(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) {
             "name it in the injection section (`pending NAME;`); it is not banked",
         );
     }
+}
+
+/// Whether the hypervisor sets and takes the state.
+fn held(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> bool {
+    let said = the(cx, id, "held", diagnostics, |s| {
+        matches!(s, Statement::Held).then_some(())
+    });
+    let register = cx.registers[id.0];
+    if let Some((_, span)) = said
+        && (register.banked || register.hidden)
+    {
+        diagnostics.add(
+            &codes::HELD,
+            span,
+            format!(
+                "`{}` is {}",
+                register.name.text,
+                if register.banked { "banked" } else { "hidden" }
+            ),
+            "leave `held` out: only a single register that a guest can name is held",
+        );
+    }
+    said.is_some()
 }
 
 fn scope(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) {
@@ -444,6 +468,7 @@ pub fn storage(cx: &Context, view: &mut View) {
         let stored = (shown && !all_computed)
             || writable(register) != 0
             || saved
+            || register.held
             || view.capability == Some(id)
             || injected.contains(&id);
         view.registers[i].stored = stored;
@@ -473,6 +498,7 @@ pub fn after_storage(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
         }
         let constant = register.stored
             && writable(register) == 0
+            && !register.held
             && view.capability != Some(id)
             && !view
                 .injection

@@ -7,7 +7,15 @@ use crate::diagnostics::Diagnostics;
 use crate::generate::names::{camel, snake};
 
 /// Types that every version's module has.
-const TYPES: &[&str] = &["State", "Hook", "Interface", "Refusal", "Reset", "Self"];
+const TYPES: &[&str] = &[
+    "State",
+    "Hook",
+    "Held",
+    "Interface",
+    "Refusal",
+    "Reset",
+    "Self",
+];
 /// Methods that every register's type has.
 const METHODS: &[&str] = &[
     "new",

@@ -1,5 +1,6 @@
 //! What may be right but deserves a second look, and the waivers that silence it.
 
+use super::migration::holdable;
 use super::register::{ranges, writable};
 use crate::ast::{Interface, Name, Spec, Statement, Waiver};
 use crate::codes;
@@ -65,7 +66,8 @@ pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
             let injected = injected
                 .filter(|(to, _)| *to == id)
                 .fold(0, |all, (_, mask)| all | mask);
-            let extra = register.accepts & !(register.reset | writable(register) | injected);
+            let extra = register.accepts
+                & !(register.reset | writable(register) | holdable(register) | injected);
             let ast = spec.registers.iter().find(|ast| {
                 ast.name.text == register.name && super::select::lives(ast.versions, view.version)
             });

@@ -5,6 +5,7 @@
 
 mod expression;
 mod fields;
+mod held;
 mod injection;
 pub(crate) mod names;
 mod read;
@@ -50,6 +51,7 @@ fn version(view: &View) -> TokenStream {
     let items = &table.items;
     let state = state::state(view, &table);
     let injection = injection::injection(view);
+    let held = held::held(view);
     quote! {
         #[doc = #doc]
         #[allow(clippy::all, unreachable_code, unused_variables, unused_parens, unused_mut, dead_code, missing_docs)]
@@ -60,6 +62,7 @@ fn version(view: &View) -> TokenStream {
             #items
             #state
             #injection
+            #held
         }
     }
 }

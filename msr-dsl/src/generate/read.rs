@@ -153,6 +153,8 @@ const TAKEN: &[&str] = &[
     "in_progress",
     "local_enabled",
     "is_broadcast",
+    "held",
+    "hold",
 ];
 
 /// What other registers' expressions see of this one, and the typed accessor.

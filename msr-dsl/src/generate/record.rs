@@ -40,7 +40,7 @@ pub fn record(view: &View) -> TokenStream {
         let register = view.register(*id);
         let (cells, default) = (snake(&register.name), hex(*default));
         let count = words(*id);
-        let refused = refused(register);
+        let refused = refused(view, register);
         let (register_name, put) = (&register.name, if register.banked { quote!(words) } else { quote!(words[0]) });
         quote! {
             let mut words = [#default; #count];
@@ -90,8 +90,18 @@ pub fn record(view: &View) -> TokenStream {
     }
 }
 
+/// For a held register, which goes to hardware as it is: the whole of a value that the register's rules refuse.
+fn illegal_values(view: &View, register: &Register) -> TokenStream {
+    let rules = register.rules.iter().filter(|rule| rule.is_about_value());
+    let rules = rules.map(|rule| {
+        let legal = super::write::legal(view, rule);
+        quote!(| (if { let value = word; #legal } { 0 } else { word }))
+    });
+    quote!(#(#rules)*)
+}
+
 /// The bits of `word` that a restore refuses: those outside the mask, and values of enumerations that have no name.
-fn refused(register: &Register) -> TokenStream {
+fn refused(view: &View, register: &Register) -> TokenStream {
     let outside = hex(!register.accepts);
     let closed = register.fields.iter().filter_map(|field| {
         let FieldType::Enum {
@@ -107,5 +117,6 @@ fn refused(register: &Register) -> TokenStream {
             quote!(| (if matches!((word & #mask) >> #lo, #(#named)|*) { 0 } else { word & #mask })),
         )
     });
-    quote!((word & #outside) #(#closed)*)
+    let held = register.held.then(|| illegal_values(view, register));
+    quote!((word & #outside) #(#closed)* #held)
 }

@@ -91,10 +91,7 @@ fn checks(view: &View, register: &Register, part: Part) -> TokenStream {
         Some(quote!(let #name = #condition;))
     });
     let whole = register.rules.iter().map(|rule| {
-        let legal = match &rule.legal {
-            Legal::Holds(condition) => rust(view, condition),
-            Legal::Sets(sets) => in_sets(sets, &quote!(value)),
-        };
+        let legal = legal(view, rule);
         let otherwise = refuse(rule.otherwise);
         quote!(if !#legal { #otherwise })
     });
@@ -153,6 +150,14 @@ fn illegal(field: &Field, rule: &Rule) -> TokenStream {
             quote!((#present && !#legal))
         }
         None => quote!((!#legal)),
+    }
+}
+
+/// Whether the rule allows `value`.
+pub fn legal(view: &View, rule: &Rule) -> TokenStream {
+    match &rule.legal {
+        Legal::Holds(condition) => rust(view, condition),
+        Legal::Sets(sets) => in_sets(sets, &quote!(value)),
     }
 }
 

@@ -12,7 +12,7 @@ use syn::{Token, token};
 
 const STATEMENTS: &[&str] = &[
     "cite", "when", "reset", "init", "read", "write", "legal", "require", "reserved", "migrate",
-    "restore", "scope", "waive", "in",
+    "restore", "held", "scope", "waive", "in",
 ];
 
 /// A register, its documentation and `first` word (`register`, `bank` or `hidden`) already read; none if a mistake hides
@@ -197,6 +197,7 @@ fn rest(text: &str, input: ParseStream) -> syn::Result<Statement> {
             Statement::After(names)
         }
         "restore" => return Err(unknown(input, "word", &["accepts", "after"])),
+        "held" => Statement::Held,
         _ => Statement::Scope(name(input)?),
     })
 }

@@ -31,10 +31,13 @@ const LEAF_1_ECX_HIDDEN: u32 = 1 << 3
     | 1 << 12;
 /// Leaf 1, ECX: x2APIC (the mode guests are born in) and the hypervisor bit.
 const LEAF_1_ECX_SHOWN: u32 = 1 << 21 | 1 << 31;
-/// Leaf 1, EDX: DS, ACPI thermal, TM, PBE; MTRR until a spec has them.
-const LEAF_1_EDX_HIDDEN: u32 = 1 << 21 | 1 << 22 | 1 << 29 | 1 << 31 | 1 << 12;
-/// Leaf 7, EBX: FSGSBASE, SMEP, BMI, ERMS, SMAP, RDSEED, ADX, CLFLUSHOPT, CLWB, SHA are left; INVPCID, TSX, AVX2 and on, MPX, PT are not.
+/// Leaf 1, EDX: DS, ACPI thermal, TM, PBE.
+const LEAF_1_EDX_HIDDEN: u32 = 1 << 21 | 1 << 22 | 1 << 29 | 1 << 31;
+/// Leaf 1, EDX: MTRR, which are the spec's.
+const LEAF_1_EDX_SHOWN: u32 = 1 << 12;
+/// Leaf 7, EBX: FSGSBASE, TSC_ADJUST, SMEP, BMI, ERMS, SMAP, RDSEED, ADX, CLFLUSHOPT, CLWB, SHA are left; INVPCID, TSX, AVX2 and on, MPX, PT are not.
 const LEAF_7_EBX_SHOWN: u32 = 1 << 0
+    | 1 << 1
     | 1 << 3
     | 1 << 7
     | 1 << 8
@@ -45,8 +48,6 @@ const LEAF_7_EBX_SHOWN: u32 = 1 << 0
     | 1 << 23
     | 1 << 24
     | 1 << 29;
-/// Leaf 0x80000001, EDX: RDTSCP (TSC_AUX is not virtual).
-const LEAF_8000_0001_EDX_HIDDEN: u32 = 1 << 27;
 const MAX_STANDARD: u32 = 0x16;
 
 /// Answers CPUID in the guest's registers.
@@ -78,7 +79,7 @@ pub fn answer(registers: &mut Registers, vcpu: &Shared) {
                         (u32::from(vcpu.guest.vcpu_count()), u32::from(vcpu.id.index));
                     ebx = ebx & 0xffff | count << 16 | index << 24;
                     ecx = ecx & !LEAF_1_ECX_HIDDEN | LEAF_1_ECX_SHOWN;
-                    edx &= !LEAF_1_EDX_HIDDEN;
+                    edx = edx & !LEAF_1_EDX_HIDDEN | LEAF_1_EDX_SHOWN;
                 }
                 // Cache leaf: sharing by the physical topology means nothing to the guest.
                 4 => eax &= 0x3fff,
@@ -105,7 +106,6 @@ pub fn answer(registers: &mut Registers, vcpu: &Shared) {
                         other => (0, 0, other & 0xff, index),
                     };
                 }
-                0x8000_0001 => edx &= !LEAF_8000_0001_EDX_HIDDEN,
                 _ => {}
             }
             (eax, ebx, ecx, edx)

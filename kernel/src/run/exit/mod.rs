@@ -3,6 +3,7 @@
 mod apic;
 mod cpuid;
 pub mod fast;
+mod hook;
 mod hypercall;
 mod io;
 mod reason;

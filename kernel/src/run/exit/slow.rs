@@ -7,8 +7,9 @@ use kernel::mca::{Interrupted, Machine};
 use kernel::units::{Gpa, VcpuId};
 use kernel::vmce::{self, Delivery, StopReason};
 use msr_runtime::{Interface, Refusal, Reset};
+use specs::platform::v1::{Held, X2apicTpr};
 
-use super::{apic, hypercall, io, reason};
+use super::{hook, hypercall, io, reason};
 use crate::guests::vcpu::{Activity, Own};
 use crate::machine::{log, messages, traps};
 use crate::run;
@@ -18,6 +19,7 @@ use crate::vmx::current::Current;
 use crate::vmx::ept::Violation;
 use crate::vmx::event::Fault;
 use crate::vmx::guest_state;
+use crate::vmx::platform;
 use crate::vmx::registers::Registers;
 
 /// How a guest ends.
@@ -83,25 +85,28 @@ fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
         },
         reason::CONTROL_REGISTER => {
             let memory = &own.shared.guest.memory;
-            match control_registers::access(
-                vmcs,
-                &mut own.registers,
-                &mut own.task_priority,
-                memory,
-            ) {
-                Outcome::Done => vmcs.skip_instruction(),
+            let was = own.platform.x2apic_tpr().priority() >> 4;
+            let mut task_priority = was;
+            match control_registers::access(vmcs, &mut own.registers, &mut task_priority, memory) {
+                Outcome::Done => {
+                    if task_priority != was {
+                        let tpr = X2apicTpr::new().with_priority(task_priority << 4);
+                        own.platform.hold(Held::X2apicTpr, tpr.into_bits());
+                    }
+                    vmcs.skip_instruction();
+                }
                 Outcome::Fault(fault) => vmcs.inject_fault(fault),
                 Outcome::Unexpected => return Err(unknown(own, vmcs)),
             }
         }
-        reason::RDMSR => match read_msr(own) {
+        reason::RDMSR => match read_msr(own, vmcs) {
             Some(value) => {
                 own.registers.set_edx_eax(value);
                 vmcs.skip_instruction();
             }
             None => vmcs.inject_fault(Fault::GeneralProtection),
         },
-        reason::WRMSR => match write_msr(own) {
+        reason::WRMSR => match write_msr(own, vmcs) {
             true => vmcs.skip_instruction(),
             false => vmcs.inject_fault(Fault::GeneralProtection),
         },
@@ -133,21 +138,21 @@ fn exception_or_nmi(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
 }
 
 /// RDMSR of what the fast half did not answer: the platform's registers and hooks. `None` is #GP.
-fn read_msr(own: &Own) -> Option<u64> {
+fn read_msr(own: &Own, vmcs: &Current) -> Option<u64> {
     let msr = own.registers.rcx as u32;
     if own.machine_check.read(msr) != Err(Refusal::Unlisted) {
         return None;
     }
     match own.platform.read(msr) {
         Ok(value) => Some(value),
-        Err(Refusal::Hook(hook)) => apic::read(hook, own.shared),
+        Err(Refusal::Hook(hook)) => hook::read(hook, vmcs),
         // A pass-through register does not exit.
         Err(Refusal::Fault | Refusal::Unlisted | Refusal::Pass) => None,
     }
 }
 
 /// WRMSR of what the fast half did not take. False is #GP.
-fn write_msr(own: &mut Own) -> bool {
+fn write_msr(own: &mut Own, vmcs: &mut Current) -> bool {
     let (msr, value) = (own.registers.rcx as u32, own.registers.edx_eax());
     let was_in_progress = own.mailbox.is_in_progress();
     let result = own.machine_check.write(msr, value);
@@ -163,7 +168,7 @@ fn write_msr(own: &mut Own) -> bool {
     }
     match own.platform.write(msr, value) {
         Ok(()) => true,
-        Err(Refusal::Hook(hook)) => apic::write(hook, own.shared),
+        Err(Refusal::Hook(hook)) => hook::write(hook, own, vmcs),
         Err(Refusal::Fault | Refusal::Unlisted | Refusal::Pass) => false,
     }
 }
@@ -218,7 +223,9 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
     let (init, sipi) = own.shared.take_startup();
     if init {
         own.machine_check.reset(Reset::Init);
+        platform::take(vmcs, &mut own.platform);
         own.platform.reset(Reset::Init);
+        platform::load(vmcs, &own.platform);
         if own.mailbox.park() {
             let VcpuId { guest, index: vcpu } = own.shared.id;
             let outcome = vmce::Outcome::Reset;
@@ -232,7 +239,6 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
     }
     if let (Activity::WaitForStartup, Some(vector)) = (own.shared.activity(), sipi) {
         own.registers = Registers::after_init();
-        own.task_priority = 0;
         guest_state::startup(vmcs, vector);
         become_active(own);
     }
@@ -240,7 +246,7 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
 
 /// Fills in the state in which a vCPU first starts, or waits.
 pub fn power_on(own: &mut Own, vmcs: &mut Current) {
-    guest_state::power_on(vmcs);
+    platform::load_vmcs(vmcs, &own.platform);
     guest_state::startup(vmcs, 0);
     if let Some(start) = own.start.take() {
         guest_state::pvh(vmcs, start.entry);
