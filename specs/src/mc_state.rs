@@ -38,9 +38,6 @@ macro_rules! mc_state {
 
         $($(type $variant = crate::$module::$version::State;)*)*
 
-        // A version that a spec gained has to be offered here.
-        $(const _: () = assert!(crate::$module::VERSIONS.len() == [$(stringify!($variant)),*].len());)*
-
         $($(
             impl McVersion for $variant {
                 #[inline(always)]
@@ -128,12 +125,15 @@ macro_rules! mc_state {
     };
 }
 
-mc_state! {
-    vmce { Vmce2 = v2, Vmce3 = v3, Vmce4 = v4 }
-    vmce_amd { VmceAmd2 = v2 }
-    kvm { Kvm1 = v1 }
-    sdm { Sdm1 = v1 }
+/// The versions of each interface, from the interface itself: one that a spec gains is offered by that alone.
+macro_rules! of_interfaces {
+    ({ $($interfaces:tt)* }) => { mc_state! { $($interfaces)* } };
+    ({ $($done:tt)* } $module:ident $($rest:ident)*) => {
+        crate::$module::versions! { of_interfaces { $($done)* } $module { $($rest)* } }
+    };
 }
+
+of_interfaces! { {} vmce vmce_amd kvm sdm }
 
 #[inline(always)]
 fn no_hook<T, H>(result: Result<T, Refusal<H>>) -> Result<T, Refusal<NoHook>>

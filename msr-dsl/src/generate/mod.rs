@@ -28,6 +28,7 @@ pub fn generate(model: &Model) -> TokenStream {
         .filter(|view| !view.restore_only)
         .map(|view| view.version);
     let versions: Vec<u16> = versions.collect();
+    let list = list(model, &versions);
     let modules = model
         .views
         .iter()
@@ -38,7 +39,27 @@ pub fn generate(model: &Model) -> TokenStream {
         pub const NAME: &str = #name;
         /// Versions under which a guest can run, oldest first.
         pub const VERSIONS: &[u16] = &[#(#versions),*];
+        #list
         #(#modules)*
+    }
+}
+
+/// A macro that hands the versions to another one, so that a choice among versions follows the spec:
+/// `versions! { next { DONE } module { REST } }` is `next! { { DONE module { Name2 = v2, ... } } REST }`.
+fn list(model: &Model, versions: &[u16]) -> TokenStream {
+    let variants = versions
+        .iter()
+        .map(|version| camel(&format!("{}_{version}", model.name.replace('-', "_"))));
+    let modules = versions.iter().map(|version| format_ident!("v{version}"));
+    quote! {
+        #[allow(unused_macros)]
+        macro_rules! versions {
+            ($next:ident { $($done:tt)* } $module:ident { $($rest:tt)* }) => {
+                $next! { { $($done)* $module { #(#variants = #modules,)* } } $($rest)* }
+            };
+        }
+        #[allow(unused_imports)]
+        pub(crate) use versions;
     }
 }
 
