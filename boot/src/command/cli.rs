@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::emulator::{Kind, Way};
 use crate::run::Options;
@@ -53,6 +53,12 @@ pub enum Command {
         #[command(flatten)]
         options: RunOptions,
     },
+    /// Send an error to a machine that `cargo boot run` keeps up in another terminal
+    #[command(
+        override_usage = "cargo boot mce [OPTIONS] CPU BANK STATUS MCG_STATUS ADDR MISC\n       \
+                          cargo boot mce [OPTIONS] --srao|--srar|--ce|--fatal [--at-guest GUEST:GPA]"
+    )]
+    Mce(MceArguments),
     /// Raise real machine checks in QEMU, and compare what the host side makes of each with a table
     McaTable(McaTableArguments),
     /// Write a hybrid ISO for a USB stick or a CD, BIOS and UEFI
@@ -75,6 +81,9 @@ pub struct RunArguments {
     /// A scenario's name, or a file
     #[arg(value_name = "NAME|FILE")]
     pub scenario: String,
+    /// Keep the machine up until Ctrl-C: nothing is raised but what `cargo boot mce` sends, and nothing is expected
+    #[arg(long, conflicts_with_all = ["timeout"])]
+    pub hold: bool,
     /// How.
     #[command(flatten)]
     pub options: RunOptions,
@@ -98,6 +107,65 @@ pub struct RunOptions {
     /// What to boot in
     #[arg(long, value_name = "MACHINE", default_value = "bochs")]
     pub on: Kind,
+}
+
+/// `mce`: the words of QEMU's monitor command, or a shortcut
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["words", "srao", "srar", "ce", "fatal"]))]
+pub struct MceArguments {
+    /// As QEMU's monitor has it: processor, bank, MCi_STATUS, MCG_STATUS, host-physical MCi_ADDR, MCi_MISC
+    #[arg(value_names = ["CPU", "BANK", "STATUS", "MCG_STATUS", "ADDR", "MISC"], num_args = 6, value_parser = number)]
+    pub words: Vec<u64>,
+    /// A memory scrub found the error (action optional); on every processor
+    #[arg(long)]
+    pub srao: bool,
+    /// A data load met the error (action required); on every processor
+    #[arg(long)]
+    pub srar: bool,
+    /// A corrected error, for the next poll
+    #[arg(long)]
+    pub ce: bool,
+    /// Context corrupt: the machine is reset; on every processor
+    #[arg(long)]
+    pub fatal: bool,
+    /// With a shortcut: the page, as the guest counts
+    #[arg(long, value_name = "GUEST:GPA", conflicts_with_all = ["words", "at"], value_parser = guest_address)]
+    pub at_guest: Option<(String, u64)>,
+    /// With a shortcut: the page, as the host counts
+    #[arg(long, value_name = "ADDR", conflicts_with = "words", value_parser = number)]
+    pub at: Option<u64>,
+    /// With a shortcut: the processor that meets it
+    #[arg(long, value_name = "CPU", conflicts_with = "words", value_parser = number, default_value = "0")]
+    pub cpu: u64,
+    /// With a shortcut: the bank
+    #[arg(long, value_name = "BANK", conflicts_with = "words", value_parser = number, default_value = "1")]
+    pub bank: u64,
+    /// Every processor gets the #MC
+    #[arg(short, long)]
+    pub broadcast: bool,
+    /// Which machine, by its scenario, where several run
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+    /// What the engine does, one JSON object per event
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A number: decimal, or hexadecimal after `0x`.
+fn number(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x");
+    let number = match digits {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| "a number of 64 bits, decimal or hexadecimal after 0x".to_owned())
+}
+
+fn guest_address(text: &str) -> Result<(String, u64), String> {
+    let (guest, address) = text
+        .split_once(':')
+        .ok_or("write it as GUEST:GPA, such as g0:0x10f000")?;
+    Ok((guest.to_owned(), number(address)?))
 }
 
 /// `mca-table`
@@ -129,6 +197,7 @@ impl RunArguments {
     pub fn default_scenario(options: RunOptions) -> Self {
         Self {
             scenario: DEFAULT.into(),
+            hold: false,
             options,
         }
     }

@@ -5,6 +5,7 @@ mod cli;
 mod image;
 mod list;
 mod mca_table;
+mod mce;
 mod run;
 mod test;
 mod watch;
@@ -57,6 +58,7 @@ fn dispatch(cli: Cli) -> Result<Answer> {
         Some(Command::List { json }) => list::list(json),
         Some(Command::Test { arguments }) => test::test(&arguments),
         Some(Command::Bench { options }) => bench::bench(&options),
+        Some(Command::Mce(arguments)) => mce::mce(&arguments),
         Some(Command::McaTable(arguments)) => mca_table::mca_table(&arguments),
         Some(Command::Image { output, scenario }) => image::image(&output, scenario.as_deref()),
         Some(Command::Watch(arguments)) => watch::watch(&arguments),

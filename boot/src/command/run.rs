@@ -1,6 +1,7 @@
 //! `cargo boot` and `cargo boot run`.
 
 use std::io::Write;
+use std::time::Duration;
 
 use super::Answer;
 use super::cli::{RunArguments, RunOptions};
@@ -8,11 +9,14 @@ use crate::emulator::{Kind, Way};
 use crate::error::{Error, Result};
 use crate::log::Event;
 use crate::progress::Progress;
-use crate::run::{Followed, Options, Verdict, run as run_scenario};
+use crate::run::{Followed, Options, Remote, Verdict, run_within_reach};
 use crate::scenario::Scenario;
 use crate::setup::{Purpose, ensure};
 use crate::show::{Timeline, json};
 use crate::workspace::Workspace;
+
+/// For ever, as far as a user is concerned.
+const ALWAYS: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Runs a scenario and shows it.
 ///
@@ -20,16 +24,29 @@ use crate::workspace::Workspace;
 /// What keeps it from being run.
 pub fn run(arguments: &RunArguments) -> Result<Answer> {
     let workspace = Workspace::find()?;
-    let scenario = Scenario::named(&workspace.root, &arguments.scenario)?;
+    let mut scenario = Scenario::named(&workspace.root, &arguments.scenario)?;
+    let mut options = arguments.options.clone();
+    if arguments.hold {
+        scenario = scenario.held();
+        options.timeout = ALWAYS;
+        eprintln!(
+            "the machine stays up until Ctrl-C; `cargo boot mce` in another terminal sends it errors"
+        );
+    }
     let timeline = Timeline::new(scenario.guests.iter().map(|guest| guest.name.clone()));
     let as_json = arguments.options.json;
-    let (verdict, followed) = execute(&workspace, &scenario, &arguments.options, |event| {
+    let outcome = execute(&workspace, &scenario, &options, |event| {
         Some(if as_json {
             json(event)
         } else {
             timeline.line(event)
         })
-    })?;
+    });
+    let (verdict, followed) = match outcome {
+        // How a machine that is held ends.
+        Err(Error::Interrupted) if arguments.hold => return Ok(Answer::Yes),
+        outcome => outcome?,
+    };
     close(&scenario, &verdict, &followed)
 }
 
@@ -46,8 +63,9 @@ pub fn execute(
     let options = Options::from(options);
     ensure(&purposes(&options))?;
     let artifacts = workspace.build()?;
+    let remote = Remote::open(&workspace.root, scenario)?;
     let progress = Progress::start(format!("running {}", scenario.name));
-    run_scenario(scenario, &artifacts, &options, |event| {
+    run_within_reach(scenario, &artifacts, &options, Some(&remote), |event| {
         if let Some(line) = each(event) {
             progress.heard();
             put(&line);

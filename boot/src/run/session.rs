@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::Remote;
 use super::follow::{Ending, FATAL, FINAL, Followed, follow};
 use crate::emulator::{self, Kind, Way};
 use crate::error::{Doing, Result};
@@ -164,6 +165,20 @@ pub fn run(
     options: &Options,
     each: impl FnMut(&Event),
 ) -> Result<(Verdict, Followed)> {
+    run_within_reach(scenario, artifacts, options, None, each)
+}
+
+/// As [`run`], with a way for others to the machine.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_within_reach(
+    scenario: &Scenario,
+    artifacts: &Artifacts,
+    options: &Options,
+    remote: Option<&Remote>,
+    mut each: impl FnMut(&Event),
+) -> Result<(Verdict, Followed)> {
     let payload = payload(scenario, artifacts)?;
     let decoder = Decoder::new(&crate::error::read(&artifacts.kernel)?)?;
     let work = tempfile::tempdir().doing(|| "make a temporary folder".into())?;
@@ -177,9 +192,15 @@ pub fn run(
     )?;
     let bytes = std::mem::replace(&mut running.log, Box::new(io::empty()));
     let log = log::read(bytes, decoder);
+    if let Some(remote) = remote {
+        let commands = std::mem::replace(&mut running.commands, Box::new(io::sink()));
+        running.commands = remote.share(commands);
+    }
+    // A run of which nothing is expected lasts as long as its machine.
+    let held = scenario.expects.is_empty() && scenario.exit.is_empty();
     let last: Vec<_> = FINAL
         .into_iter()
-        .filter(|kind| !expects(scenario, kind))
+        .filter(|kind| !expects(scenario, kind) && (!held || *kind == "boot.refused"))
         .collect();
     let followed = follow(
         &log,
@@ -187,7 +208,12 @@ pub fn run(
         &last,
         &mut running.commands,
         options.timeout,
-        each,
+        |event| {
+            if let Some(remote) = remote {
+                remote.tell(event);
+            }
+            each(event);
+        },
     )?;
     let said = match &followed.ending {
         Ending::Broken(noise) => {

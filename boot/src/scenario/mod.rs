@@ -57,6 +57,17 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// The same machine and guests to play with: nothing is raised by itself, nothing is expected, and the guests are told to stay.
+    pub fn held(mut self) -> Self {
+        self.faults.clear();
+        self.expects.clear();
+        self.exit.clear();
+        for guest in &mut self.guests {
+            guest.args = format!("{} hold=1", guest.args).trim_start().to_owned();
+        }
+        self
+    }
+
     /// Reads the scenario of that name, or in that file.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 //!
 //! vCPU 0 sums a page of numbers again and again and says where that page is (`page 0x...`). When an error takes the page
 //! away, the handler builds the numbers anew in another page and sends the interrupted sum there. Command line:
-//! `errors=N`, how many to wait for (1); `touch=1`, in the end vCPU 0 reads the page that the first error took, and the one
-//! behind it before.
+//! `errors=N`, how many to wait for (1); `hold=1`, wait for any number of them for ever; `touch=1`, in the end vCPU 0 reads the
+//! page that the first error took, and the one behind it before.
 #![no_std]
 #![no_main]
 
@@ -70,9 +70,14 @@ fn run() -> u64 {
         return LATE;
     }
     let first = TABLE.load(Ordering::Acquire);
-    for error in 1..=arguments::number("errors", 1) {
+    let (errors, patience) = match arguments::number("hold", 0) {
+        0 => (arguments::number("errors", 1), PATIENCE),
+        _ => (u64::MAX, u64::MAX),
+    };
+    for error in 1..=errors {
         line!("page {:#x}", TABLE.load(Ordering::Acquire));
-        if !sum_until(|| SEEN[0].count.load(Ordering::Acquire) >= error) {
+        let is_here = || SEEN[0].count.load(Ordering::Acquire) >= error;
+        if !sum_until(patience, is_here) {
             return WRONG;
         }
         let everyone = || {
@@ -137,10 +142,10 @@ fn compute(vcpu: usize) {
     }
 }
 
-/// vCPU 0's computation until `done`; false when a sum was wrong. Gives up after [`PATIENCE`].
-fn sum_until(done: impl Fn() -> bool) -> bool {
+/// vCPU 0's computation until `done`; false when a sum was wrong. Gives up after so many ticks.
+fn sum_until(patience: u64, done: impl Fn() -> bool) -> bool {
     let start = smp::time();
-    while !done() && smp::time() - start < PATIENCE {
+    while !done() && smp::time() - start < patience {
         if !sum_is_right() {
             return false;
         }
