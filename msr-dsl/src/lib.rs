@@ -8,6 +8,8 @@ pub mod ast;
 mod brackets;
 mod check;
 pub mod codes;
+#[cfg(feature = "compare")]
+pub mod compare;
 pub mod diagnostics;
 #[cfg(feature = "cli")]
 pub mod document;

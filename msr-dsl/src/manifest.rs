@@ -183,7 +183,8 @@ pub fn lines(view: &View) -> Lines {
     lines
 }
 
-fn register_lines(view: &View, register: &Register) -> Vec<(String, String)> {
+/// The lines of one register, without its key.
+pub(crate) fn register_lines(view: &View, register: &Register) -> Vec<(String, String)> {
     let mut lines: Vec<(String, String)> = Vec::new();
     let mut put = |key: &str, value: String| lines.push((key.to_owned(), value));
     let mut addresses: Vec<String> = register

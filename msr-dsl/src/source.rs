@@ -131,3 +131,13 @@ fn body(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Group> {
     }
     Some(group)
 }
+
+/// What a spec file says, word for word, if it has no mistakes in its words.
+#[cfg(feature = "compare")]
+pub(crate) fn syntax(text: &str) -> Option<crate::ast::Spec> {
+    let tokens = text.parse::<TokenStream>().ok()?;
+    let mut diagnostics = Diagnostics::default();
+    let group = body(tokens, &mut diagnostics)?;
+    let spec = crate::parse::parse(group.stream(), &mut diagnostics);
+    (!diagnostics.has_errors()).then_some(spec)
+}

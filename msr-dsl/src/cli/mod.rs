@@ -2,6 +2,7 @@
 //! or environment.
 
 mod check;
+mod diff;
 mod doc;
 mod expand;
 mod file;
@@ -40,6 +41,9 @@ enum Command {
         #[arg(long, value_name = "CODE")]
         explain: Option<String>,
     },
+    /// Say what changed between two versions, and what it means for guests that run.
+    #[command(after_help = diff::SIDES)]
+    Diff(diff::Arguments),
     /// Write the reference page of an interface: one HTML file that needs no network.
     Doc {
         /// A spec file.
@@ -135,6 +139,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             ..
         } => check::explain(&code),
         Command::Check { files, json, .. } => check::check(&files, json),
+        Command::Diff(arguments) => diff::diff(&arguments),
         Command::Doc { file, output } => doc::doc(&file, output),
         Command::Expand { file } => expand::expand(&file),
         Command::Fmt { files, check } => fmt::fmt(&files, check),

@@ -3,6 +3,7 @@
 use super::USAGE;
 use super::file::named;
 use super::output::{Reader, put, tell};
+use msr_dsl::compare::steps::deliver;
 use msr_dsl::interpret::{Answer, Machine};
 use msr_dsl::model::View;
 use msr_dsl::words::suggest;
@@ -27,22 +28,26 @@ pub fn number(text: &str) -> Result<u64, String> {
 /// How each line is written.
 const FORMS: &[&str] = &[
     "reset",
+    "init",
     "rdmsr ADDR",
     "wrmsr ADDR VALUE",
     "save",
     "restore HEX",
     "inject [FIELD=VALUE ...]",
+    "deliver",
 ];
 
 /// The lines, the answers and the exit statuses, for `--help`.
 pub const LINES: &str = "\
 Lines (numbers are hexadecimal, with or without 0x; `#` begins a comment):
   reset                     power-on; no answer
+  init                      INIT; no answer
   rdmsr ADDR                0x... | #GP | unhandled | hook NAME | pass
   wrmsr ADDR VALUE          ok | #GP | unhandled | hook NAME | pass
   save                      the record, two digits for each byte
   restore HEX               ok | refused: REASON
   inject [FIELD=VALUE ...]  ok; fields: RIPV, EIPV, LMCE_S, STATUS, ADDR, MISC
+  deliver                   who is told of an error now: broadcast | one | local | nobody
 
   unhandled: the interface does not list the MSR
   hook NAME: the hypervisor answers
@@ -136,6 +141,11 @@ fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> 
             machine.reset(Reset::PowerOn);
             Ok(None)
         }
+        ["init"] => {
+            machine.reset(Reset::Init);
+            Ok(None)
+        }
+        ["deliver"] => Ok(Some(deliver(machine).to_owned())),
         ["rdmsr", address] => Ok(Some(answer_text(machine.read(msr(address)?)))),
         ["wrmsr", address, value] => Ok(Some(answer_text(
             machine.write(msr(address)?, number(value)?),
@@ -157,7 +167,9 @@ fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> 
             "unknown command `{other}`: {}",
             suggest(
                 other,
-                &["reset", "rdmsr", "wrmsr", "save", "restore", "inject"]
+                &[
+                    "reset", "init", "rdmsr", "wrmsr", "save", "restore", "inject", "deliver",
+                ]
             )
         )),
     }

@@ -1,0 +1,92 @@
+//! For machines: docs/diff.schema.json.
+
+use super::report::Report;
+use msr_dsl::compare::Comparison;
+use msr_dsl::compare::finding::{Finding, Line, Witness};
+use msr_dsl::compare::rules::Effect;
+use msr_dsl::compare::verdict::Verdict;
+use serde_json::{Value, json};
+
+/// The whole report.
+pub fn json(report: &Report) -> Value {
+    let comparisons: Vec<Value> = report
+        .comparisons
+        .iter()
+        .map(|one| comparison(report, one))
+        .collect();
+    json!({ "format": 1, "comparisons": comparisons })
+}
+
+fn comparison(report: &Report, one: &Comparison) -> Value {
+    let findings: Vec<Value> = one
+        .findings
+        .iter()
+        .map(|one| finding(report, one))
+        .collect();
+    json!({
+        "old": one.names[0],
+        "new": one.names[1],
+        "findings": findings,
+        "verdicts": { "old_to_new": verdict(&one.verdicts[0]), "new_to_old": verdict(&one.verdicts[1]) },
+    })
+}
+
+/// A word for an effect.
+pub fn effect(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Safe => "safe",
+        Effect::Condition => "conditional",
+        Effect::Refused => "refused",
+    }
+}
+
+fn hexadecimal(value: u64) -> String {
+    format!("{value:#x}")
+}
+
+fn finding(report: &Report, one: &Finding) -> Value {
+    let [forth, back] = one.effects();
+    let conditions = one
+        .conditions
+        .clone()
+        .map(|condition| condition.map(|condition| condition.to_string()));
+    json!({
+        "rule": one.rule.id,
+        "mirror": one.rule.mirror,
+        "subject": one.rule.subject.word(),
+        "fingerprint": one.fingerprint(),
+        "text": one.text,
+        "msrs": one.about.msrs.iter().map(|msr| hexadecimal(u64::from(*msr))).collect::<Vec<_>>(),
+        "bits": hexadecimal(one.about.bits),
+        "tag": one.about.tag,
+        "name": one.about.name,
+        "registers": one.about.registers,
+        "guests": one.guests,
+        "lines": one.lines.clone().map(|at| at.map(|at| line(&at))),
+        "witness": one.witness.as_ref().map(witness),
+        "old_to_new": { "effect": effect(forth), "condition": (forth == Effect::Condition).then_some(&conditions[0]) },
+        "new_to_old": { "effect": effect(back), "condition": (back == Effect::Condition).then_some(&conditions[1]) },
+        "waived": report.reason(one),
+    })
+}
+
+fn line(at: &Line) -> Value {
+    json!({ "file": at.file, "line": at.line, "column": at.column })
+}
+
+fn witness(witness: &Witness) -> Value {
+    json!({
+        "options": witness.start.clone().map(|start| start.options()),
+        "lines": witness.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "answers": witness.answers,
+    })
+}
+
+fn verdict(verdict: &Verdict) -> Value {
+    let reasons: Vec<Value> = verdict
+        .reasons()
+        .iter()
+        .map(|reason| json!({ "rule": reason.rule, "fingerprint": reason.fingerprint, "text": reason.text }))
+        .collect();
+    json!({ "verdict": verdict.word(), "reasons": reasons })
+}

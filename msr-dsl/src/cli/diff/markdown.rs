@@ -1,0 +1,108 @@
+//! For a comment on a change.
+
+use super::report::Report;
+use super::text::{commands, place, subject};
+use msr_dsl::compare::Comparison;
+use msr_dsl::compare::finding::Finding;
+use msr_dsl::compare::rules::{Effect, Subject};
+use msr_dsl::compare::verdict::Verdict;
+use std::fmt::Write;
+
+/// The whole report.
+pub fn markdown(report: &Report) -> String {
+    let parts: Vec<String> = report
+        .comparisons
+        .iter()
+        .map(|one| comparison(report, one))
+        .collect();
+    parts.join("\n").trim_end().to_owned()
+}
+
+fn comparison(report: &Report, one: &Comparison) -> String {
+    let mut out = format!("## `{}` → `{}`\n\n", one.names[0], one.names[1]);
+    out += "| direction | verdict |\n|---|---|\n";
+    for (direction, verdict) in ["old → new", "new → old"].into_iter().zip(&one.verdicts) {
+        let _ = writeln!(out, "| {direction} | {} |", cell(verdict));
+    }
+    if one.findings.is_empty() {
+        out += "\nNo difference.\n";
+    }
+    for subject in Subject::ALL {
+        let own: Vec<&Finding> = one
+            .findings
+            .iter()
+            .filter(|finding| finding.rule.subject == subject)
+            .collect();
+        if !own.is_empty() {
+            let _ = writeln!(out, "\n### {subject}\n");
+            own.into_iter()
+                .for_each(|one| finding(&mut out, report, one));
+        }
+    }
+    out
+}
+
+fn cell(verdict: &Verdict) -> String {
+    let reasons: Vec<String> = verdict
+        .reasons()
+        .iter()
+        .map(|reason| escape(&reason.text))
+        .collect();
+    if reasons.is_empty() {
+        verdict.to_string()
+    } else {
+        format!("{verdict}: {}", reasons.join("; "))
+    }
+}
+
+/// Signs that mean something in Markdown.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, sign| {
+        if "\\`*_{}[]<>|#~".contains(sign) {
+            out.push('\\');
+        }
+        out.push(sign);
+        out
+    })
+}
+
+fn finding(out: &mut String, report: &Report, finding: &Finding) {
+    let mark = if finding.effects()[0] == Effect::Safe {
+        ""
+    } else {
+        " **breaking**"
+    };
+    let _ = writeln!(
+        out,
+        "* `{}`{mark} {}: {}",
+        finding.rule.id,
+        escape(&subject(finding)),
+        escape(&finding.text)
+    );
+    if let Some(guests) = &finding.guests {
+        let _ = writeln!(out, "  Guests with {}.", escape(guests));
+    }
+    let places: Vec<String> = finding
+        .lines
+        .iter()
+        .flatten()
+        .map(|line| format!("`{}`", place(line)))
+        .collect();
+    let _ = writeln!(
+        out,
+        "  {} (`{}`)",
+        places.join(" → "),
+        finding.fingerprint()
+    );
+    if let Some(reason) = report.reason(finding) {
+        let _ = writeln!(out, "  Waived: {}", escape(reason));
+    }
+    if let Some(witness) = &finding.witness {
+        out.push_str("\n  ```text\n");
+        for line in commands(witness) {
+            let _ = writeln!(out, "  {line}");
+        }
+        let [old, new] = &witness.answers;
+        let _ = writeln!(out, "  # {old} → {new}\n  ```\n");
+    }
+}

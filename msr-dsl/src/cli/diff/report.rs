@@ -1,0 +1,100 @@
+//! What all forms of output show.
+
+use msr_dsl::compare::finding::{About, Finding};
+use msr_dsl::compare::rules;
+use msr_dsl::compare::side::Side;
+use msr_dsl::compare::verdict::verdict;
+use msr_dsl::compare::{Comparison, compare};
+
+/// All comparisons of one run.
+pub struct Report {
+    /// By interface, if the sides are directories.
+    pub comparisons: Vec<Comparison>,
+    /// Findings that are meant, by fingerprint, with their reasons.
+    pub waived: Vec<(String, String)>,
+}
+
+impl Report {
+    /// Compares sides pair by pair: one with one, or by interface.
+    pub fn new(old: &[Side], new: &[Side]) -> Result<Self, String> {
+        let mut comparisons = Vec::new();
+        if let ([old], [new]) = (old, new) {
+            comparisons.push(one(old, new)?);
+        } else {
+            for old in old {
+                match new.iter().find(|new| new.view.name == old.view.name) {
+                    Some(new) => comparisons.push(one(old, new)?),
+                    None => comparisons.push(alone(old, 0)),
+                }
+            }
+            let added = new
+                .iter()
+                .filter(|new| !old.iter().any(|old| old.view.name == new.view.name));
+            comparisons.extend(added.map(|new| alone(new, 1)));
+        }
+        Ok(Self {
+            comparisons,
+            waived: Vec::new(),
+        })
+    }
+
+    /// The reason why a finding is meant.
+    pub fn reason(&self, finding: &Finding) -> Option<&str> {
+        let fingerprint = finding.fingerprint();
+        self.waived
+            .iter()
+            .find(|(known, _)| *known == fingerprint)
+            .map(|(_, reason)| reason.as_str())
+    }
+
+    /// Findings that are not waived.
+    pub fn open(&self) -> impl Iterator<Item = &Finding> {
+        self.findings()
+            .filter(|finding| self.reason(finding).is_none())
+    }
+
+    /// All findings.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.comparisons
+            .iter()
+            .flat_map(|comparison| &comparison.findings)
+    }
+}
+
+fn one(old: &Side, new: &Side) -> Result<Comparison, String> {
+    compare(old, new).map_err(|_| {
+        format!(
+            "{} and {}: too many registers hang together to decide",
+            old.name, new.name
+        )
+    })
+}
+
+/// An interface that one side alone has.
+fn alone(side: &Side, at: usize) -> Comparison {
+    let rule = if at == 0 {
+        &rules::INTERFACE_REMOVED
+    } else {
+        &rules::INTERFACE_ADDED
+    };
+    let about = About {
+        name: Some(side.view.name.clone()),
+        ..About::default()
+    };
+    let mut finding = Finding::new(rule, about, format!("interface {}", side.view.name));
+    finding.lines[at] = side.line(&finding, at);
+    let names = [0, 1].map(|own| {
+        if own == at {
+            side.name.clone()
+        } else {
+            "nothing".to_owned()
+        }
+    });
+    let findings = vec![finding];
+    let verdicts = [verdict(&findings, 0), verdict(&findings, 1)];
+    Comparison {
+        names,
+        findings,
+        verdicts,
+    }
+}

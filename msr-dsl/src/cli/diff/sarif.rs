@@ -1,0 +1,78 @@
+//! SARIF 2.1.0 (OASIS), for code scanning.
+
+use super::report::Report;
+use super::text::{commands, subject};
+use msr_dsl::compare::finding::{Finding, Line};
+use msr_dsl::compare::rules::{self, Effect, Rule};
+use serde_json::{Value, json};
+
+/// The whole report.
+pub fn sarif(report: &Report) -> Value {
+    let all: Vec<Value> = rules::ALL.iter().map(|one| rule(one)).collect();
+    let results: Vec<Value> = report
+        .findings()
+        .map(|finding| result(report, finding))
+        .collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": { "name": "msr diff", "version": env!("CARGO_PKG_VERSION"), "rules": all } },
+            "results": results,
+        }],
+    })
+}
+
+fn level(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Safe => "note",
+        Effect::Condition => "warning",
+        Effect::Refused => "error",
+    }
+}
+
+fn rule(rule: &Rule) -> Value {
+    json!({
+        "id": rule.id,
+        "shortDescription": { "text": rule.title },
+        "fullDescription": { "text": rule.explanation },
+        "defaultConfiguration": { "level": level(rule.effect) },
+    })
+}
+
+fn result(report: &Report, finding: &Finding) -> Value {
+    let lines = finding
+        .witness
+        .as_ref()
+        .map(|witness| commands(witness).join("\n"));
+    let shown = lines.map(|lines| format!("\n{lines}")).unwrap_or_default();
+    let index = rules::ALL.iter().position(|rule| *rule == finding.rule);
+    let [old, new] = finding
+        .lines
+        .clone()
+        .map(|line| line.map(|line| location(&line)));
+    let suppressed = report.reason(finding);
+    let suppressions: Vec<Value> = suppressed
+        .map(|reason| json!({ "kind": "external", "justification": reason }))
+        .into_iter()
+        .collect();
+    json!({
+        "ruleId": finding.rule.id,
+        "ruleIndex": index,
+        "level": level(finding.effects()[0]),
+        "message": { "text": format!("{}: {}{shown}", subject(finding), finding.text) },
+        "locations": new.iter().collect::<Vec<_>>(),
+        "relatedLocations": old.iter().collect::<Vec<_>>(),
+        "partialFingerprints": { "msrDiff/v1": finding.fingerprint() },
+        "suppressions": suppressions,
+    })
+}
+
+fn location(line: &Line) -> Value {
+    json!({
+        "physicalLocation": {
+            "artifactLocation": { "uri": line.file },
+            "region": { "startLine": line.line, "startColumn": line.column },
+        },
+    })
+}

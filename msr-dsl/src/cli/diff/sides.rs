@@ -1,0 +1,132 @@
+//! Sides as the command line names them.
+
+use crate::cli::file;
+use msr_dsl::compare::side::Side;
+use msr_dsl::source::compile_text;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The versions behind an argument: one, or those of a directory by interface.
+pub fn sides(argument: &str) -> Result<Vec<Side>, String> {
+    if Path::new(argument).is_dir() {
+        return directory(Path::new(argument));
+    }
+    if let Some((revision, path)) = revision(argument) {
+        return in_git(revision, path).map(|side| vec![side]);
+    }
+    in_file(argument).map(|side| vec![side])
+}
+
+fn directory(path: &Path) -> Result<Vec<Side>, String> {
+    let entries =
+        std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "msr"));
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{}: no specs (*.msr)", path.display()));
+    }
+    files
+        .iter()
+        .map(|file| in_file(&file.display().to_string()))
+        .collect()
+}
+
+/// `REVISION:FILE`, if that is not a file's own name.
+fn revision(argument: &str) -> Option<(&str, &str)> {
+    let (revision, path) = argument.split_once(':')?;
+    (!Path::new(argument).exists() && !revision.is_empty() && !path.is_empty())
+        .then_some((revision, path))
+}
+
+fn in_git(revision: &str, path: &str) -> Result<Side, String> {
+    let (file, version) = split(path, &|_| false);
+    // Git takes paths from the top of the tree; `./` makes them those of here.
+    let object = if file.starts_with('/') {
+        format!("{revision}:{file}")
+    } else {
+        format!("{revision}:./{file}")
+    };
+    let output = Command::new("git").args(["show", &object]).output();
+    let output = output.map_err(|error| format!("git: {error}"))?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("git show {object}: {}", reason.trim()));
+    }
+    let text = String::from_utf8(output.stdout).map_err(|_| format!("{object} is not text"))?;
+    let name = format!("{revision}:{file}");
+    of_text(&name, &name, &text, version)
+}
+
+/// `FILE@VERSION` in its parts; `exists` says whether a name is that of a file.
+fn split<'a>(argument: &'a str, exists: &dyn Fn(&str) -> bool) -> (&'a str, Option<&'a str>) {
+    match argument.rsplit_once('@') {
+        Some((file, version))
+            if !exists(argument) && version.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            (file, Some(version))
+        }
+        _ => (argument, None),
+    }
+}
+
+fn in_file(argument: &str) -> Result<Side, String> {
+    let (file, version) = split(argument, &|file| Path::new(file).exists());
+    let read =
+        |file: &str| std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"));
+    if Path::new(file)
+        .extension()
+        .is_some_and(|extension| extension == "lock")
+    {
+        return of_text(file, file, &read(file)?, version);
+    }
+    // With its manifest: a spec that alters a released version has no meaning.
+    let model = file::model(file)?;
+    let view = pick(file, &model.name, &model.views, version)?;
+    Ok(Side::of_spec(
+        &format!("{file}@{}", view.version),
+        file,
+        &read(file)?,
+        view,
+    ))
+}
+
+fn of_text(name: &str, file: &str, text: &str, version: Option<&str>) -> Result<Side, String> {
+    let model = match file.ends_with(".lock") {
+        true => return Err(format!("{file}: manifests cannot be compared yet")),
+        false => compile_text(text)
+            .model
+            .ok_or_else(|| format!("{file} has mistakes"))?,
+    };
+    let view = pick(file, &model.name, &model.views, version)?;
+    Ok(Side::of_spec(
+        &format!("{name}@{}", view.version),
+        file,
+        text,
+        view,
+    ))
+}
+
+fn pick<'m>(
+    file: &str,
+    name: &str,
+    views: &'m [msr_dsl::model::View],
+    version: Option<&str>,
+) -> Result<&'m msr_dsl::model::View, String> {
+    let found = match version {
+        None => views.last(),
+        Some(version) => views
+            .iter()
+            .find(|view| view.version.to_string() == version),
+    };
+    found.ok_or_else(|| {
+        let known: Vec<String> = views.iter().map(|view| view.version.to_string()).collect();
+        let version = version.unwrap_or("newest");
+        format!(
+            "{file}: `{version}` is no version of `{name}`; it has {}",
+            known.join(", ")
+        )
+    })
+}

@@ -1,0 +1,139 @@
+//! For people at a terminal.
+
+use super::report::Report;
+use msr_dsl::compare::Comparison;
+use msr_dsl::compare::finding::{Finding, Line, Witness};
+use msr_dsl::compare::phrases::{count, msrs};
+use msr_dsl::compare::rules::{Effect, Subject};
+use msr_dsl::compare::verdict::Verdict;
+use std::fmt::Write;
+
+/// The whole report.
+pub fn text(report: &Report) -> String {
+    let parts: Vec<String> = report
+        .comparisons
+        .iter()
+        .map(|one| comparison(report, one))
+        .collect();
+    parts.join("\n")
+}
+
+fn comparison(report: &Report, one: &Comparison) -> String {
+    let mut out = format!("{} → {}\n", one.names[0], one.names[1]);
+    for subject in Subject::ALL {
+        let own: Vec<&Finding> = one
+            .findings
+            .iter()
+            .filter(|finding| finding.rule.subject == subject)
+            .collect();
+        if own.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "\n{subject}");
+        own.into_iter()
+            .for_each(|one| finding(&mut out, report, one));
+    }
+    if one.findings.is_empty() {
+        out += "\nno difference\n";
+    }
+    out += "\n";
+    verdict(&mut out, "old → new", &one.verdicts[0]);
+    verdict(&mut out, "new → old", &one.verdicts[1]);
+    let breaking = one
+        .findings
+        .iter()
+        .filter(|finding| finding.effects()[0] != Effect::Safe)
+        .count();
+    let _ = writeln!(
+        out,
+        "{}, {breaking} breaking",
+        count(one.findings.len(), "finding", "findings")
+    );
+    out
+}
+
+/// What a finding is about: `MCG_EXT_CTL 0x4d0`.
+pub fn subject(finding: &Finding) -> String {
+    let about = &finding.about;
+    let names: Vec<&str> = about
+        .registers
+        .iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    let name = match names.as_slice() {
+        [old, new] if old != new => format!("{old} (now {new})"),
+        [.., one] => (*one).to_owned(),
+        [] => about.name.clone().unwrap_or_default(),
+    };
+    let place = if about.msrs.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", msrs(&about.msrs))
+    };
+    format!("{name}{place}").trim().to_owned()
+}
+
+/// `file.msr:12:3`.
+pub fn place(line: &Line) -> String {
+    format!("{}:{}:{}", line.file, line.line, line.column)
+}
+
+/// What to type, or both if the guests differ.
+pub fn commands(witness: &Witness) -> Vec<String> {
+    let options = witness.start.clone().map(|start| start.options().join(" "));
+    let steps: Vec<String> = witness.steps.iter().map(ToString::to_string).collect();
+    let mut lines = Vec::new();
+    match &options {
+        [old, new] if old == new && old.is_empty() => {}
+        [old, new] if old == new => lines.push(format!("# both: {old}")),
+        [old, new] => lines.push(format!("# old: {}; new: {}", or_none(old), or_none(new))),
+    }
+    lines.extend(steps);
+    lines
+}
+
+fn or_none(options: &str) -> &str {
+    if options.is_empty() {
+        "no option"
+    } else {
+        options
+    }
+}
+
+fn finding(out: &mut String, report: &Report, finding: &Finding) {
+    let _ = writeln!(
+        out,
+        "  {}  {}  [{}]",
+        finding.rule.id,
+        subject(finding),
+        finding.fingerprint()
+    );
+    let _ = writeln!(out, "      {}", finding.text);
+    if let Some(guests) = &finding.guests {
+        let _ = writeln!(out, "      guests with {guests}");
+    }
+    let places: Vec<String> = finding
+        .lines
+        .iter()
+        .map(|line| line.as_ref().map_or("-".to_owned(), place))
+        .collect();
+    let _ = writeln!(out, "      {} → {}", places[0], places[1]);
+    if let Some(witness) = &finding.witness {
+        for line in commands(witness) {
+            let _ = writeln!(out, "        {line}");
+        }
+        let [old, new] = &witness.answers;
+        let _ = writeln!(out, "        # {old} → {new}");
+    }
+    if let Some(reason) = report.reason(finding) {
+        let _ = writeln!(out, "      waived: {reason}");
+    }
+}
+
+fn verdict(out: &mut String, direction: &str, verdict: &Verdict) {
+    let _ = writeln!(out, "{direction}: {verdict}");
+    for reason in verdict.reasons() {
+        let _ = writeln!(out, "  {}: {}", reason.rule, reason.text);
+    }
+}

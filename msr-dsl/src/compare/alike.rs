@@ -1,0 +1,80 @@
+//! What needs no comparison: registers that both sides describe in the same way, with everything that they refer to.
+
+use super::groups::{Group, expressions, reached};
+use crate::manifest;
+use crate::model::{Expr, Register, RegisterId, View};
+use std::collections::HashMap;
+
+/// The descriptions of two versions.
+pub struct Alike {
+    meanings: [HashMap<u32, (u32, usize)>; 2],
+}
+
+impl Alike {
+    /// Of two versions.
+    pub fn new(views: [&View; 2]) -> Self {
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        let meanings = views.map(|view| {
+            let own: Vec<String> = view.registers.iter().map(|one| own(view, one)).collect();
+            let frame = frame(view);
+            let mut meanings = HashMap::new();
+            for (id, register) in view.ids() {
+                let mut all: Vec<&str> = reached(view, id)
+                    .into_iter()
+                    .map(|RegisterId(at)| own[at].as_str())
+                    .collect();
+                all.sort_unstable();
+                let text = [&[own[id.0].as_str(), &frame], &all[..]]
+                    .concat()
+                    .join("\n");
+                let known = numbers.len();
+                let number = *numbers.entry(text).or_insert(known);
+                let msrs = register.addresses.iter().flat_map(|address| address.msrs());
+                meanings.extend(msrs.map(|(msr, index)| (msr, (index, number))));
+            }
+            meanings
+        });
+        Self { meanings }
+    }
+
+    /// Both sides say the same of every MSR of a group.
+    pub fn same(&self, group: &Group) -> bool {
+        group.msrs.iter().all(|msr| {
+            let [old, new] = &self.meanings;
+            old.get(msr).is_some() && old.get(msr) == new.get(msr)
+        })
+    }
+
+    /// The bank's number itself, and not only what the bank is, decides what the register does.
+    pub fn asks_for_index(register: &Register) -> bool {
+        let mut asks = false;
+        for expression in expressions(register) {
+            expression.walk(&mut |part| asks |= *part == Expr::Index);
+        }
+        asks
+    }
+}
+
+fn own(view: &View, register: &Register) -> String {
+    let lines = manifest::register_lines(view, register);
+    let behaviour = lines.into_iter().filter(|(key, _)| key != "migrates");
+    behaviour
+        .map(|(key, value)| format!("{key}: {value}\n"))
+        .collect()
+}
+
+/// What all registers depend on: the capability word, banks, the injection.
+fn frame(view: &View) -> String {
+    let lines = manifest::lines(view);
+    let common = |key: &str| key == "capability" || key == "banks" || key.starts_with("injection");
+    let mut text: String = lines
+        .iter()
+        .filter(|(key, _)| common(key))
+        .map(|(key, value)| format!("{key}: {value}\n"))
+        .collect();
+    if let Some(id) = view.capability {
+        let register = view.register(id);
+        text += &format!("{:x} {:x}\n", register.accepts, register.reset);
+    }
+    text
+}

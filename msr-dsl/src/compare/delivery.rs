@@ -1,0 +1,114 @@
+//! Who is told of an error: what an injection does besides setting registers.
+
+use super::accesses::Setting;
+use super::condition::{Condition, Demand};
+use super::finding::{About, Aspect, Finding, Witness};
+use super::groups::{Group, groups, reached};
+use super::product::{Product, TooLarge};
+use super::rules::{self, Rule};
+use super::steps::{Start, Step};
+use crate::model::Expr;
+use std::collections::BTreeSet;
+
+/// All findings about it.
+pub fn delivery(setting: &Setting) -> Result<Vec<Finding>, TooLarge> {
+    let mut findings = Vec::new();
+    let injections = setting.views.map(|view| view.injection.as_ref());
+    let told = |rule| finding(rule, Witness::new(setting.views, vec![Step::Deliver]));
+    match injections {
+        [None, None] => return Ok(findings),
+        [None, Some(_)] => findings.push(told(&rules::INJECTION_ADDED)),
+        [Some(_), None] => findings.push(told(&rules::INJECTION_REMOVED)),
+        [Some(old), Some(new)] => match (old.broadcast, new.broadcast) {
+            (false, true) => findings.push(told(&rules::DELIVERY_BROADCAST)),
+            (true, false) => findings.push(told(&rules::DELIVERY_ONE)),
+            _ => {}
+        },
+    }
+    findings.extend(local(setting)?);
+    Ok(findings)
+}
+
+fn finding(rule: &'static Rule, witness: Witness) -> Finding {
+    let about = About {
+        aspect: Aspect::Injection,
+        ..About::default()
+    };
+    let text = format!(
+        "an error is told to {} → {}",
+        witness.answers[0], witness.answers[1]
+    );
+    let mut finding = Finding::new(rule, about, text);
+    finding.witness = Some(witness);
+    let condition = Some(Condition {
+        affected: None,
+        demand: Demand::Not("get a machine check".to_owned()),
+    });
+    finding.conditions = [condition.clone(), condition];
+    finding
+}
+
+/// Guests that asked for local delivery, on one side alone.
+fn local(setting: &Setting) -> Result<Option<Finding>, TooLarge> {
+    let conditions = setting.views.map(|view| {
+        view.injection
+            .as_ref()
+            .and_then(|injection| injection.local.as_ref())
+    });
+    let rule = match conditions.map(|condition| condition.is_some()) {
+        [false, false] => return Ok(None),
+        [false, true] => &rules::LOCAL_ADDED,
+        [true, false] => &rules::LOCAL_REMOVED,
+        [true, true] => &rules::LOCAL_CHANGED,
+    };
+    let group = group(setting, conditions);
+    let mut product = Product::new(setting, &group);
+    // Where one side has no such thing, it need not agree on the way there either.
+    product.explore_while(&group, rule == &rules::LOCAL_CHANGED)?;
+    let asked = [0, 1].map(|side| product.sides[side].local(&mut product.table));
+    let differ = product.table.differ(asked[0], asked[1]);
+    let Some(path) = product.path(differ) else {
+        return Ok(None);
+    };
+    let start =
+        [0, 1].map(|side| Start::with(setting.views[side], product.on_side(path.capability, side)));
+    let steps = path.steps.into_iter().chain([Step::Deliver]).collect();
+    Ok(Some(finding(
+        rule,
+        Witness::of(setting.views, start, steps),
+    )))
+}
+
+/// Everything that the conditions depend on.
+fn group(setting: &Setting, conditions: [Option<&Expr>; 2]) -> Group {
+    let mut msrs = BTreeSet::new();
+    for (view, condition) in setting.views.into_iter().zip(conditions) {
+        let mut named = Vec::new();
+        if let Some(condition) = condition {
+            condition.walk(&mut |part| {
+                if let Expr::Register(id) | Expr::Cell(id, _) = part {
+                    named.push(*id);
+                }
+            });
+        }
+        for id in named.into_iter().flat_map(|id| reached(view, id)) {
+            let addresses = &view.register(id).addresses;
+            msrs.extend(
+                addresses
+                    .iter()
+                    .flat_map(|address| address.msrs())
+                    .map(|(msr, _)| msr),
+            );
+        }
+    }
+    let mut whole = Group::default();
+    for group in groups(setting.views) {
+        if group.msrs.iter().any(|msr| msrs.contains(msr)) {
+            whole.msrs.extend(group.msrs);
+            for side in 0..2 {
+                whole.cells[side].extend(&group.cells[side]);
+            }
+        }
+    }
+    whole
+}

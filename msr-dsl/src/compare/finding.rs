@@ -1,0 +1,161 @@
+//! One difference: its rule, where both sides say it, what shows it, and what it means in each direction.
+
+use super::condition::Condition;
+use super::rules::{Effect, Rule};
+use super::steps::{Start, Step, execute};
+use crate::model::View;
+
+/// A line of a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// The file, as it was named.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1.
+    pub column: usize,
+}
+
+/// What a finding is about, apart from names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct About {
+    /// MSRs, lowest first.
+    pub msrs: Vec<u32>,
+    /// Bits of the register or of the written value; all zero if it is not about bits.
+    pub bits: u64,
+    /// The tag of an item.
+    pub tag: Option<u16>,
+    /// Another name: a feature, a file.
+    pub name: Option<String>,
+    /// The registers' names on both sides.
+    pub registers: [Option<String>; 2],
+    /// What of the register, for its source line.
+    pub aspect: Aspect,
+}
+
+/// Which line of a register (or of what else has one) a finding is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Aspect {
+    /// The whole.
+    #[default]
+    Whole,
+    /// Its presence.
+    Presence,
+    /// Reads.
+    Read,
+    /// Writes.
+    Write,
+    /// Power-on.
+    Reset,
+    /// INIT.
+    Init,
+    /// What is saved.
+    Migrate,
+    /// What a restore accepts.
+    Accepts,
+    /// Banks.
+    Banks,
+    /// The injection section.
+    Injection,
+    /// The interface itself.
+    Interface,
+}
+
+/// What tells the two sides apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Witness {
+    /// The guest, on each side.
+    pub start: [Start; 2],
+    /// What happens; the answers to the last step differ, or one of the guests does not exist.
+    pub steps: Vec<Step>,
+    /// The last answers.
+    pub answers: [String; 2],
+}
+
+impl Witness {
+    /// Two guests to whom the same happens.
+    pub fn of(views: [&View; 2], start: [Start; 2], steps: Vec<Step>) -> Self {
+        let answers = [0, 1].map(|side| match start[side].guest(views[side]) {
+            Ok(mut guest) => {
+                let answers = steps.iter().filter_map(|step| execute(&mut guest, step));
+                answers.last().unwrap_or_default()
+            }
+            Err(reason) => format!("no such guest: {reason}"),
+        });
+        Self {
+            start,
+            steps,
+            answers,
+        }
+    }
+
+    /// Two new guests.
+    pub fn new(views: [&View; 2], steps: Vec<Step>) -> Self {
+        Self::of(views, [Start::default(), Start::default()], steps)
+    }
+
+    /// It tells the sides apart.
+    pub fn tells(&self) -> bool {
+        self.answers[0] != self.answers[1]
+    }
+}
+
+/// A difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its rule.
+    pub rule: &'static Rule,
+    /// What it is about.
+    pub about: About,
+    /// What is different, in words.
+    pub text: String,
+    /// Which guests meet it; none if all do.
+    pub guests: Option<String>,
+    /// Where each side says it.
+    pub lines: [Option<Line>; 2],
+    /// What shows it.
+    pub witness: Option<Witness>,
+    /// Which guests are safe from it, old to new and new to old, where the rule asks for a condition.
+    pub conditions: [Option<Condition>; 2],
+}
+
+impl Finding {
+    /// A finding without witness, lines and conditions.
+    pub fn new(rule: &'static Rule, about: About, text: impl Into<String>) -> Self {
+        Self {
+            rule,
+            about,
+            text: text.into(),
+            guests: None,
+            lines: [None, None],
+            witness: None,
+            conditions: [None, None],
+        }
+    }
+
+    /// What a guest meets: old to new, and new to old.
+    pub fn effects(&self) -> [Effect; 2] {
+        [self.rule.effect, self.rule.mirrored().effect]
+    }
+
+    /// A number that stays the same while rule and subject do: over renames, moved lines and other words.
+    pub fn fingerprint(&self) -> String {
+        let About {
+            msrs,
+            bits,
+            tag,
+            name,
+            ..
+        } = &self.about;
+        let text = format!(
+            "{} {msrs:x?} {bits:x} {tag:?} {name:?} {}",
+            self.rule.id,
+            self.guests.as_deref().unwrap_or("")
+        );
+        // FNV-1a.
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
+        format!("{hash:016x}")
+    }
+}

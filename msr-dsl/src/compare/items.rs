@@ -1,0 +1,167 @@
+//! The items of a record, side by side, and records made by hand.
+
+use super::truth::{Table, Truth};
+use crate::model::{FieldType, Migrate, Register, RegisterId, View};
+use msr_runtime::record;
+
+/// An item that a version saves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its tag.
+    pub tag: u16,
+    /// The register.
+    pub id: RegisterId,
+    /// The register's name.
+    pub name: String,
+    /// The register's MSRs.
+    pub msrs: Vec<u32>,
+    /// 64-bit words.
+    pub words: usize,
+    /// The value when a record lacks it.
+    pub default: u64,
+    /// Bits that a restore accepts.
+    pub accepts: u64,
+    /// Fields with named values alone: their bits, and the values in place.
+    pub closed: Vec<(u64, Vec<u64>)>,
+    /// It is the capability word.
+    pub capability: bool,
+    /// When it is restored.
+    pub place: usize,
+    /// It says that a machine check is pending.
+    pub pending: bool,
+}
+
+/// The items of a version.
+pub fn items(view: &View) -> Vec<Item> {
+    let all = view
+        .saved()
+        .into_iter()
+        .enumerate()
+        .map(|(place, (id, tag, default))| {
+            let register = view.register(id);
+            let closed = register.fields.iter().filter_map(|field| match &field.ty {
+                FieldType::Enum {
+                    values,
+                    other: false,
+                } => Some((
+                    field.mask(),
+                    values.iter().map(|(_, value)| value << field.lo).collect(),
+                )),
+                _ => None,
+            });
+            let injection = view.injection.as_ref();
+            Item {
+                tag,
+                id,
+                name: register.name.clone(),
+                msrs: register
+                    .addresses
+                    .iter()
+                    .flat_map(|address| address.msrs())
+                    .map(|(msr, _)| msr)
+                    .collect(),
+                words: view.cells(register),
+                default,
+                accepts: register.accepts,
+                closed: closed.collect(),
+                capability: view.capability == Some(id),
+                place,
+                pending: injection.and_then(|injection| injection.pending) == Some(id),
+            }
+        });
+    all.collect()
+}
+
+/// The tag under which a register is saved.
+pub fn tag(register: &Register) -> Option<u16> {
+    match register.migrate {
+        Migrate::Saved { tag, .. } => Some(tag),
+        _ => None,
+    }
+}
+
+/// Which items of two versions are those of one register: it is reached at the same MSR, or, of two that no access
+/// reaches, they have one tag (in records of one interface) or one meaning.
+pub fn pairs(views: [&View; 2], items: &[Vec<Item>; 2]) -> Vec<(Option<Item>, Option<Item>)> {
+    let same_name = views[0].name == views[1].name;
+    let matches = |old: &Item, new: &Item| {
+        old.capability && new.capability
+            || old.msrs.iter().any(|msr| new.msrs.contains(msr))
+            || old.msrs.is_empty()
+                && new.msrs.is_empty()
+                && (same_name && old.tag == new.tag || old.pending && new.pending)
+            || same_name && old.tag == new.tag && old.name == new.name
+    };
+    let mut pairs: Vec<(Option<Item>, Option<Item>)> = Vec::new();
+    let mut left: Vec<&Item> = items[1].iter().collect();
+    for old in &items[0] {
+        let at = left.iter().position(|new| matches(old, new));
+        pairs.push((Some(old.clone()), at.map(|at| left.remove(at).clone())));
+    }
+    pairs.extend(left.into_iter().map(|new| (None, Some(new.clone()))));
+    pairs
+}
+
+/// The values that a restore takes, over bits 0 to 63.
+pub fn acceptable(table: &mut Table, item: &Item) -> Truth {
+    let bits: Vec<Truth> = (0..64).map(|bit| table.bit(bit)).collect();
+    let refused = (0..64).rev().filter(|bit| item.accepts >> bit & 1 == 0);
+    let refused = table.any(refused.map(|bit| bits[bit]));
+    let mut taken = table.not(refused);
+    for (mask, values) in &item.closed {
+        let own: Vec<usize> = (0..64).filter(|bit| mask >> bit & 1 == 1).collect();
+        let mut named = Truth::NO;
+        // A field that is clear asks nothing.
+        for value in values.iter().chain([&0]) {
+            let is = own.iter().rev().fold(Truth::YES, |all, bit| {
+                let same = if value >> bit & 1 == 1 {
+                    bits[*bit]
+                } else {
+                    table.not(bits[*bit])
+                };
+                table.and(same, all)
+            });
+            named = table.or(named, is);
+        }
+        taken = table.and(taken, named);
+    }
+    taken
+}
+
+/// The smallest value that a restore takes and that suits.
+pub fn smallest(view: &View, item: &Item, suits: impl Fn(u64) -> bool) -> Option<u64> {
+    let named = item
+        .closed
+        .iter()
+        .flat_map(|(_, values)| values.iter().copied());
+    let mut values: Vec<u64> = (0..64)
+        .map(|bit| 1 << bit)
+        .chain(named)
+        .filter(|value| suits(*value))
+        .collect();
+    values.sort_unstable();
+    values.into_iter().find(|value| {
+        let record = record(view, &[(item.tag, vec![*value; item.words])]);
+        crate::interpret::Machine::new(view)
+            .restore(&record)
+            .is_ok()
+    })
+}
+
+/// A record of a version with these items.
+pub fn record(view: &View, items: &[(u16, Vec<u64>)]) -> Vec<u8> {
+    let mut body: Vec<u8> = Vec::new();
+    for (tag, words) in items {
+        body.extend(tag.to_le_bytes());
+        body.extend((8 * words.len() as u16).to_le_bytes());
+        body.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    }
+    let mut head: Vec<u8> = record::MAGIC.to_vec();
+    head.extend(record::name(&view.name));
+    head.extend(view.version.to_le_bytes());
+    head.extend(((record::HEADER + body.len()) as u16).to_le_bytes());
+    let sealed = [head.as_slice(), &body].concat();
+    head.extend(record::crc32c(0, &sealed).to_le_bytes());
+    head.extend(body);
+    head
+}

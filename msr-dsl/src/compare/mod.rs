@@ -1,0 +1,81 @@
+//! `msr diff`: what changed between two versions of an interface, and what it means for guests that run.
+//!
+//! It compares behaviour and decides it: both sides run at once over all their states ([`product`]), so a difference that it
+//! names can be shown by accesses, and one that it does not name is none. docs/diff.md has the argument.
+
+pub mod accesses;
+mod alike;
+mod capability;
+pub mod condition;
+mod delivery;
+mod differences;
+mod documentation;
+mod features;
+pub mod finding;
+pub mod groups;
+pub mod items;
+pub mod lines;
+mod merge;
+mod moved;
+pub mod phrases;
+pub mod product;
+mod records;
+pub mod rules;
+pub mod side;
+pub mod steps;
+pub mod symbols;
+pub mod truth;
+mod values;
+pub mod verdict;
+pub mod word;
+
+use accesses::Setting;
+use finding::Finding;
+use product::TooLarge;
+use side::Side;
+use verdict::{Verdict, verdict};
+
+/// What a comparison says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// The sides, as they were named.
+    pub names: [String; 2],
+    /// All differences, by subject.
+    pub findings: Vec<Finding>,
+    /// Old to new, and new to old.
+    pub verdicts: [Verdict; 2],
+}
+
+/// Compares two sides.
+///
+/// # Errors
+/// A register whose states hang together with too many others to be decided.
+pub fn compare(old: &Side, new: &Side) -> Result<Comparison, TooLarge> {
+    let setting = Setting::new([&old.view, &new.view]);
+    let mut findings = accesses::accesses(&setting)?;
+    moved::moved(&setting, &mut findings);
+    findings.extend(capability::capability(&setting));
+    findings.extend(delivery::delivery(&setting)?);
+    let mut findings = merge::merge(findings);
+    findings.extend(records::records(&setting));
+    findings.extend(features::features(&setting));
+    findings.extend(documentation::documentation(&setting));
+    for finding in &mut findings {
+        finding.lines = [old.line(finding, 0), new.line(finding, 1)];
+    }
+    let key = |finding: &Finding| {
+        (
+            finding.rule.subject,
+            finding.about.msrs.clone(),
+            finding.rule.id,
+            finding.about.tag,
+        )
+    };
+    findings.sort_by_key(key);
+    let verdicts = [verdict(&findings, 0), verdict(&findings, 1)];
+    Ok(Comparison {
+        names: [old.name.clone(), new.name.clone()],
+        findings,
+        verdicts,
+    })
+}

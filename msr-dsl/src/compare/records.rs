@@ -1,0 +1,383 @@
+//! What a saved record holds, and which records a restore takes.
+
+use super::accesses::Setting;
+use super::condition::{Condition, Demand};
+use super::finding::{About, Aspect, Finding, Witness};
+use super::items::{Item, acceptable, items, pairs, record, smallest};
+use super::phrases::{bits, count};
+use super::rules::{self, Rule};
+use super::steps::Step;
+use super::truth::{Table, Truth};
+use crate::interpret::Machine;
+use crate::model::View;
+
+/// All findings about records.
+pub fn records(setting: &Setting) -> Vec<Finding> {
+    let views = setting.views;
+    let same_name = views[0].name == views[1].name;
+    let mut findings = Vec::new();
+    if !same_name {
+        let text = format!("{} → {}", views[0].name, views[1].name);
+        let about = About {
+            aspect: Aspect::Interface,
+            ..About::default()
+        };
+        let mut finding = Finding::new(&rules::INTERFACE_NAME, about, text);
+        let own = Machine::new(views[0]).save();
+        finding.witness = Some(Witness::new(views, vec![Step::Restore(own)]));
+        let condition = Some(Condition {
+            affected: None,
+            demand: Demand::Converted,
+        });
+        finding.conditions = [condition.clone(), condition];
+        findings.push(finding);
+    }
+    let items = views.map(items);
+    let pairs = pairs(views, &items);
+    let records = Records { setting, same_name };
+    for (old, new) in &pairs {
+        match (old, new) {
+            (Some(old), Some(new)) => findings.extend(records.both(old, new)),
+            (Some(old), None) => findings.push(records.alone(old, 0)),
+            (None, Some(new)) => findings.push(records.alone(new, 1)),
+            (None, None) => {}
+        }
+    }
+    if same_name {
+        findings.extend(records.old_items());
+        findings.extend(order(&pairs));
+    }
+    findings
+}
+
+struct Records<'s, 'a> {
+    setting: &'s Setting<'a>,
+    same_name: bool,
+}
+
+fn about(old: Option<&Item>, new: Option<&Item>, aspect: Aspect) -> About {
+    let one = new.or(old);
+    About {
+        msrs: one.map(|item| item.msrs.clone()).unwrap_or_default(),
+        tag: one.map(|item| item.tag),
+        registers: [old, new].map(|item| item.map(|item| item.name.clone())),
+        aspect,
+        ..About::default()
+    }
+}
+
+impl Records<'_, '_> {
+    fn views(&self) -> [&View; 2] {
+        self.setting.views
+    }
+
+    /// An item that one side saves.
+    fn alone(&self, item: &Item, side: usize) -> Finding {
+        let dropped = self.same_name && self.views()[1 - side].dropped_tags.contains(&item.tag);
+        let rule = match (side, dropped) {
+            (0, false) => &rules::ITEM_REMOVED,
+            (0, true) => &rules::ITEM_DROPPED,
+            (_, false) => &rules::ITEM_ADDED,
+            (_, true) => &rules::ITEM_SAVED_AGAIN,
+        };
+        let (old, new) = if side == 0 {
+            (Some(item), None)
+        } else {
+            (None, Some(item))
+        };
+        let words = count(item.words, "word", "words");
+        let text = match side {
+            0 => format!(
+                "item {} ({}, {words}): saved → not saved",
+                item.tag, item.name
+            ),
+            _ => format!(
+                "item {} ({}, {words}): not saved → saved",
+                item.tag, item.name
+            ),
+        };
+        let mut finding = Finding::new(rule, about(old, new, Aspect::Migrate), text);
+        let demand = if dropped {
+            Demand::Not(format!("rely on what {} held", item.name))
+        } else {
+            Demand::Clear {
+                register: item.name.clone(),
+                tag: item.tag,
+                from: 0,
+                bits: u64::MAX,
+            }
+        };
+        finding.conditions[side] = Some(Condition {
+            affected: None,
+            demand,
+        });
+        let value = smallest(self.views()[side], item, |value| value != 0).unwrap_or(1);
+        finding.witness = if dropped {
+            self.shown(item, side, &[value, 0, item.accepts, item.default])
+        } else {
+            self.refused(&[(item.tag, vec![value; item.words])], side)
+        };
+        finding
+    }
+
+    /// A record of one side, and its items, that the other side refuses.
+    fn refused(&self, items: &[(u16, Vec<u64>)], side: usize) -> Option<Witness> {
+        if !self.same_name {
+            return Some(Witness::new(self.views(), vec![Step::Save]));
+        }
+        let record = record(self.views()[side], items);
+        Some(Witness::new(self.views(), vec![Step::Restore(record)])).filter(Witness::tells)
+    }
+
+    /// A record with an item whose value, once restored, a guest sees on one side alone.
+    fn shown(&self, item: &Item, side: usize, values: &[u64]) -> Option<Witness> {
+        let capability = self.views()[side]
+            .capability
+            .map(|id| self.views()[side].register(id));
+        let common = self.setting.guests.has[0] & self.setting.guests.has[1];
+        let flags = (0..64)
+            .map(|bit| 1u64 << bit)
+            .filter(|flag| common & flag != 0);
+        let words: Vec<u64> = std::iter::once(0).chain(flags).collect();
+        for value in values {
+            for more in &words {
+                let mut items = vec![(item.tag, vec![*value; item.words])];
+                if let Some((tag, register)) =
+                    capability.and_then(|register| Some((super::items::tag(register)?, register)))
+                {
+                    items.push((tag, vec![(register.reset | more) & common]));
+                }
+                let restore = Step::Restore(record(self.views()[side], &items));
+                for msr in item.msrs.iter().take(2) {
+                    let witness =
+                        Witness::new(self.views(), vec![restore.clone(), Step::Read(*msr)]);
+                    if witness.tells() {
+                        return Some(witness);
+                    }
+                }
+            }
+        }
+        Some(Witness::new(self.views(), vec![Step::Save]))
+    }
+
+    /// An item that both sides save.
+    fn both(&self, old: &Item, new: &Item) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if self.same_name && old.tag != new.tag {
+            findings.push(self.retagged(old, new));
+        }
+        if old.words != new.words {
+            findings.push(self.length(old, new));
+        }
+        if old.default != new.default && !old.capability {
+            let text = format!(
+                "{} of a record without item {}: {:#x} → {:#x}",
+                new.name, new.tag, old.default, new.default
+            );
+            let mut finding = Finding::new(
+                &rules::DEFAULT_CHANGED,
+                about(Some(old), Some(new), Aspect::Migrate),
+                text,
+            );
+            finding.witness = self.without(new);
+            findings.push(finding);
+        }
+        // What the capability word may hold has findings of its own.
+        if !old.capability {
+            findings.extend(self.accepts(old, new));
+        }
+        findings
+    }
+
+    fn retagged(&self, old: &Item, new: &Item) -> Finding {
+        let text = format!("{}: item {} → item {}", new.name, old.tag, new.tag);
+        let mut finding = Finding::new(
+            &rules::ITEM_RETAGGED,
+            about(Some(old), Some(new), Aspect::Migrate),
+            text,
+        );
+        let demand = |own: &Item, other: &Item| match other.default {
+            0 => Demand::Clear {
+                register: own.name.clone(),
+                tag: own.tag,
+                from: 0,
+                bits: u64::MAX,
+            },
+            _ => Demand::Another,
+        };
+        let condition = |own, other| {
+            Some(Condition {
+                affected: None,
+                demand: demand(own, other),
+            })
+        };
+        finding.conditions = [condition(old, new), condition(new, old)];
+        let value = smallest(self.views()[0], old, |value| value != 0).unwrap_or(1);
+        finding.witness = self.refused(&[(old.tag, vec![value; old.words])], 0);
+        finding
+    }
+
+    fn length(&self, old: &Item, new: &Item) -> Finding {
+        let (rule, long, side) = match old.words < new.words {
+            true => (&rules::ITEM_LONGER, new, 1),
+            false => (&rules::ITEM_SHORTER, old, 0),
+        };
+        let text = format!(
+            "item {} ({}): {} → {} words",
+            new.tag, new.name, old.words, new.words
+        );
+        let mut finding = Finding::new(rule, about(Some(old), Some(new), Aspect::Migrate), text);
+        let from = old.words.min(new.words);
+        let demand = Demand::Clear {
+            register: long.name.clone(),
+            tag: long.tag,
+            from,
+            bits: u64::MAX,
+        };
+        finding.conditions[side] = Some(Condition {
+            affected: None,
+            demand,
+        });
+        let value = smallest(self.views()[side], long, |value| value != 0).unwrap_or(1);
+        finding.witness = self.refused(&[(long.tag, vec![value; long.words])], side);
+        finding
+    }
+
+    fn without(&self, item: &Item) -> Option<Witness> {
+        if !self.same_name {
+            return Some(Witness::new(self.views(), vec![Step::Save]));
+        }
+        let restore = Step::Restore(record(self.views()[0], &[]));
+        let reads = item.msrs.iter().take(2).map(|msr| Step::Read(*msr));
+        let mut witnesses = reads
+            .chain([Step::Save])
+            .map(|last| Witness::new(self.views(), vec![restore.clone(), last]));
+        witnesses.find(Witness::tells)
+    }
+
+    /// Values that one side alone restores.
+    fn accepts(&self, old: &Item, new: &Item) -> Vec<Finding> {
+        let mut table = Table::default();
+        let taken = [acceptable(&mut table, old), acceptable(&mut table, new)];
+        let mut findings = Vec::new();
+        for (rule, side) in [(&rules::ACCEPTS_MORE, 1), (&rules::ACCEPTS_LESS, 0)] {
+            let alone = table.less(taken[side], taken[1 - side]);
+            if let Some(value) = example(&table, alone) {
+                findings.push(self.accepts_alone(rule, [old, new], side, value));
+            }
+        }
+        findings
+    }
+
+    fn accepts_alone(
+        &self,
+        rule: &'static Rule,
+        items: [&Item; 2],
+        side: usize,
+        value: u64,
+    ) -> Finding {
+        let (own, other) = (items[side], items[1 - side]);
+        let mask = own.accepts & !other.accepts;
+        let what = if mask == 0 {
+            format!("{value:#x}")
+        } else {
+            bits(mask)
+        };
+        let text = format!(
+            "item {} ({}): {what} {}",
+            own.tag,
+            own.name,
+            if side == 1 {
+                "refused → restored"
+            } else {
+                "restored → refused"
+            }
+        );
+        let mut about = about(Some(items[0]), Some(items[1]), Aspect::Accepts);
+        about.bits = mask;
+        let mut finding = Finding::new(rule, about, text);
+        let plain = own.closed.iter().chain(&other.closed).next().is_none();
+        let demand = match plain {
+            true => Demand::Clear {
+                register: own.name.clone(),
+                tag: own.tag,
+                from: 0,
+                bits: mask,
+            },
+            false => Demand::Not(format!("have {} with a value like {value:#x}", own.name)),
+        };
+        finding.conditions[side] = Some(Condition {
+            affected: None,
+            demand,
+        });
+        let mut words = vec![0; own.words];
+        if let Some(word) = words.first_mut() {
+            *word = value;
+        }
+        finding.witness = self.refused(&[(own.tag, words)], side);
+        finding
+    }
+
+    /// Tags of older versions' records, which neither side writes.
+    fn old_items(&self) -> Vec<Finding> {
+        let [old, new] = self.views();
+        let writes = |view: &View, tag: u16| view.saved().iter().any(|(_, own, _)| *own == tag);
+        let mut findings = Vec::new();
+        for (rule, own, other, side) in [
+            (&rules::OLD_ITEM_ACCEPTED, new, old, 1),
+            (&rules::OLD_ITEM_REFUSED, old, new, 0),
+        ] {
+            for tag in &own.dropped_tags {
+                if writes(other, *tag) || writes(own, *tag) || other.dropped_tags.contains(tag) {
+                    continue;
+                }
+                let text = format!(
+                    "item {tag} of old records: {}",
+                    if side == 1 {
+                        "refused → dropped"
+                    } else {
+                        "dropped → refused"
+                    }
+                );
+                let about = About {
+                    tag: Some(*tag),
+                    aspect: Aspect::Interface,
+                    ..About::default()
+                };
+                let mut finding = Finding::new(rule, about, text);
+                finding.witness = self.refused(&[(*tag, vec![1])], side);
+                findings.push(finding);
+            }
+        }
+        findings
+    }
+}
+
+/// The smallest value of a set.
+fn example(table: &Table, values: Truth) -> Option<u64> {
+    let picked = table.pick(values, &|_| false)?;
+    Some(
+        (0..64)
+            .filter(|bit| picked.get(bit) == Some(&true))
+            .fold(0, |value, bit| value | 1 << bit),
+    )
+}
+
+/// The items that both sides have come in another order.
+fn order(pairs: &[(Option<Item>, Option<Item>)]) -> Option<Finding> {
+    let mut both: Vec<(&Item, &Item)> = pairs
+        .iter()
+        .filter_map(|(old, new)| Some((old.as_ref()?, new.as_ref()?)))
+        .collect();
+    both.sort_by_key(|(old, _)| old.place);
+    let old: Vec<&str> = both.iter().map(|(old, _)| old.name.as_str()).collect();
+    let sorted = both.is_sorted_by_key(|(_, new)| new.place);
+    both.sort_by_key(|(_, new)| new.place);
+    let new: Vec<&str> = both.iter().map(|(_, new)| new.name.as_str()).collect();
+    let text = format!("{} → {}", old.join(", "), new.join(", "));
+    let about = About {
+        aspect: Aspect::Interface,
+        ..About::default()
+    };
+    (!sorted).then(|| Finding::new(&rules::RESTORE_ORDER, about, text))
+}

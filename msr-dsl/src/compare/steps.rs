@@ -1,0 +1,194 @@
+//! What happens to a vCPU, as `msr sim` takes it: the lines of a witness.
+
+use crate::interpret::{Answer, Machine};
+use crate::model::View;
+use msr_runtime::{ErrorRecord, MachineCheckEvent, Reset};
+use std::fmt;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// RDMSR.
+    Read(u32),
+    /// WRMSR.
+    Write {
+        /// Where.
+        msr: u32,
+        /// What.
+        value: u64,
+    },
+    /// A machine check.
+    Inject(Injected),
+    /// INIT.
+    Init,
+    /// Who is told of an error that hits this vCPU now.
+    Deliver,
+    /// The record of this vCPU.
+    Save,
+    /// Becomes the vCPU of a record.
+    Restore(Vec<u8>),
+}
+
+/// A machine check as the engine injects it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Injected {
+    /// Bit 0: with a record; 1: RIPV; 2: EIPV; 3: local.
+    pub flags: u64,
+    /// MCi_STATUS, MCi_ADDR, MCi_MISC.
+    pub error: [u64; 3],
+}
+
+impl Injected {
+    fn event(&self) -> MachineCheckEvent {
+        let [status, address, misc] = self.error;
+        MachineCheckEvent {
+            restart_ip_valid: self.flags & 2 != 0,
+            error_ip_valid: self.flags & 4 != 0,
+            local: self.flags & 8 != 0,
+            record: (self.flags & 1 != 0).then_some(ErrorRecord {
+                status,
+                address,
+                misc,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(msr) => write!(f, "rdmsr {msr:#x}"),
+            Self::Write { msr, value } => write!(f, "wrmsr {msr:#x} {value:#x}"),
+            Self::Init => f.write_str("init"),
+            Self::Deliver => f.write_str("deliver"),
+            Self::Save => f.write_str("save"),
+            Self::Restore(record) => {
+                f.write_str("restore ")?;
+                record.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::Inject(what) => {
+                f.write_str("inject")?;
+                for (bit, name) in [(2, "RIPV"), (4, "EIPV"), (8, "LMCE_S")] {
+                    if what.flags & bit != 0 {
+                        write!(f, " {name}=1")?;
+                    }
+                }
+                if what.flags & 1 != 0 {
+                    let [status, address, misc] = what.error;
+                    write!(f, " STATUS={status:#x}")?;
+                    for (name, value) in [("ADDR", address), ("MISC", misc)] {
+                        if value != 0 {
+                            write!(f, " {name}={value:#x}")?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A guest to start from: as `msr sim` has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// `--feature`.
+    pub features: Vec<String>,
+    /// `--cap`.
+    pub capability: Option<u64>,
+}
+
+impl Start {
+    /// A guest with a capability word; said only if it is not that of every new guest.
+    pub fn with(view: &View, word: u64) -> Self {
+        let own = view.capability.map(|id| view.register(id).reset);
+        Self {
+            features: Vec::new(),
+            capability: own.filter(|own| *own != word).map(|_| word),
+        }
+    }
+
+    /// The options of `msr sim`.
+    pub fn options(&self) -> Vec<String> {
+        let features = self
+            .features
+            .iter()
+            .flat_map(|name| ["--feature".to_owned(), name.clone()]);
+        let word = self.capability.map(|word| format!("{word:#x}"));
+        features
+            .chain(word.into_iter().flat_map(|word| ["--cap".to_owned(), word]))
+            .collect()
+    }
+
+    /// The guest, or why there is none.
+    pub fn guest<'v>(&self, view: &'v View) -> Result<Machine<'v>, String> {
+        let mut machine = Machine::new(view);
+        for name in &self.features {
+            machine
+                .add_feature(name)
+                .map_err(|_| format!("no feature `{name}`"))?;
+        }
+        if let Some((feature, one_of)) = machine.unmet_requirement() {
+            return Err(format!(
+                "feature `{feature}` requires {}",
+                one_of.join(" or ")
+            ));
+        }
+        if let Some(word) = self.capability {
+            let id = view.capability.ok_or("no capability register")?;
+            let unknown = word & !view.register(id).accepts;
+            if unknown != 0 {
+                return Err(format!("unknown capability bits {unknown:#x}"));
+            }
+            machine.set_capability(word);
+        }
+        Ok(machine)
+    }
+}
+
+/// What a line answers, in the words of `msr sim`; none for lines that answer nothing.
+pub fn execute(machine: &mut Machine, step: &Step) -> Option<String> {
+    Some(match step {
+        Step::Read(msr) => answer(machine.read(*msr)),
+        Step::Write { msr, value } => answer(machine.write(*msr, *value)),
+        Step::Inject(what) => match machine.inject(&what.event()) {
+            true => "ok".to_owned(),
+            false => "no injection".to_owned(),
+        },
+        Step::Init => {
+            machine.reset(Reset::Init);
+            return None;
+        }
+        Step::Deliver => deliver(machine).to_owned(),
+        Step::Save => machine
+            .save()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+        Step::Restore(record) => match machine.restore(record) {
+            Ok(()) => "ok".to_owned(),
+            Err(reason) => format!("refused: {reason}"),
+        },
+    })
+}
+
+/// Who is told of an error that hits this vCPU now.
+pub fn deliver(machine: &Machine) -> &'static str {
+    match &machine.view().injection {
+        None => "nobody",
+        Some(_) if machine.local_enabled() => "local",
+        Some(injection) if injection.broadcast => "broadcast",
+        Some(_) => "one",
+    }
+}
+
+/// An answer as `msr sim` prints it.
+pub fn answer(answer: Answer) -> String {
+    match answer {
+        Answer::Value(value) => format!("{value:#018x}"),
+        Answer::Ok => "ok".to_owned(),
+        Answer::Fault => "#GP".to_owned(),
+        Answer::Unlisted => "unhandled".to_owned(),
+        Answer::Hook(name) => format!("hook {name}"),
+        Answer::Pass => "pass".to_owned(),
+    }
+}

@@ -1,0 +1,351 @@
+//! Truth functions of many bits, as reduced ordered decision diagrams: equal functions are the same [`Truth`], so that
+//! "for all values" is decided and never tried out. (Bryant, "Graph-Based Algorithms for Boolean Function Manipulation",
+//! 1986.)
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// A truth function; compare two of one [`Table`] with `==`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Truth(u32);
+
+impl Truth {
+    /// Never.
+    pub const NO: Self = Self(0);
+    /// Always.
+    pub const YES: Self = Self(1);
+
+    /// A constant.
+    pub fn of(value: bool) -> Self {
+        if value { Self::YES } else { Self::NO }
+    }
+}
+
+/// Which bit; a function asks for the lowest first.
+pub type Bit = u32;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Node {
+    bit: Bit,
+    clear: Truth,
+    set: Truth,
+}
+
+/// Multiplication and shift: keys are small numbers of our own, nobody attacks them.
+#[derive(Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 29
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.0 = (self.0.rotate_left(5) ^ u64::from(value)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
+
+/// All functions of one question.
+pub struct Table {
+    nodes: Vec<Node>,
+    known: Map<Node, Truth>,
+    choices: Map<(Truth, Truth, Truth), Truth>,
+}
+
+/// The bit of the two constants: behind all others.
+const END: Bit = Bit::MAX;
+
+impl Default for Table {
+    fn default() -> Self {
+        let constant = |truth| Node {
+            bit: END,
+            clear: truth,
+            set: truth,
+        };
+        Self {
+            nodes: vec![constant(Truth::NO), constant(Truth::YES)],
+            known: Map::default(),
+            choices: Map::default(),
+        }
+    }
+}
+
+impl Table {
+    /// How many different functions were met: the cost so far.
+    pub fn cost(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The bit itself.
+    pub fn bit(&mut self, bit: Bit) -> Truth {
+        self.node(bit, Truth::NO, Truth::YES)
+    }
+
+    fn node(&mut self, bit: Bit, clear: Truth, set: Truth) -> Truth {
+        if clear == set {
+            return clear;
+        }
+        let node = Node { bit, clear, set };
+        *self.known.entry(node).or_insert_with(|| {
+            self.nodes.push(node);
+            Truth(self.nodes.len() as u32 - 1)
+        })
+    }
+
+    fn at(&self, truth: Truth) -> Node {
+        self.nodes[truth.0 as usize]
+    }
+
+    fn with(&self, truth: Truth, bit: Bit) -> (Truth, Truth) {
+        let node = self.at(truth);
+        if node.bit == bit {
+            (node.clear, node.set)
+        } else {
+            (truth, truth)
+        }
+    }
+
+    /// `yes` where `condition` holds, `no` elsewhere.
+    pub fn choose(&mut self, condition: Truth, yes: Truth, no: Truth) -> Truth {
+        match (condition, yes, no) {
+            (Truth::YES, ..) => return yes,
+            (Truth::NO, ..) => return no,
+            (_, Truth::YES, Truth::NO) => return condition,
+            _ if yes == no => return yes,
+            _ => {}
+        }
+        let key = (condition, yes, no);
+        if let Some(known) = self.choices.get(&key) {
+            return *known;
+        }
+        let bit = self
+            .at(condition)
+            .bit
+            .min(self.at(yes).bit)
+            .min(self.at(no).bit);
+        let (c0, c1) = self.with(condition, bit);
+        let (y0, y1) = self.with(yes, bit);
+        let (n0, n1) = self.with(no, bit);
+        let clear = self.choose(c0, y0, n0);
+        let set = self.choose(c1, y1, n1);
+        let result = self.node(bit, clear, set);
+        self.choices.insert(key, result);
+        result
+    }
+
+    /// Not.
+    pub fn not(&mut self, a: Truth) -> Truth {
+        self.choose(a, Truth::NO, Truth::YES)
+    }
+
+    /// Both.
+    pub fn and(&mut self, a: Truth, b: Truth) -> Truth {
+        let (a, b) = (a.min(b), a.max(b));
+        self.choose(a, b, Truth::NO)
+    }
+
+    /// One or both.
+    pub fn or(&mut self, a: Truth, b: Truth) -> Truth {
+        let (a, b) = (a.min(b), a.max(b));
+        self.choose(a, Truth::YES, b)
+    }
+
+    /// The first and not the second.
+    pub fn less(&mut self, a: Truth, b: Truth) -> Truth {
+        let not = self.not(b);
+        self.and(a, not)
+    }
+
+    /// One of them only.
+    pub fn differ(&mut self, a: Truth, b: Truth) -> Truth {
+        let not = self.not(b);
+        self.choose(a, not, b)
+    }
+
+    /// Both or none.
+    pub fn same(&mut self, a: Truth, b: Truth) -> Truth {
+        let differ = self.differ(a, b);
+        self.not(differ)
+    }
+
+    /// Any of them.
+    pub fn any(&mut self, all: impl IntoIterator<Item = Truth>) -> Truth {
+        all.into_iter().fold(Truth::NO, |a, b| self.or(a, b))
+    }
+
+    /// Whether both can hold at once.
+    pub fn meet(&mut self, a: Truth, b: Truth) -> bool {
+        self.and(a, b) != Truth::NO
+    }
+
+    /// Whether the second holds wherever the first does.
+    pub fn implies(&mut self, a: Truth, b: Truth) -> bool {
+        self.less(a, b) == Truth::NO
+    }
+
+    /// Holds where some value of the bits that `drop` names makes it hold.
+    pub fn exists(&mut self, truth: Truth, drop: &dyn Fn(Bit) -> bool) -> Truth {
+        self.rebuild(truth, drop, &|bit| bit, &mut Map::default())
+    }
+
+    /// As [`Table::exists`]; the bits that remain take new numbers, in the same order as before.
+    pub fn exists_then(
+        &mut self,
+        truth: Truth,
+        drop: &dyn Fn(Bit) -> bool,
+        rename: &dyn Fn(Bit) -> Bit,
+    ) -> Truth {
+        self.rebuild(truth, drop, rename, &mut Map::default())
+    }
+
+    fn rebuild(
+        &mut self,
+        truth: Truth,
+        drop: &dyn Fn(Bit) -> bool,
+        rename: &dyn Fn(Bit) -> Bit,
+        done: &mut Map<Truth, Truth>,
+    ) -> Truth {
+        if truth == Truth::NO || truth == Truth::YES {
+            return truth;
+        }
+        if let Some(known) = done.get(&truth) {
+            return *known;
+        }
+        let Node { bit, clear, set } = self.at(truth);
+        let clear = self.rebuild(clear, drop, rename, done);
+        let set = self.rebuild(set, drop, rename, done);
+        let result = if drop(bit) {
+            self.or(clear, set)
+        } else {
+            self.node(rename(bit), clear, set)
+        };
+        done.insert(truth, result);
+        result
+    }
+
+    /// Bits for which it holds, those that `prefer` names set and the others clear as far as that goes. Bits that are
+    /// not among them do not matter. None if it never holds.
+    pub fn pick(&self, truth: Truth, prefer: &dyn Fn(Bit) -> bool) -> Option<HashMap<Bit, bool>> {
+        if truth == Truth::NO {
+            return None;
+        }
+        let (mut at, mut picked) = (truth, HashMap::new());
+        while at != Truth::YES {
+            let node = self.at(at);
+            let wish = prefer(node.bit);
+            let (wished, other) = if wish {
+                (node.set, node.clear)
+            } else {
+                (node.clear, node.set)
+            };
+            let got = wished != Truth::NO;
+            picked.insert(node.bit, if got { wish } else { !wish });
+            at = if got { wished } else { other };
+        }
+        Some(picked)
+    }
+
+    /// Whether it depends on a bit that `of` names.
+    pub fn asks(&self, truth: Truth, of: &dyn Fn(Bit) -> bool) -> bool {
+        let (mut waiting, mut seen) = (vec![truth], std::collections::HashSet::new());
+        while let Some(next) = waiting.pop() {
+            let node = self.at(next);
+            if node.bit == END || !seen.insert(next) {
+                continue;
+            }
+            if of(node.bit) {
+                return true;
+            }
+            waiting.extend([node.clear, node.set]);
+        }
+        false
+    }
+
+    /// The ways to hold, each a list of bits with their values; at most `limit`, none if there are more.
+    pub fn cases(&self, truth: Truth, limit: usize) -> Option<Vec<Vec<(Bit, bool)>>> {
+        let (mut out, mut waiting) = (Vec::new(), vec![(truth, Vec::new())]);
+        while let Some((at, path)) = waiting.pop() {
+            if at == Truth::NO {
+                continue;
+            }
+            if at == Truth::YES {
+                if out.len() == limit {
+                    return None;
+                }
+                out.push(path);
+                continue;
+            }
+            let node = self.at(at);
+            for (next, value) in [(node.clear, false), (node.set, true)] {
+                let mut path = path.clone();
+                path.push((node.bit, value));
+                waiting.push((next, path));
+            }
+        }
+        Some(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some functions of four bits, with their values worked out one by one.
+    #[test]
+    fn functions_hold_where_they_should() {
+        let mut table = Table::default();
+        let bits: Vec<Truth> = (0..4).map(|bit| table.bit(bit)).collect();
+        let and = table.and(bits[0], bits[2]);
+        let differ = table.differ(and, bits[3]);
+        let all = table.choose(bits[1], differ, and);
+        for value in 0..16u32 {
+            let bit = |at: Bit| value >> at & 1 == 1;
+            let expected = if bit(1) {
+                (bit(0) && bit(2)) != bit(3)
+            } else {
+                bit(0) && bit(2)
+            };
+            let mut cube = all;
+            for at in 0..4 {
+                let own = if bit(at) {
+                    bits[at as usize]
+                } else {
+                    table.not(bits[at as usize])
+                };
+                cube = table.and(cube, own);
+            }
+            assert_eq!(cube != Truth::NO, expected, "{value:04b}");
+        }
+        let some = table.exists(all, &|bit| bit == 3);
+        let expected = table.or(bits[1], and);
+        assert_eq!(some, expected);
+    }
+
+    #[test]
+    fn equal_functions_are_the_same() {
+        let mut table = Table::default();
+        let (a, b) = (table.bit(5), table.bit(3));
+        let (one, not_a) = (table.and(a, b), table.not(a));
+        let not_b = table.not(b);
+        let or = table.or(not_a, not_b);
+        assert_eq!(table.not(or), one);
+    }
+
+    #[test]
+    fn what_is_picked_makes_it_hold() {
+        let mut table = Table::default();
+        let (a, b) = (table.bit(0), table.bit(1));
+        let differ = table.differ(a, b);
+        let picked = table.pick(differ, &|_| false).expect("it can hold");
+        assert_eq!((picked[&0], picked[&1]), (false, true));
+        assert_eq!(table.pick(Truth::NO, &|_| false), None);
+    }
+}

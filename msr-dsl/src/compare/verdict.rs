@@ -1,0 +1,101 @@
+//! Whether guests of one side can go on under the other.
+
+use super::condition::{Condition, Demand};
+use super::finding::Finding;
+use super::rules::Effect;
+use std::fmt;
+
+/// The answer for one direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every guest can, and misses nothing.
+    Safe,
+    /// Guests can for which all of this holds.
+    Conditional(Vec<Reason>),
+    /// None can.
+    Refused(Vec<Reason>),
+}
+
+/// Why it is not simply safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The rule.
+    pub rule: &'static str,
+    /// The finding.
+    pub fingerprint: String,
+    /// What has to hold; none if nothing helps.
+    pub condition: Option<Condition>,
+    /// In words.
+    pub text: String,
+}
+
+/// The verdict of a direction: 0 is old to new, 1 new to old.
+pub fn verdict(findings: &[Finding], direction: usize) -> Verdict {
+    let (mut refused, mut conditions): (Vec<Reason>, Vec<Reason>) = (Vec::new(), Vec::new());
+    for finding in findings {
+        let condition = finding.conditions[direction].clone();
+        let effect = finding.effects()[direction];
+        if effect == Effect::Safe {
+            continue;
+        }
+        let hopeless = condition.as_ref().is_none_or(|condition| {
+            condition.demand == Demand::Another && condition.affected.is_none()
+        });
+        let text = match &condition {
+            Some(condition) if !hopeless => condition.to_string(),
+            _ => format!("{}: {}", finding.rule.title, finding.text),
+        };
+        let reason = Reason {
+            rule: if direction == 0 {
+                finding.rule.id
+            } else {
+                finding.rule.mirror
+            },
+            fingerprint: finding.fingerprint(),
+            condition,
+            text,
+        };
+        let to = if effect == Effect::Refused || hopeless {
+            &mut refused
+        } else {
+            &mut conditions
+        };
+        if !to.iter().any(|known| known.text == reason.text) {
+            to.push(reason);
+        }
+    }
+    match (refused.is_empty(), conditions.is_empty()) {
+        (false, _) => Verdict::Refused(refused),
+        (true, false) => Verdict::Conditional(conditions),
+        (true, true) => Verdict::Safe,
+    }
+}
+
+impl Verdict {
+    /// A word for machines.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Safe => "safe",
+            Self::Conditional(_) => "conditional",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// Why it is not simply safe.
+    pub fn reasons(&self) -> &[Reason] {
+        match self {
+            Self::Safe => &[],
+            Self::Conditional(reasons) | Self::Refused(reasons) => reasons,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Safe => "safe",
+            Self::Conditional(_) => "safe on conditions",
+            Self::Refused(_) => "refused",
+        })
+    }
+}
