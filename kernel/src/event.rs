@@ -5,7 +5,7 @@
 //! names every field in its order; what it holds besides (`context=guest`) is fixed text.
 
 use crate::faults::Refused;
-use crate::mca::{Class, ErrorCode, FatalReason};
+use crate::mca::{Class, ErrorCode, FatalReason, Kept};
 use crate::units::{Bank, Gpa, GuestId, Hpa, Pcpu, Tsc};
 use crate::vmce::{Outcome, StopReason};
 
@@ -123,6 +123,7 @@ word_field! {
     Class: |class| u64::from(class.rank()), |word| Class::from_rank(word as u8);
     ErrorCode: |code| u64::from(code.0), |word| ErrorCode(word as u16);
     FatalReason: |reason| reason as u64, FatalReason::from_number;
+    Kept: |reason| reason as u64, Kept::from_number;
     Outcome: |outcome| outcome as u64, Outcome::from_number;
     Refused: |reason| reason as u64, Refused::from_number;
     StopReason: |reason| reason as u64, StopReason::from_number;
@@ -201,18 +202,37 @@ macro_rules! for_each_event {
             /// An error hits a guest, at its own guest-physical address; `pages` of 4 KiB from there on.
             warn GuestHit "mc.hit cpu={=u16} owner=guest guest={=u8} gpa={=u64:#x} hpa={=u64:#x} pages={=u32}"
                 { guest: GuestId, gpa: Gpa, hpa: Hpa, pages: u32 }
-            /// An error hits memory of the hypervisor, which goes on as long as it need not use it.
-            error HypervisorHit "mc.hit cpu={=u16} owner=hypervisor hpa={=u64:#x}"
-                { hpa: Hpa }
+            /// An error hits memory of the hypervisor, which goes on as long as it need not use it; `pages` from there on.
+            error HypervisorHit "mc.hit cpu={=u16} owner=hypervisor hpa={=u64:#x} pages={=u32}"
+                { hpa: Hpa, pages: u32 }
             /// An error hits memory that nobody has.
-            warn FreeHit "mc.hit cpu={=u16} owner=free hpa={=u64:#x}"
-                { hpa: Hpa }
-            /// A page of a guest is out of use: unmapped, never handed out again.
-            warn PageRetired "page.retired cpu={=u16} hpa={=u64:#x} owner=guest guest={=u8} gpa={=u64:#x}"
+            warn FreeHit "mc.hit cpu={=u16} owner=free hpa={=u64:#x} pages={=u32}"
+                { hpa: Hpa, pages: u32 }
+            /// An error hits an address that the memory map does not leave to the hypervisor.
+            warn FirmwareHit "mc.hit cpu={=u16} owner=firmware hpa={=u64:#x} pages={=u32}"
+                { hpa: Hpa, pages: u32 }
+            /// Pages of a guest, `pages` from there on, are out of use: unmapped, never handed out again.
+            warn PageRetired "page.retired cpu={=u16} hpa={=u64:#x} owner=guest guest={=u8} gpa={=u64:#x} pages={=u32}"
+                { hpa: Hpa, guest: GuestId, gpa: Gpa, pages: u32 }
+            /// Free pages are out of use: never handed out.
+            warn FreePageRetired "page.retired cpu={=u16} hpa={=u64:#x} owner=free pages={=u32}"
+                { hpa: Hpa, pages: u32 }
+            /// A page of a guest had `count` corrected errors and is out of use; the guest has its content at the same address, in the
+            /// page `by`.
+            warn PageReplaced "page.replaced cpu={=u16} hpa={=u64:#x} guest={=u8} gpa={=u64:#x} by={=u64:#x} count={=u32}"
+                { hpa: Hpa, guest: GuestId, gpa: Gpa, by: Hpa, count: u32 }
+            /// A page had `count` corrected errors and stays in use all the same.
+            error PageKept "page.kept cpu={=u16} hpa={=u64:#x} reason={=str} count={=u32}"
+                { hpa: Hpa, reason: Kept, count: u32 }
+            /// A page of a guest was put back into use by the administrator.
+            warn PageReturned "page.returned cpu={=u16} hpa={=u64:#x} owner=guest guest={=u8} gpa={=u64:#x}"
                 { hpa: Hpa, guest: GuestId, gpa: Gpa }
-            /// A free page is out of use: never handed out.
-            warn FreePageRetired "page.retired cpu={=u16} hpa={=u64:#x} owner=free"
+            /// A free page was put back into use by the administrator.
+            warn FreePageReturned "page.returned cpu={=u16} hpa={=u64:#x} owner=free"
                 { hpa: Hpa }
+            /// The administrator's command about a page was refused.
+            warn PageRefused "page.refused cpu={=u16} reason={=str}"
+                { reason: Refused }
             /// A processor has not flushed its translations in time; no vCPU runs there before it has.
             error Unflushed "page.unflushed cpu={=u16} processor={=u16}"
                 { processor: Pcpu }

@@ -27,12 +27,15 @@
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod command;
 pub mod event;
 pub mod faults;
 pub mod guest;
 pub mod handover;
 pub mod mca;
 pub mod message;
+#[cfg(not(loom))]
+pub mod retired;
 pub mod ring;
 pub mod schedule;
 mod sync;

@@ -17,9 +17,10 @@ use arrayvec::ArrayString;
 use kernel::handover::acpi;
 use kernel::handover::arena::Arena;
 use kernel::handover::command_line::Options;
+use kernel::handover::layout::Layout;
 use kernel::handover::module::{self, Kind};
 use kernel::handover::multiboot::{BOOT_MAGIC, Information, Ram};
-use kernel::units::Hpa;
+use kernel::units::{Hpa, PAGE_SIZE};
 use specs::McState;
 
 use machine::processor::Processor;
@@ -89,7 +90,17 @@ impl Refusal<'_> {
 
 fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>> {
     let no_memory = |_| Refusal::Boot("not enough memory", "");
-    memory::init(free_memory(information));
+    let mut layout = Layout::new(information.ram(), in_use(information));
+    let start_up = layout.start_up_page();
+    if let Some(page) = start_up {
+        // Its own for ever: a processor may yet come up that was given up.
+        layout.occupy(Ram {
+            start: page,
+            end: page.plus(PAGE_SIZE),
+        });
+    }
+    let arena = Arena::new(information.ram(), in_use(information), memory::MAPPED);
+    memory::init(arena, layout);
     let processor = Processor::create().map_err(no_memory)?;
     // SAFETY: this is the processor that it was made for.
     unsafe { processor.adopt() };
@@ -106,7 +117,7 @@ fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>
         let controls = vmx::capability::enable().and_then(|()| Controls::find());
         CONTROLS.set(controls.map_err(|missing| Refusal::Unsupported(missing.reason()))?);
     }
-    start_processors(information);
+    start_processors(information, start_up);
     log::now();
     messages::hypervisor_up(
         env!("CARGO_PKG_VERSION"),
@@ -119,6 +130,7 @@ fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>
             "no"
         },
     );
+    guests::spare::set_aside(options.spare_pages).map_err(no_memory)?;
     for module in information.modules() {
         take_module(&module).map_err(|what| Refusal::Boot(what, module.string))?;
     }
@@ -136,8 +148,8 @@ fn interfaces() -> ArrayString<256> {
     text
 }
 
-/// RAM that neither the image nor what the loader left occupies.
-fn free_memory(information: &Information<'_>) -> Arena {
+/// What the image and the loader's input occupy.
+fn in_use(information: &Information<'_>) -> impl Iterator<Item = Ram> {
     unsafe extern "C" {
         static image_start: u8;
         static image_end: u8;
@@ -151,20 +163,26 @@ fn free_memory(information: &Information<'_>) -> Arena {
         end: module.end,
     });
     let own = information.range().map(|(start, end)| Ram { start, end });
-    let in_use = modules.chain([image]).chain(own);
-    Arena::new(information.ram(), in_use, memory::MAPPED)
+    modules.chain([image]).chain(own)
 }
 
-fn start_processors(information: &Information<'_>) {
+fn start_processors(information: &Information<'_>, page: Option<Hpa>) {
     // SAFETY: firmware memory that nobody writes any more.
     let bios_area = unsafe { memory::bytes(Hpa(0xe_0000), 0x2_0000) };
     let rsdp = information.rsdp().or_else(|| acpi::find_rsdp(bios_area));
     let madt = rsdp.and_then(|rsdp| acpi::find_madt(rsdp, memory::acpi_table));
     let ids = acpi::processors(madt.unwrap_or(&[]));
-    smp::start_others(entry::boot::trampoline(), ids, |id| {
+    let missing = |id| {
         log::now();
         messages::processor_missing(id);
-    });
+    };
+    match page {
+        Some(page) => smp::start_others(page, entry::boot::trampoline(), ids, missing),
+        None => {
+            let this = Processor::current().apic_id;
+            ids.filter(|&id| id != this).for_each(missing);
+        }
+    }
 }
 
 fn take_module(module: &kernel::handover::multiboot::Module<'_>) -> Result<(), &'static str> {

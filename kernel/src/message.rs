@@ -33,6 +33,12 @@ macro_rules! for_each_message {
                 (guest: u8, vcpu: u8, gpa: u64, rip: u64)
             /// How many exits the vCPU that ended its guest made in all.
             info vcpu_exits "vcpu.exits cpu={=u16} guest={=u8} vcpu={=u8} exits={=u64}" (guest: u8, vcpu: u8, exits: u64)
+            /// Pages of a guest that are out of use: `pages` from there on. An answer to `page list`.
+            info page_listed "page.listed cpu={=u16} owner=guest guest={=u8} gpa={=u64:#x} pages={=u64}" (guest: u8, gpa: u64, pages: u64)
+            /// Pages of no guest that are out of use.
+            info free_page_listed "page.listed cpu={=u16} owner=free hpa={=u64:#x} pages={=u64}" (hpa: u64, pages: u64)
+            /// The end of a list: how many pages are out of use in all; of `unlisted` more it is not kept which they are.
+            info pages_listed "page.list cpu={=u16} pages={=u64} unlisted={=u64}" (pages: u64, unlisted: u64)
             /// This machine cannot run guests.
             error machine_unsupported "machine.unsupported cpu={=u16} reason={=str}" (reason: &str)
             /// The boot loader's input cannot be used; nothing runs.

@@ -1,7 +1,7 @@
 //! The engine on the simulated machine: what semantics.md says, case by case.
 
 use kernel::event::Event;
-use kernel::mca::{FatalReason, Interrupted, Verdict};
+use kernel::mca::{FatalReason, Interrupted, Kept, Verdict};
 use kernel::units::{GuestId, Hpa, Pcpu};
 use kernel::vmce::{Delivery, Outcome as Told, StopReason};
 use msr_runtime::ErrorRecord;
@@ -919,4 +919,78 @@ impl MapLast for Vec<Vec<Seen>> {
             .map(|mut all| all.pop().expect("something was seen"))
             .collect()
     }
+}
+
+/// One corrected error each: the third takes the page out of use, and the guest hears nothing.
+#[test]
+fn a_page_with_too_many_corrected_errors_is_replaced() {
+    const CORRECTED: u64 = 0x9c00_0040_0000_009f;
+    const SPARE: u64 = 0x80_0000;
+    let simulation = Simulation::new(world(2).spare(SPARE)).replacing_after(3);
+    let errors = |times: u32, address: u64, misc: u64| {
+        for _ in 0..times {
+            simulation.world.put(0, 0, CORRECTED, address, misc);
+            kernel::mca::poll(simulation.shared(), &simulation.view(0));
+        }
+    };
+    let told = || {
+        let told = simulation.world.picked(|_, event| match *event {
+            Event::PageReplaced {
+                hpa,
+                guest,
+                gpa,
+                by,
+                count,
+            } => Some(format!(
+                "{:#x} {} {:#x} {:#x} {count}",
+                hpa.0, guest.0, gpa.0, by.0
+            )),
+            Event::PageKept { hpa, reason, count } => {
+                Some(format!("{:#x} {} {count}", hpa.0, reason.word()))
+            }
+            Event::FreePageRetired { hpa, pages } => Some(format!("{:#x} free {pages}", hpa.0)),
+            _ => None,
+        });
+        simulation.world.clear_log();
+        told
+    };
+    errors(2, GUEST_0 + 0x3010, MISC);
+    assert_eq!(told(), [""; 0]);
+    errors(1, GUEST_0 + 0x3ff0, MISC);
+    assert_eq!(told(), ["0x10003000 0 0x3000 0x800000 3"]);
+    // There was one spare page: the next stays, which is said once.
+    errors(5, GUEST_0 + 0x4000, MISC);
+    let kept = format!("{:#x} {} 3", GUEST_0 + 0x4000, Kept::NoSpare.word());
+    assert_eq!(told(), [kept]);
+    errors(3, 0x4000_0000, MISC);
+    assert_eq!(told(), ["0x40000000 free 1"]);
+    errors(3, GUEST_0 + 0x8000, MISC + 1);
+    assert_eq!(told(), ["0x10008000 several-pages 3"]);
+    assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
+}
+
+/// An error over a gigabyte is a few events, not a quarter of a million.
+#[test]
+fn pages_side_by_side_are_told_together() {
+    let simulation = Simulation::new(world(2));
+    // 4 MiB from the guest's start: all its 1024 pages, then the same again of what is nobody's.
+    simulation.world.put(0, 0, SRAO, GUEST_0, MISC & !0x3f | 23);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    let told = simulation.world.picked(|_, event| match *event {
+        Event::PageRetired { hpa, pages, .. } => Some(("out", hpa.0, pages)),
+        Event::FreePageRetired { hpa, pages } => Some(("out free", hpa.0, pages)),
+        Event::GuestHit { hpa, pages, .. } => Some(("hit", hpa.0, pages)),
+        Event::FreeHit { hpa, pages } => Some(("hit free", hpa.0, pages)),
+        _ => None,
+    });
+    let behind = GUEST_0 + (4 << 20);
+    assert_eq!(
+        told,
+        [
+            ("out", GUEST_0, 1024),
+            ("hit", GUEST_0, 1024),
+            ("out free", behind, 1024),
+            ("hit free", behind, 1024)
+        ]
+    );
 }

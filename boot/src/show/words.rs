@@ -154,6 +154,11 @@ pub const WORDS: &[(&str, Look, &str)] = &[
         "memory that is nobody's is hit: {hpa}{-owner=free}",
     ),
     (
+        "mc.hit",
+        Look::MachineCheck,
+        "firmware's memory is hit: {hpa}{-owner=firmware}",
+    ),
+    (
         "mc.fatal",
         Look::MachineCheck,
         "fatal: {reason}; reset with the banks intact",
@@ -162,12 +167,53 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "page.retired",
         Look::MachineCheck,
-        "page {gpa} of {guest} (host {hpa}) is out of use{-owner}",
+        "page {gpa} of {guest} (host {hpa}) is out of use{-owner}{-pages=1}",
+    ),
+    (
+        "page.retired",
+        Look::MachineCheck,
+        "{pages#page} of {guest} from {gpa} on (host {hpa}) are out of use{-owner}",
     ),
     (
         "page.retired",
         Look::MachineCheck,
         "{owner} page {hpa} is out of use",
+    ),
+    (
+        "page.replaced",
+        Look::MachineCheck,
+        "page {gpa} of {guest} moves from {hpa} to {by} after {count} corrected errors",
+    ),
+    (
+        "page.kept",
+        Look::MachineCheck,
+        "page {hpa} stays in use after {count} corrected errors: {reason}",
+    ),
+    (
+        "page.returned",
+        Look::MachineCheck,
+        "page {gpa} of {guest} (host {hpa}) is back in use{-owner}",
+    ),
+    (
+        "page.returned",
+        Look::MachineCheck,
+        "{owner} page {hpa} is back in use",
+    ),
+    (
+        "page.refused",
+        Look::Life,
+        "the command about a page is refused: {reason}",
+    ),
+    (
+        "page.listed",
+        Look::Life,
+        "out of use: page {gpa} of {guest}{-owner}",
+    ),
+    ("page.listed", Look::Life, "out of use: {owner} page {hpa}"),
+    (
+        "page.list",
+        Look::Life,
+        "{pages#page} out of use in all{-unlisted=0}",
     ),
     (
         "page.unflushed",

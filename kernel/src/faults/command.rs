@@ -1,14 +1,26 @@
 //! The text of a fault command (docs/boot-protocol.md).
 
 use super::Refused;
+use crate::command::{MAX_LINE, number};
 use crate::mca::registers::MAX_BANKS;
 use crate::units::{Bank, GuestId, Pcpu, Tsc};
+
+/// When a fault is raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// As soon as possible.
+    Now,
+    /// At that time stamp.
+    At(Tsc),
+    /// When its processor next copies a guest's memory for it, in the middle of that.
+    NextCopy,
+}
 
 /// A fault to raise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// When; as soon as possible if none.
-    pub at: Option<Tsc>,
+    /// When.
+    pub when: When,
     /// On which processor.
     pub processor: Pcpu,
     /// In which bank.
@@ -26,9 +38,6 @@ pub struct Fault {
     /// Every processor gets the #MC.
     pub broadcast: bool,
 }
-
-/// The longest line, in bytes, without its end.
-pub const MAX_LINE: usize = 200;
 
 /// Reads a command. `None` for a blank line or a comment (`#`).
 pub fn parse(line: &[u8]) -> Result<Option<Fault>, Refused> {
@@ -62,6 +71,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Fault>, Refused> {
 #[derive(Default)]
 struct Keys {
     at: Option<u64>,
+    at_copy: bool,
     cpu: Option<u64>,
     bank: Option<u64>,
     status: Option<u64>,
@@ -74,6 +84,10 @@ struct Keys {
 
 impl Keys {
     fn take(&mut self, word: &[u8]) -> Result<(), Refused> {
+        if word == b"at=copy" {
+            let twice = self.at.is_some() || core::mem::replace(&mut self.at_copy, true);
+            return if twice { Err(Refused::Twice) } else { Ok(()) };
+        }
         if word == b"broadcast" {
             return if core::mem::replace(&mut self.broadcast, true) {
                 Err(Refused::Twice)
@@ -97,6 +111,9 @@ impl Keys {
             b"guest" => &mut self.guest,
             _ => return Err(Refused::UnknownWord),
         };
+        if key == b"at" && self.at_copy {
+            return Err(Refused::Twice);
+        }
         let number = number(value.get(1..).unwrap_or_default()).ok_or(Refused::BadNumber)?;
         if place.replace(number).is_some() {
             Err(Refused::Twice)
@@ -118,7 +135,11 @@ impl Keys {
             None => None,
         };
         Ok(Fault {
-            at: self.at.map(Tsc),
+            when: match self.at {
+                _ if self.at_copy => When::NextCopy,
+                Some(at) => When::At(Tsc(at)),
+                None => When::Now,
+            },
             processor: Pcpu(
                 u16::try_from(self.cpu.ok_or(missing)?).map_err(|_| Refused::NoProcessor)?,
             ),
@@ -131,23 +152,6 @@ impl Keys {
             broadcast: self.broadcast,
         })
     }
-}
-
-/// A number: decimal, or hexadecimal after `0x`.
-fn number(text: &[u8]) -> Option<u64> {
-    let (digits, radix) = match text.strip_prefix(b"0x") {
-        Some(digits) => (digits, 16),
-        None => (text, 10),
-    };
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |number, &byte| {
-        let digit = char::from(byte).to_digit(radix)?;
-        number
-            .checked_mul(u64::from(radix))?
-            .checked_add(u64::from(digit))
-    })
 }
 
 #[cfg(test)]
@@ -164,7 +168,7 @@ mod tests {
     #[test]
     fn a_command() {
         let fault = Fault {
-            at: None,
+            when: When::Now,
             processor: Pcpu(1),
             bank: Bank(2),
             status: 0xbd00_0000_0000_00cf,
@@ -177,12 +181,20 @@ mod tests {
         assert_eq!(parse(LINE.as_bytes()), Ok(Some(fault)));
         let full = format!("  at=1000 {LINE}  guest=3 broadcast \r");
         let timed = Fault {
-            at: Some(Tsc(1000)),
+            when: When::At(Tsc(1000)),
             guest: Some(GuestId(3)),
             broadcast: true,
             ..fault
         };
         assert_eq!(parse(full.as_bytes()), Ok(Some(timed)));
+        let at_copy = Fault {
+            when: When::NextCopy,
+            ..fault
+        };
+        assert_eq!(
+            parse(format!("at=copy {LINE}").as_bytes()),
+            Ok(Some(at_copy))
+        );
         assert_eq!(parse(b""), Ok(None));
         assert_eq!(parse(b"  # nothing"), Ok(None));
     }
@@ -195,6 +207,8 @@ mod tests {
         assert_eq!(refused(&format!("{LINE} loud")), Refused::UnknownWord);
         assert_eq!(refused(&format!("{LINE} color=1")), Refused::UnknownWord);
         assert_eq!(refused(&format!("{LINE} cpu=1")), Refused::Twice);
+        assert_eq!(refused(&format!("at=copy {LINE} at=copy")), Refused::Twice);
+        assert_eq!(refused(&format!("at=1 {LINE} at=copy")), Refused::Twice);
         assert_eq!(
             refused(&format!("{LINE} broadcast broadcast")),
             Refused::Twice

@@ -12,7 +12,7 @@ mod refused;
 mod schedule;
 
 #[cfg(any(feature = "faults", test))]
-pub use command::{Fault, MAX_LINE, parse};
+pub use command::{Fault, When, parse};
 #[cfg(any(feature = "faults", test))]
 pub use overlay::{Overlay, raise};
 pub use refused::Refused;

@@ -169,11 +169,13 @@ pub fn raise(fault: &Fault, overlays: &[Overlay]) -> Result<Event, Refused> {
 mod tests {
     use core::cell::RefCell;
 
+    use super::super::command::When;
+
     use super::*;
 
     fn fault(processor: u16, broadcast: bool) -> Fault {
         Fault {
-            at: None,
+            when: When::Now,
             processor: Pcpu(processor),
             bank: Bank(1),
             status: 0xbd00_0000_0000_00cf,

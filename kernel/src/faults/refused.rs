@@ -7,7 +7,7 @@ words! {
     Refused {
         /// The line is longer than 200 bytes.
         TooLong = "line-too-long",
-        /// The command is not `mce`.
+        /// There is no such command.
         UnknownCommand = "unknown-command",
         /// A word that no command has.
         UnknownWord = "unknown-word",
@@ -21,6 +21,14 @@ words! {
         NoProcessor = "no-such-processor",
         /// There is no such bank.
         NoBank = "no-such-bank",
+        /// The page is the hypervisor's, which cannot do without it.
+        HypervisorPage = "hypervisor-page",
+        /// The memory map does not leave that page to the hypervisor.
+        NoMemory = "no-memory",
+        /// The page is out of use already.
+        OutOfUse = "out-of-use",
+        /// The page is in use.
+        InUse = "in-use",
         /// There is no such guest, or nothing at that guest-physical address.
         NoGuestMemory = "no-such-guest-memory",
     }

@@ -1,7 +1,7 @@
 //! Fault commands from a boot module: one line after the other, each when its time has come.
 
 use super::Refused;
-use super::command::{Fault, parse};
+use super::command::{Fault, When, parse};
 use crate::units::Tsc;
 
 /// The commands that have not been raised yet. Lines come in the order of the text; one whose time is before that of the line
@@ -40,7 +40,10 @@ impl<'a> Schedule<'a> {
             }
         }
         self.next
-            .take_if(|fault| fault.at.is_none_or(|at| at <= now))
+            .take_if(|fault| match fault.when {
+                When::At(at) => at <= now,
+                When::Now | When::NextCopy => true,
+            })
             .map(Ok)
     }
 

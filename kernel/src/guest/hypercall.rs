@@ -17,7 +17,13 @@ pub enum Hypercall {
     Fault = 3,
     /// Time stamp counter at the moment the last fault was raised (`faults` feature).
     FaultTime = 4,
+    /// Console output from memory: RDI is the guest-physical address of the bytes, RSI how many ([`MAX_BUFFER`] at most). Returns
+    /// [`Error::Memory`] where they cannot be read; then nothing is written.
+    ConsoleBuffer = 5,
 }
+
+/// Bytes that one [`Hypercall::ConsoleBuffer`] takes.
+pub const MAX_BUFFER: usize = 256;
 
 /// Flag of [`Hypercall::Fault`]: every processor gets the #MC.
 pub const FAULT_BROADCAST: u64 = 1 << 0;
@@ -34,6 +40,7 @@ impl Hypercall {
             2 => Self::Shutdown,
             3 => Self::Fault,
             4 => Self::FaultTime,
+            5 => Self::ConsoleBuffer,
             _ => return None,
         })
     }
@@ -49,6 +56,9 @@ pub enum Error {
     Argument = -2,
     /// The caller is not the guest's kernel (CPL is not 0).
     Privilege = -3,
+    /// Memory that the hypervisor should read is not the guest's, is out of use, or has an error. The guest's machine check follows
+    /// if it is that.
+    Memory = -4,
 }
 
 /// CPUID leaf with the signature `BankshotHV\0\0` in EBX, ECX, EDX and the highest hypervisor leaf in EAX.
@@ -56,4 +66,4 @@ pub const LEAF_SIGNATURE: u32 = 0x4000_0000;
 /// CPUID leaf: EAX vCPUs of this guest, EBX index of this vCPU, ECX version of this table.
 pub const LEAF_GUEST: u32 = 0x4000_0001;
 /// Version of this table.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

@@ -3,6 +3,7 @@
 pub mod console;
 mod create;
 mod registry;
+pub mod spare;
 pub mod vcpu;
 
 pub use create::{Error, create};

@@ -7,6 +7,7 @@ use kernel::mca::Owner;
 use kernel::units::{GuestId, Hpa, Pcpu};
 use kernel::vmce::Mailbox;
 
+use super::spare;
 use super::vcpu::Vcpu;
 use crate::machine::memory;
 use crate::machine::processor::Processor;
@@ -148,9 +149,5 @@ pub fn owner_of(page: Hpa) -> Owner {
             low = middle + 1;
         }
     }
-    if memory::is_free(page) {
-        Owner::Free
-    } else {
-        Owner::Hypervisor
-    }
+    spare::owner_of(page).unwrap_or_else(|| memory::owner_of(page))
 }

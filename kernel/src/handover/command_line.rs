@@ -5,6 +5,11 @@ use super::module::number;
 /// Periods and slices that make sense: less would leave the guests no time, more does not fit the timer.
 const PERIODS: core::ops::RangeInclusive<u64> = 1 << 10..=1 << 31;
 
+/// Corrected errors that are counted for a page.
+const COUNTS: core::ops::RangeInclusive<u32> = 0..=4095;
+/// Spare pages: 1 MiB at most.
+const SPARES: core::ops::RangeInclusive<u32> = 0..=256;
+
 /// What the command line chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -14,6 +19,10 @@ pub struct Options {
     pub slice: u64,
     /// How long a processor waits for the others in a machine check, in time stamp ticks.
     pub rendezvous: u64,
+    /// How many corrected errors a page may have before it is taken out of use; 0: any number.
+    pub corrected_limit: u32,
+    /// Pages set aside to replace such pages of guests.
+    pub spare_pages: u32,
     /// The host side alone: no VMX, no guests.
     pub mca_only: bool,
 }
@@ -26,6 +35,8 @@ impl Options {
         period: 1_000_000,
         slice: 5_000_000,
         rendezvous: 200_000_000,
+        corrected_limit: 100,
+        spare_pages: 16,
         mca_only: false,
     };
 
@@ -48,6 +59,18 @@ impl Options {
                 Some(("rendezvous", value)) => {
                     options.rendezvous = number(value).filter(|&ticks| ticks != 0).ok_or(word)?
                 }
+                Some(("ce", value)) => {
+                    options.corrected_limit = number(value)
+                        .and_then(|count| u32::try_from(count).ok())
+                        .filter(|count| COUNTS.contains(count))
+                        .ok_or(word)?
+                }
+                Some(("spare", value)) => {
+                    options.spare_pages = number(value)
+                        .and_then(|count| u32::try_from(count).ok())
+                        .filter(|count| SPARES.contains(count))
+                        .ok_or(word)?
+                }
                 // GRUB puts the file's own name first.
                 None if word.starts_with('/') => {}
                 _ => return Err(word),
@@ -65,11 +88,15 @@ mod tests {
     fn words() {
         assert_eq!(Options::parse(""), Ok(Options::DEFAULT));
         assert_eq!(
-            Options::parse(" /boot/bankshot mca=only rendezvous=5 period=0x1000 slice=4096 "),
+            Options::parse(
+                " /boot/bankshot mca=only rendezvous=5 period=0x1000 slice=4096 ce=3 spare=0 "
+            ),
             Ok(Options {
                 period: 4096,
                 slice: 4096,
                 rendezvous: 5,
+                corrected_limit: 3,
+                spare_pages: 0,
                 mca_only: true
             })
         );
@@ -81,6 +108,9 @@ mod tests {
             "slice=0",
             "slice=0x80000001",
             "rendezvous=0",
+            "ce=4096",
+            "ce=",
+            "spare=257",
             "mca=all",
             "quiet",
         ] {

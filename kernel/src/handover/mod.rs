@@ -5,6 +5,7 @@
 pub mod acpi;
 pub mod arena;
 pub mod command_line;
+pub mod layout;
 pub mod module;
 pub mod multiboot;
 

@@ -5,6 +5,9 @@ use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kernel::handover::arena::{Arena, OutOfMemory};
+use kernel::handover::layout::{Kind, Layout};
+use kernel::mca::Owner;
+use kernel::retired::Retired;
 use kernel::units::{Hpa, LARGE_PAGE_SIZE, PAGE_SIZE};
 
 use super::lock::Lock;
@@ -26,8 +29,18 @@ static ARENA: Lock<Option<Arena>> = Lock::new(None);
 /// The range that is still free, for readers in any context.
 static FREE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
+/// Where the arena began: what lies between that and the free range is the hypervisor's.
+static ARENA_START: AtomicU64 = AtomicU64::new(0);
+
+static LAYOUT: Once<Layout> = Once::new();
+
+/// Pages that are no guest's and out of use.
+static RETIRED: Retired = Retired::new();
+
 /// Gives the hypervisor its memory. Once, by processor 0.
-pub fn init(arena: Arena) {
+pub fn init(arena: Arena, layout: Layout) {
+    ARENA_START.store(arena.bottom().0, Ordering::Release);
+    LAYOUT.set(layout);
     FREE[0].store(arena.bottom().0, Ordering::Release);
     FREE[1].store(arena.top().0, Ordering::Release);
     *ARENA.lock() = Some(arena);
@@ -39,9 +52,22 @@ pub fn free_range() -> (Hpa, Hpa) {
     (bottom, top)
 }
 
-/// The page belongs to nobody. In any context.
-pub fn is_free(page: Hpa) -> bool {
-    (FREE[0].load(Ordering::Acquire)..FREE[1].load(Ordering::Acquire)).contains(&page.0)
+/// Whose a page is that is no guest's, in logarithmic time. In any context.
+pub fn owner_of(page: Hpa) -> Owner {
+    let arena = ARENA_START.load(Ordering::Acquire)..FREE[0].load(Ordering::Acquire);
+    if arena.contains(&page.0) {
+        return Owner::Hypervisor;
+    }
+    match LAYOUT.get().map(|layout| layout.kind_of(page)) {
+        Some(Kind::Ram) => Owner::Free,
+        Some(Kind::Occupied) => Owner::Hypervisor,
+        Some(Kind::Other) | None => Owner::Firmware,
+    }
+}
+
+/// Pages that are no guest's and out of use.
+pub fn retired() -> &'static Retired {
+    &RETIRED
 }
 
 /// `count` zeroed 4 KiB pages in a row, the caller's for ever.
@@ -56,11 +82,19 @@ pub fn large_pages(count: u64) -> Result<Hpa, OutOfMemory> {
 
 fn take(
     size: u64,
-    cut: impl FnOnce(&mut Arena) -> Result<Hpa, OutOfMemory>,
+    mut cut: impl FnMut(&mut Arena) -> Result<Hpa, OutOfMemory>,
 ) -> Result<Hpa, OutOfMemory> {
     let mut arena = ARENA.lock();
     let arena = arena.as_mut().ok_or(OutOfMemory)?;
-    let start = cut(arena)?;
+    let mut start = cut(arena)?;
+    let is_retired = |start: Hpa| {
+        RETIRED
+            .runs()
+            .any(|(first, pages)| first < start.plus(size) && start < first.plus(pages * PAGE_SIZE))
+    };
+    while is_retired(start) {
+        start = cut(arena)?;
+    }
     FREE[0].store(arena.bottom().0, Ordering::Release);
     FREE[1].store(arena.top().0, Ordering::Release);
     // SAFETY: the arena hands out each page once; it is RAM and mapped.

@@ -5,6 +5,7 @@
 
 pub mod apic;
 pub mod descriptors;
+pub mod guest_copy;
 pub mod lock;
 pub mod log;
 pub mod machine_check;
@@ -15,7 +16,6 @@ pub mod own_cell;
 pub mod power;
 pub mod processor;
 pub mod serial;
-#[cfg(feature = "faults")]
 pub mod serial_input;
 pub mod slots;
 pub mod smp;

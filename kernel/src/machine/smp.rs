@@ -8,32 +8,30 @@ use x86::io::outb;
 use super::apic::{self, Ipi};
 use super::processor::{MAX_PROCESSORS, Processor};
 
-/// Physical address of the start-up code of the other processors: page-aligned and below 1 MiB, as SIPI demands
-/// (SDM vol. 3, 10.4.4). Below the BIOS's own data at 0x9f000, above the real-mode vectors.
-const TRAMPOLINE: u32 = 0x8000;
-
 /// Stack of the processor that is being started; read by the entry code.
 pub static NEXT_STACK: AtomicU64 = AtomicU64::new(0);
 
 /// Starts every processor in `apic_ids` but the running one. One that does not come within a tenth of a second is left out,
 /// named to `missing`.
 ///
-/// `start_up` is code for real mode that can run at any page: it ends in [`claim`].
+/// `start_up` is code for real mode that can run at any page: it ends in [`claim`]. It is put at `page`, which is below 1 MiB and
+/// nobody's.
 pub fn start_others(
+    page: Hpa,
     start_up: &[u8],
     apic_ids: impl Iterator<Item = u32>,
     mut missing: impl FnMut(u32),
 ) {
-    copy_trampoline(start_up);
+    copy_start_up(page, start_up);
     let own = Processor::current().apic_id;
     for id in apic_ids.filter(|&id| id != own) {
-        if usize::from(Processor::count()) == MAX_PROCESSORS || !start(id) {
+        if usize::from(Processor::count()) == MAX_PROCESSORS || !start(id, page) {
             missing(id);
         }
     }
 }
 
-fn start(apic_id: u32) -> bool {
+fn start(apic_id: u32, page: Hpa) -> bool {
     let Ok(block) = Processor::create() else {
         return false;
     };
@@ -43,7 +41,7 @@ fn start(apic_id: u32) -> bool {
     apic::send(apic_id, Ipi::Init);
     wait_microseconds(10_000, || false);
     for _ in 0..2 {
-        apic::send(apic_id, Ipi::Startup((TRAMPOLINE >> 12) as u8));
+        apic::send(apic_id, Ipi::Startup((page.0 / PAGE_SIZE) as u8));
         if wait_microseconds(50_000, || Processor::get(number).is_some()) {
             return true;
         }
@@ -63,12 +61,10 @@ pub fn claim() -> Option<&'static mut Processor> {
     unsafe { block.as_mut() }
 }
 
-fn copy_trampoline(start_up: &[u8]) {
-    let page = Hpa(TRAMPOLINE.into()).0 as *mut u8;
+fn copy_start_up(page: Hpa, start_up: &[u8]) {
     let length = start_up.len().min(PAGE_SIZE as usize);
-    // SAFETY: the page is conventional memory that firmware leaves to the system (it is below 640 KiB and above the BIOS data
-    // area), in use by nothing of ours.
-    unsafe { core::ptr::copy_nonoverlapping(start_up.as_ptr(), page, length) };
+    // SAFETY: the memory map says that the page is RAM which firmware leaves to the system, and nothing of ours lies there.
+    unsafe { core::ptr::copy_nonoverlapping(start_up.as_ptr(), page.0 as *mut u8, length) };
 }
 
 /// Waits until `done` or about so many microseconds have passed: a write to port 0x80 takes about one on real machines; emulators

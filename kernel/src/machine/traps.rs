@@ -6,6 +6,7 @@
 use core::arch::global_asm;
 
 use super::descriptors::{Gate, IST_EXCEPTION, IST_MACHINE_CHECK, IST_NMI, TablePointer};
+use super::guest_copy;
 use super::memory::Once;
 use super::processor::{NMI_STACK_BOTTOM, NMI_STACK_TOP};
 
@@ -182,8 +183,8 @@ static IDT: Idt = Idt(core::cell::UnsafeCell::new([Gate::ABSENT; VECTORS]));
 pub struct Handlers {
     /// An NMI.
     pub nmi: fn(),
-    /// A machine check.
-    pub machine_check: fn(),
+    /// A machine check; whether it interrupted a copy that can be made to fail. Returns whether it has to.
+    pub machine_check: fn(bool) -> bool,
     /// Any other exception: the hypervisor's own fault.
     pub exception: fn(Exception) -> !,
 }
@@ -276,8 +277,12 @@ extern "C" fn nmi(frame: &mut Frame) {
 
 extern "C" fn machine_check(frame: &mut Frame) {
     skip_halt(frame);
-    if let Some(handlers) = HANDLERS.get() {
-        (handlers.machine_check)();
+    let fix_up = guest_copy::fix_up(frame.rip);
+    if let Some(handlers) = HANDLERS.get()
+        && (handlers.machine_check)(fix_up.is_some())
+        && let Some(fix_up) = fix_up
+    {
+        frame.rip = fix_up;
     }
 }
 

@@ -51,9 +51,23 @@ pub fn is_flushed<const P: usize>(shared: &Shared<P>) -> bool {
         .all(|(_, slot)| slot.flushed.load(Ordering::Acquire) == current)
 }
 
+/// Has every processor flush its translations after pages went out of use, and waits for it. In ordinary context. False if one
+/// has not done so in time; no vCPU runs there before it has.
+pub fn flush_everywhere<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) -> bool {
+    shared.flushes.begin();
+    let this = machine.processor();
+    shared
+        .online()
+        .filter(|&(processor, _)| processor != this)
+        .for_each(|(processor, _)| machine.kick(processor));
+    catch_up(shared, machine);
+    await_flush(shared, machine)
+}
+
 /// Waits for every other processor to flush (they have been kicked), not without end. Those that have not are named; no vCPU runs there
-/// before they have.
-pub(super) fn await_flush<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
+/// before they have. Returns whether all have.
+pub(super) fn await_flush<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) -> bool {
+    let mut all = true;
     let current = shared.flushes.current();
     let mut wait = Wait::for_arrival(shared, machine);
     for (processor, slot) in shared.online() {
@@ -62,6 +76,8 @@ pub(super) fn await_flush<M: Machine, const P: usize>(shared: &Shared<P>, machin
             .is_err()
         {
             machine.emit(Event::Unflushed { processor });
+            all = false;
         }
     }
+    all
 }

@@ -1,7 +1,7 @@
 //! The physical machine, as one of its processors sees it.
 
 use super::registers::McgCap;
-use crate::event::Event;
+use crate::event::{Event, words};
 use crate::units::{Gpa, GuestId, Hpa, Pcpu, Tsc, VcpuId};
 use crate::vmce::Mailbox;
 
@@ -10,6 +10,8 @@ use crate::vmce::Mailbox;
 pub enum Owner {
     /// Nobody's.
     Free,
+    /// No RAM that the memory map leaves to the hypervisor: firmware's, a device's, or nothing at all.
+    Firmware,
     /// The hypervisor's own.
     Hypervisor,
     /// A guest's, which has it at this guest-physical address.
@@ -19,6 +21,35 @@ pub enum Owner {
         /// Start of the page, as the guest counts.
         gpa: Gpa,
     },
+}
+
+/// What was put in the place of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// This page of a guest.
+    By(Hpa),
+    /// Nothing: nobody had it.
+    Free,
+}
+
+words! {
+    /// Why a page stays in use although it has had too many corrected errors.
+    Kept {
+        /// No spare page is left (`spare=`).
+        NoSpare = "no-spare",
+        /// The hypervisor cannot do without it.
+        Hypervisor = "hypervisor",
+        /// It is firmware's or a device's.
+        Firmware = "firmware",
+        /// A processor has not flushed its translations in time.
+        Unflushed = "unflushed",
+        /// The page could not be read to its end.
+        Unreadable = "unreadable",
+        /// It is out of use already.
+        OutOfUse = "out-of-use",
+        /// The errors are about more than one page.
+        SeveralPages = "several-pages",
+    }
 }
 
 /// What a processor was doing when its #MC came.
@@ -73,6 +104,10 @@ pub trait Machine {
     /// Translations are flushed by the engine ([`Machine::flush_translations`]). One caller at a time. A touch of
     /// it by the guest afterwards stops the guest.
     fn retire(&self, page: Hpa, owner: Owner) -> bool;
+
+    /// Gives a guest another page in the place of one that has had too many corrected errors, with the same content, and takes the
+    /// old one out of use; or does so with a free one. In ordinary context. The page may still be read.
+    fn replace(&self, page: Hpa, owner: Owner) -> Result<Replaced, Kept>;
 
     /// Forgets every translation of guest memory that this processor has cached (INVEPT, all contexts).
     fn flush_translations(&self);

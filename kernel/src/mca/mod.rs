@@ -33,10 +33,10 @@ mod wait;
 
 pub use code::ErrorCode;
 pub use fatal::FatalReason;
-pub use flush::{catch_up, is_flushed};
+pub use flush::{catch_up, flush_everywhere, is_flushed};
 pub use grade::{Class, grade, grade_poll};
 pub use handle::{Verdict, handle};
-pub use machine::{Addressee, Interrupted, Machine, Owner};
+pub use machine::{Addressee, Interrupted, Kept, Machine, Owner, Replaced};
 pub use poll::poll;
 pub(crate) use pool::{CAPACITY, Effect, Finding};
 pub use registers::{McgCap, McgStatus, Misc, Status};

@@ -7,7 +7,7 @@
 use super::counts::Counts;
 use super::extent::Extent;
 use super::grade::{Class, grade_poll};
-use super::machine::Machine;
+use super::machine::{Kept, Machine, Owner, Replaced};
 use super::registers::{MCG_STATUS, McgStatus, Status};
 use super::scan::Found;
 use super::shared::Shared;
@@ -39,12 +39,17 @@ pub fn poll<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
     }
     let cap = machine.capabilities();
     for bank in (0..cap.banks()).map(Bank) {
-        poll_bank(polls, machine, bank, cap.ser_p());
+        poll_bank(shared, machine, bank, cap.ser_p());
     }
     polls.busy.store(0, Ordering::Release);
 }
 
-fn poll_bank<M: Machine>(polls: &Polls, machine: &M, bank: Bank, recovery: bool) {
+fn poll_bank<M: Machine, const P: usize>(
+    shared: &Shared<P>,
+    machine: &M,
+    bank: Bank,
+    recovery: bool,
+) {
     let status = Status::from(machine.read_msr(bank.status()));
     let Some(class @ (Class::Corrected | Class::Ucna)) = grade_poll(status, recovery) else {
         return;
@@ -59,27 +64,60 @@ fn poll_bank<M: Machine>(polls: &Polls, machine: &M, bank: Bank, recovery: bool)
         return;
     }
     machine.write_msr(bank.status(), 0);
-    let page = Extent::of(&found.record).map(|extent| extent.first);
     let code = found.code();
     let (status, addr, misc) = (found.record.status, found.record.address, found.record.misc);
-    machine.emit(if class == Class::Corrected {
-        let count = polls.counts.add(page.unwrap_or(Hpa(0)), corrected(status));
-        Event::CorrectedError {
+    if class == Class::Ucna {
+        machine.emit(Event::UncorrectedError {
             bank,
             code,
             status,
             addr,
             misc,
-            count,
-        }
+        });
+        return;
+    }
+    let extent = Extent::of(&found.record);
+    let page = extent.map_or(Hpa(0), |extent| extent.first);
+    let errors = corrected(status);
+    let count = shared.polls.counts.add(page, errors);
+    machine.emit(Event::CorrectedError {
+        bank,
+        code,
+        status,
+        addr,
+        misc,
+        count,
+    });
+    let limit = shared.config().corrected_limit;
+    // Once, when the limit is reached: a page that stays in use is not tried again at each error.
+    let is_reached = count >= limit && count.saturating_sub(errors) < limit;
+    if let Some(extent) = extent
+        && is_reached
+        && limit != 0
+    {
+        replace(machine, extent, count);
+    }
+}
+
+/// Takes a page out of use that has had too many corrected errors, before it has an uncorrected one.
+fn replace<M: Machine>(machine: &M, extent: Extent, count: u32) {
+    let hpa = extent.first;
+    let owner = machine.owner_of(hpa);
+    let replaced = if extent.pages == 1 {
+        machine.replace(hpa, owner)
     } else {
-        Event::UncorrectedError {
-            bank,
-            code,
-            status,
-            addr,
-            misc,
-        }
+        Err(Kept::SeveralPages)
+    };
+    machine.emit(match (replaced, owner) {
+        (Ok(Replaced::By(by)), Owner::Guest { guest, gpa }) => Event::PageReplaced {
+            hpa,
+            guest,
+            gpa,
+            by,
+            count,
+        },
+        (Ok(_), _) => Event::FreePageRetired { hpa, pages: 1 },
+        (Err(reason), _) => Event::PageKept { hpa, reason, count },
     });
 }
 

@@ -11,7 +11,7 @@ use super::registers::Status;
 use super::shared::Shared;
 use crate::event::Event;
 use crate::sync::Ordering;
-use crate::units::{Gpa, GuestId, Hpa, PAGE_SIZE, VcpuId};
+use crate::units::{GuestId, Hpa, PAGE_SIZE, VcpuId};
 use crate::vmce::{Routes, StopReason};
 
 /// What a recovery has changed for other processors.
@@ -104,65 +104,52 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
     /// Takes pages out of use. Returns whether one of them is `consumer`'s.
     fn retire_all(&mut self, finding: &Finding, extent: Extent, consumer: Option<GuestId>) -> bool {
         let mut own_page = false;
-        let mut run: Option<Run> = None;
+        // Pages side by side are told together: an error may be about a whole GiB.
+        let (mut hit, mut retired) = (None, None);
         for page in extent.pages() {
+            self.shared.progress.fetch_add(1, Ordering::Relaxed);
             let owner = self.machine.owner_of(page);
-            self.retire(page, owner);
-            let Owner::Guest { guest, gpa } = owner else {
-                self.end(finding, extent, run.take());
-                continue;
+            own_page |= matches!(owner, Owner::Guest { guest, .. } if consumer == Some(guest));
+            let is_new = match owner {
+                Owner::Hypervisor | Owner::Firmware => false,
+                Owner::Free | Owner::Guest { .. } => self.machine.retire(page, owner),
             };
-            own_page |= consumer == Some(guest);
-            match &mut run {
-                Some(run) if run.goes_on_with(guest, gpa) => run.pages += 1,
-                _ => self.end(
-                    finding,
-                    extent,
-                    run.replace(Run {
-                        guest,
-                        gpa,
-                        hpa: page,
-                        pages: 1,
-                    }),
-                ),
+            self.retired |= is_new;
+            let next = is_new.then_some((page, owner));
+            if let Some(run) = Run::go_on(&mut retired, next) {
+                self.tell_retired(run);
+            }
+            if let Some(run) = Run::go_on(&mut hit, Some((page, owner))) {
+                self.tell_hit(finding, extent, run);
             }
         }
-        self.end(finding, extent, run);
+        if let Some(run) = retired {
+            self.tell_retired(run);
+        }
+        if let Some(run) = hit {
+            self.tell_hit(finding, extent, run);
+        }
         own_page
     }
 
-    fn retire(&mut self, page: Hpa, owner: Owner) {
-        self.shared.progress.fetch_add(1, Ordering::Relaxed);
-        if owner == Owner::Hypervisor {
-            self.machine.emit(Event::HypervisorHit { hpa: page });
-            return;
-        }
-        if owner == Owner::Free {
-            self.machine.emit(Event::FreeHit { hpa: page });
-        }
-        if !self.machine.retire(page, owner) {
-            return;
-        }
-        self.retired = true;
+    fn tell_retired(&self, Run { owner, hpa, pages }: Run) {
         self.machine.emit(match owner {
             Owner::Guest { guest, gpa } => Event::PageRetired {
-                hpa: page,
+                hpa,
                 guest,
                 gpa,
+                pages,
             },
-            _ => Event::FreePageRetired { hpa: page },
+            _ => Event::FreePageRetired { hpa, pages },
         });
     }
 
-    fn end(&mut self, finding: &Finding, extent: Extent, run: Option<Run>) {
-        let Some(Run {
-            guest,
-            gpa,
-            hpa,
-            pages,
-        }) = run
-        else {
-            return;
+    fn tell_hit(&mut self, finding: &Finding, extent: Extent, Run { owner, hpa, pages }: Run) {
+        let (guest, gpa) = match owner {
+            Owner::Guest { guest, gpa } => (guest, gpa),
+            Owner::Hypervisor => return self.machine.emit(Event::HypervisorHit { hpa, pages }),
+            Owner::Free => return self.machine.emit(Event::FreeHit { hpa, pages }),
+            Owner::Firmware => return self.machine.emit(Event::FirmwareHit { hpa, pages }),
         };
         self.machine.emit(Event::GuestHit {
             guest,
@@ -179,16 +166,44 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
     }
 }
 
-/// Pages that lie side by side for the host and for the guest.
+/// Pages that lie side by side for the host and, if they are a guest's, for it.
+#[derive(Clone, Copy)]
 struct Run {
-    guest: GuestId,
-    gpa: Gpa,
+    /// Whose the first is.
+    owner: Owner,
     hpa: Hpa,
     pages: u32,
 }
 
 impl Run {
-    fn goes_on_with(&self, guest: GuestId, gpa: Gpa) -> bool {
-        self.guest == guest && self.gpa.plus(u64::from(self.pages) * PAGE_SIZE) == gpa
+    /// Adds a page to the run, or begins another; none ends it. Returns the run that has ended.
+    #[inline(always)]
+    fn go_on(run: &mut Option<Self>, page: Option<(Hpa, Owner)>) -> Option<Self> {
+        let Some((hpa, owner)) = page else {
+            return run.take();
+        };
+        match run {
+            Some(run) if run.goes_on_with(hpa, owner) => {
+                run.pages += 1;
+                None
+            }
+            _ => run.replace(Self {
+                owner,
+                hpa,
+                pages: 1,
+            }),
+        }
+    }
+
+    fn goes_on_with(&self, hpa: Hpa, owner: Owner) -> bool {
+        let bytes = u64::from(self.pages) * PAGE_SIZE;
+        let expected = match self.owner {
+            Owner::Guest { guest, gpa } => Owner::Guest {
+                guest,
+                gpa: gpa.plus(bytes),
+            },
+            owner => owner,
+        };
+        self.hpa.plus(bytes) == hpa && owner == expected
     }
 }

@@ -16,6 +16,8 @@ pub struct Config {
     pub timeout: u64,
     /// A machine check for which no bank of any processor holds anything resets the machine.
     pub empty_is_fatal: bool,
+    /// How many corrected errors a page may have before it is taken out of use; 0: any number.
+    pub corrected_limit: u32,
 }
 
 /// What is known of one processor.
@@ -34,6 +36,7 @@ pub(super) struct Slot {
 pub struct Shared<const P: usize> {
     timeout: AtomicU64,
     empty_is_fatal: AtomicBool,
+    corrected_limit: AtomicU32,
     pub(super) slots: [Slot; P],
     pub(super) rendezvous: Rendezvous,
     /// Who recovers: one rendezvous, or one processor alone. Held in #MC context only.
@@ -74,6 +77,7 @@ impl<const P: usize> Shared<P> {
         Self {
             timeout: AtomicU64::new(DEFAULT_TIMEOUT),
             empty_is_fatal: AtomicBool::new(true),
+            corrected_limit: AtomicU32::new(0),
             slots: [const { Slot::new() }; P],
             rendezvous: Rendezvous::new(),
             recovery: Turn::new(),
@@ -93,6 +97,7 @@ impl<const P: usize> Shared<P> {
         Self {
             timeout: AtomicU64::new(DEFAULT_TIMEOUT),
             empty_is_fatal: AtomicBool::new(true),
+            corrected_limit: AtomicU32::new(0),
             slots: core::array::from_fn(|_| Slot::new()),
             rendezvous: Rendezvous::new(),
             recovery: Turn::new(),
@@ -111,12 +116,15 @@ impl<const P: usize> Shared<P> {
         self.timeout.store(config.timeout, Ordering::Relaxed);
         self.empty_is_fatal
             .store(config.empty_is_fatal, Ordering::Relaxed);
+        self.corrected_limit
+            .store(config.corrected_limit, Ordering::Relaxed);
     }
 
     pub(super) fn config(&self) -> Config {
         Config {
             timeout: self.timeout.load(Ordering::Relaxed),
             empty_is_fatal: self.empty_is_fatal.load(Ordering::Relaxed),
+            corrected_limit: self.corrected_limit.load(Ordering::Relaxed),
         }
     }
 

@@ -2,9 +2,8 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use arrayvec::ArrayVec;
 use kernel::event::Event;
-use kernel::faults::{Fault, MAX_LINE, Overlay, Refused, Schedule, parse, raise};
+use kernel::faults::{Fault, Overlay, Refused, Schedule, When, parse, raise};
 use kernel::guest::hypercall::{Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_OTHER_GUEST};
 use kernel::mca::{Machine, McgStatus};
 use kernel::units::{Bank, Gpa, GuestId, Pcpu, Tsc};
@@ -13,56 +12,32 @@ use super::host::HOST;
 use super::machine_check::{interrupted, machine_check as handle};
 use crate::guests::Guest;
 use crate::guests::vcpu::Shared;
+use crate::machine::guest_copy::Raise;
 use crate::machine::lock::Lock;
 use crate::machine::processor::{MAX_PROCESSORS, Processor, RAISE_MACHINE_CHECK};
-use crate::machine::{machine_check, serial_input, traps, tsc};
+use crate::machine::{machine_check, traps, tsc};
 use crate::vmx::registers::Registers;
 
 static OVERLAYS: [Overlay; MAX_PROCESSORS] = [const { Overlay::new() }; MAX_PROCESSORS];
 static LAST_RAISED: AtomicU64 = AtomicU64::new(0);
 
-/// Where commands come from. Processor 0's, in ordinary context.
-struct Input {
-    schedule: Schedule<'static>,
-    /// The line that is being received; one byte more than a command may have, so that too long a one is seen.
-    line: ArrayVec<u8, { MAX_LINE + 1 }>,
-}
-
-static INPUT: Lock<Input> = Lock::new(Input {
-    schedule: Schedule::empty(),
-    line: ArrayVec::new_const(),
-});
+static SCHEDULE: Lock<Schedule<'static>> = Lock::new(Schedule::empty());
 
 /// Takes the commands of a boot module.
 pub fn schedule(commands: &'static [u8]) -> Result<(), &'static str> {
-    INPUT.lock().schedule = Schedule::new(commands);
+    *SCHEDULE.lock() = Schedule::new(commands);
     Ok(())
 }
 
-/// Raises what is due: a command of the module, or what has come on COM1. Processor 0, in housekeeping. True if a fault was
-/// raised: then the guests that it hits come before everything else.
+/// Raises what is due of the module. Processor 0, in housekeeping. True if an #MC came of it.
 pub fn look() -> bool {
-    let mut input = INPUT.lock();
-    let Input { schedule, line } = &mut *input;
-    if let Some(due) = schedule.due(Tsc(tsc())) {
-        return carry_out(due);
-    }
-    let mut raised = false;
-    serial_input::read(|byte| {
-        if byte != b'\n' {
-            _ = line.try_push(byte);
-            return true;
-        }
-        let command = parse(line).transpose();
-        line.clear();
-        let Some(command) = command else {
-            return true;
-        };
-        raised = carry_out(command);
-        // The rest waits its turn: what this one did is seen to first.
-        false
-    });
-    raised
+    let due = SCHEDULE.lock().due(Tsc(tsc()));
+    due.is_some_and(carry_out)
+}
+
+/// Carries out a line that is a fault command. True if an #MC came of it.
+pub fn command(line: &[u8]) -> bool {
+    parse(line).transpose().is_some_and(carry_out)
 }
 
 /// Raises a fault, or says why not. True if an #MC came of it.
@@ -88,7 +63,7 @@ pub fn from_guest(registers: &Registers, caller: &Shared) -> Result<u64, Error> 
         (flags & FAULT_GUEST_PHYSICAL != 0).then_some(caller.id.guest)
     };
     let fault = Fault {
-        at: None,
+        when: When::Now,
         processor,
         bank: Bank(registers.rdi as u8),
         status: registers.rsi,
@@ -129,29 +104,59 @@ fn raise_fault(mut fault: Fault) -> Result<Raised, Refused> {
     if fault.bank.0 >= this.machine_check.banks() {
         return Err(Refused::NoBank);
     }
-    let overlays = OVERLAYS
-        .get(..usize::from(Processor::count()))
-        .unwrap_or(&[]);
-    let raised = raise(&fault, overlays)?;
-    settle();
-    HOST.emit(raised);
-    LAST_RAISED.store(tsc(), Ordering::Relaxed);
+    if fault.when == When::NextCopy {
+        *ARMED.lock() = Some(fault);
+        return Ok(Raised::Silently);
+    }
+    put(&fault)?;
     if !McgStatus::from(fault.mcg_status).mcip() {
         // No #MC announces it: polling finds it.
         return Ok(Raised::Silently);
     }
+    signal_others(&fault);
+    if fault.broadcast || fault.processor == this.number {
+        // This processor is between a VM exit and the next entry, or idle: it takes its own at once. No copy is going on.
+        let _ = handle(interrupted(this));
+    }
+    Ok(Raised::Signalled)
+}
+
+/// The fault that waits for the next copy of a guest's memory.
+static ARMED: Lock<Option<Fault>> = Lock::new(None);
+
+/// This processor is about to copy a guest's memory: whether a fault waits for that, whose registers are then set.
+pub fn before_copy() -> Raise {
+    let this = Processor::current().number;
+    let armed = ARMED.lock().take_if(|fault| fault.processor == this);
+    match armed {
+        Some(fault) if put(&fault).is_ok() => {
+            signal_others(&fault);
+            Raise::MachineCheck
+        }
+        _ => Raise::Nothing,
+    }
+}
+
+/// Sets the registers of all whom a fault concerns.
+fn put(fault: &Fault) -> Result<(), Refused> {
+    let overlays = OVERLAYS
+        .get(..usize::from(Processor::count()))
+        .unwrap_or(&[]);
+    let raised = raise(fault, overlays)?;
+    settle();
+    HOST.emit(raised);
+    LAST_RAISED.store(tsc(), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Has the other processors whom a fault concerns take their #MC.
+fn signal_others(fault: &Fault) {
+    let this = Processor::current().number;
     for processor in Processor::all() {
-        if processor.number != this.number
-            && (fault.broadcast || processor.number == fault.processor)
-        {
+        if processor.number != this && (fault.broadcast || processor.number == fault.processor) {
             processor.request(RAISE_MACHINE_CHECK);
         }
     }
-    if fault.broadcast || fault.processor == this.number {
-        // This processor is between a VM exit and the next entry, or idle: it takes its own at once.
-        handle(interrupted(this));
-    }
-    Ok(Raised::Signalled)
 }
 
 /// The banks of every processor so far take what is put into them.

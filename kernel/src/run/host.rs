@@ -1,13 +1,13 @@
 //! This machine as the machine-check engine sees it.
 
 use kernel::event::Event;
-use kernel::mca::{Addressee, Machine, McgCap, Owner, Shared};
+use kernel::mca::{self, Addressee, Kept, Machine, McgCap, Owner, Replaced, Shared};
 use kernel::units::{GuestId, Hpa, Pcpu, Tsc};
 
-use crate::guests::{self, Guest};
-use crate::machine::machine_check;
+use crate::guests::{self, Guest, spare};
 use crate::machine::processor::{MAX_PROCESSORS, Processor};
 use crate::machine::tsc;
+use crate::machine::{machine_check, memory};
 use crate::vmx::operation;
 
 /// What the processors share while they handle a machine check.
@@ -61,14 +61,36 @@ impl Machine for Host {
         guests::owner_of(page)
     }
 
-    fn retire(&self, _page: Hpa, owner: Owner) -> bool {
+    fn retire(&self, page: Hpa, owner: Owner) -> bool {
         match owner {
             Owner::Guest { guest, gpa } => {
                 Guest::get(guest).is_some_and(|guest| guest.memory.retire(gpa))
             }
-            // The hypervisor cannot do without its own, and what is free is never handed out once guests run.
-            Owner::Free | Owner::Hypervisor => true,
+            Owner::Free => memory::retired().add(page),
+            // The hypervisor cannot do without its own, and firmware's was never handed out.
+            Owner::Hypervisor | Owner::Firmware => false,
         }
+    }
+
+    fn replace(&self, page: Hpa, owner: Owner) -> Result<Replaced, Kept> {
+        let (guest, gpa) = match owner {
+            Owner::Guest { guest, gpa } => (guest, gpa),
+            Owner::Free if memory::retired().add(page) => return Ok(Replaced::Free),
+            Owner::Free => return Err(Kept::OutOfUse),
+            Owner::Hypervisor => return Err(Kept::Hypervisor),
+            Owner::Firmware => return Err(Kept::Firmware),
+        };
+        let guest_memory = &Guest::get(guest).ok_or(Kept::OutOfUse)?.memory;
+        let by = spare::take(guest, gpa).ok_or(Kept::NoSpare)?;
+        let moved = guest_memory.replace(gpa, by, || mca::flush_everywhere(&ENGINE, &HOST));
+        if let Err(reason) = moved {
+            spare::give_back(by);
+            return Err(reason);
+        }
+        // Nobody's from now on.
+        memory::retired().add(page);
+        spare::give_back(page);
+        Ok(Replaced::By(by))
     }
 
     fn flush_translations(&self) {

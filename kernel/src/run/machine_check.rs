@@ -10,8 +10,8 @@ use crate::machine::processor::{Processor, RAISE_MACHINE_CHECK};
 use crate::machine::{halt, log, power, traps};
 use crate::vmx::operation;
 
-/// A machine check of this processor, in this context.
-pub fn machine_check(interrupted: Interrupted) {
+/// A machine check of this processor, in this context. Returns whether the copy that it interrupted has to fail.
+pub fn machine_check(interrupted: Interrupted) -> bool {
     let local = local(Processor::current());
     let running = &local.in_machine_check;
     running.store(true, Ordering::Relaxed);
@@ -22,8 +22,8 @@ pub fn machine_check(interrupted: Interrupted) {
     // Any vCPU of this processor may have mail.
     local.turns.look_round();
     match verdict {
-        // No copy of guest memory is marked: no context says that it has a fix-up.
-        Verdict::Resume | Verdict::FixUp => {}
+        Verdict::Resume => false,
+        Verdict::FixUp => true,
         Verdict::Fatal { resets: true, .. } => {
             // Nothing that was interrupted goes on, on any processor: whoever holds the log does not need it any more.
             log::break_open();
@@ -34,10 +34,11 @@ pub fn machine_check(interrupted: Interrupted) {
     }
 }
 
-/// #MC in root mode.
-pub fn machine_check_in_root_mode() {
-    machine_check(Interrupted::Hypervisor { fix_up: false });
+/// #MC in root mode; whether in a marked copy. Returns whether that has to fail.
+pub fn machine_check_in_root_mode(fix_up: bool) -> bool {
+    let fails = machine_check(Interrupted::Hypervisor { fix_up });
     leave_guest_soon();
+    fails
 }
 
 /// An NMI in root mode: whatever it was sent for is looked at before the next entry, or right after an entry that was already
@@ -71,7 +72,8 @@ pub(super) fn answer_requests(processor: &Processor) {
         local(processor).turns.look_round();
     }
     if requests & RAISE_MACHINE_CHECK != 0 {
-        machine_check(interrupted(processor));
+        // No copy is going on.
+        let _ = machine_check(interrupted(processor));
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Ordinary context begins anew at each VM exit, on an empty stack, and ends in [`next`].
 
+mod commands;
 pub mod exit;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod host;
 mod machine_check;
+mod pages;
 mod turns;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -75,6 +77,7 @@ pub fn configure(options: &Options) {
     ENGINE.configure(Config {
         timeout: options.rendezvous,
         empty_is_fatal: true,
+        corrected_limit: options.corrected_limit,
     });
 }
 
@@ -191,7 +194,10 @@ fn keep_house(processor: &Processor) {
     local.next_housekeeping.store(next, Ordering::Relaxed);
     if processor.number == Pcpu(0) {
         #[cfg(feature = "faults")]
-        if faults::look() {
+        let raised = faults::look() || commands::look();
+        #[cfg(not(feature = "faults"))]
+        let raised = commands::look();
+        if raised {
             // Those whom it hit come before everything else.
             keep_house_soon();
             return;

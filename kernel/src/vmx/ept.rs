@@ -8,8 +8,11 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kernel::handover::arena::OutOfMemory;
+use kernel::mca::Kept;
 use kernel::units::{Gpa, Hpa, LARGE_PAGE_SIZE, PAGE_SIZE};
 
+use crate::machine::guest_copy::{self, Raise, Unreadable};
+use crate::machine::lock::Lock;
 use crate::machine::memory;
 
 const READ_WRITE_EXECUTE: u64 = 7;
@@ -28,8 +31,11 @@ pub struct GuestMemory {
     root: Hpa,
     /// An entry for each 2 MiB.
     directory: &'static [AtomicU64],
-    /// An entry for each 4 KiB: absent if it is out of use. The processor looks at a table once a page of its 2 MiB has been.
+    /// An entry for each 4 KiB: absent if it is out of use, with its address all the same. The processor looks at a table once a page
+    /// of its 2 MiB has been out of use.
     tables: &'static [AtomicU64],
+    /// Held while a page moves, by whoever moves it, and by those who wait for that because their guest touches it.
+    moving: Lock<()>,
     /// A bit for each 4 KiB: out of use.
     retired: &'static [AtomicU64],
 }
@@ -78,6 +84,7 @@ impl GuestMemory {
             root: Hpa(address(root)),
             directory,
             tables,
+            moving: Lock::new(()),
             retired,
         })
     }
@@ -92,19 +99,22 @@ impl GuestMemory {
         self.base
     }
 
-    /// Host address of a guest address, whether in use or not. The injector asks.
-    #[cfg(feature = "faults")]
+    /// Host address of a guest address, whether in use or not.
     pub fn host_address(&self, address: Gpa) -> Option<Hpa> {
-        (address.0 < self.size).then(|| self.base.plus(address.0))
+        let page = self.page_of(address)?;
+        Some(page.plus(address.0 - address.page().0))
     }
 
-    /// Guest address of a host address.
-    pub fn guest_address(&self, address: Hpa) -> Option<Gpa> {
-        address
-            .0
-            .checked_sub(self.base.0)
-            .filter(|&offset| offset < self.size)
-            .map(Gpa)
+    /// Where a page lies, whether it is in use or not.
+    fn page_of(&self, address: Gpa) -> Option<Hpa> {
+        let entry = self.tables.get((address.0 / PAGE_SIZE) as usize)?;
+        (address.0 < self.size).then(|| Hpa(entry.load(Ordering::Acquire) & ADDRESS))
+    }
+
+    /// Guest address of a page of the host's memory; none for one that is not, or not any more, the guest's.
+    pub fn guest_address(&self, page: Hpa) -> Option<Gpa> {
+        let gpa = Gpa(page.0.checked_sub(self.base.0)?);
+        (self.page_of(gpa) == Some(page)).then_some(gpa)
     }
 
     /// Everything, before the guest runs.
@@ -120,9 +130,33 @@ impl GuestMemory {
         if word.load(Ordering::Acquire) & bit != 0 {
             return None;
         }
-        let within = at.0.is_multiple_of(8) && at.0 < self.size;
-        // SAFETY: RAM of this guest, mapped and never handed out again; a racing guest store gives one value or the other.
-        within.then(|| unsafe { ((self.base.0 + at.0) as *const u64).read_volatile() })
+        if !at.0.is_multiple_of(8) {
+            return None;
+        }
+        let mut bytes = [0; 8];
+        let from = self.page_of(at)?.plus(at.0 - at.page().0);
+        guest_copy::copy(from, &mut bytes, Raise::Nothing).ok()?;
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    /// Copies `to.len()` bytes out of the memory of a guest that may be running.
+    pub fn read(&self, at: Gpa, to: &mut [u8], raise: Raise) -> Result<(), Unreadable> {
+        let mut at = at;
+        let mut rest = to;
+        while !rest.is_empty() {
+            let (word, bit) = self.retired_bit(at.page()).ok_or(Unreadable)?;
+            if word.load(Ordering::Acquire) & bit != 0 {
+                return Err(Unreadable);
+            }
+            let within = at.0 - at.page().0;
+            let length = rest.len().min((PAGE_SIZE - within) as usize);
+            let (now, later) = rest.split_at_mut_checked(length).ok_or(Unreadable)?;
+            let from = self.page_of(at).ok_or(Unreadable)?.plus(within);
+            guest_copy::copy(from, now, raise)?;
+            at = at.plus(length as u64);
+            rest = later;
+        }
+        Ok(())
     }
 
     /// Takes a page out of use. In #MC context. True if it was in use until now. Until a processor has flushed its translations
@@ -138,18 +172,103 @@ impl GuestMemory {
         {
             let table = address(self.tables) + large_page * PAGE_SIZE;
             // In this order: whoever finds the table finds the page absent in it.
-            entry.store(0, Ordering::Release);
+            entry.fetch_and(!READ_WRITE_EXECUTE, Ordering::AcqRel);
             large.store(table | READ_WRITE_EXECUTE, Ordering::Release);
         }
         was_in_use
     }
 
+    /// Puts a page back into use that was out of it. In ordinary context. False if it was in use.
+    pub fn put_back(&self, page: Gpa) -> bool {
+        let _still = self.moving.lock();
+        let (Some((word, bit)), Some(entry)) = (
+            self.retired_bit(page),
+            self.tables.get((page.0 / PAGE_SIZE) as usize),
+        ) else {
+            return false;
+        };
+        let was_out_of_use = word.fetch_and(!bit, Ordering::AcqRel) & bit != 0;
+        if was_out_of_use {
+            let value = entry.load(Ordering::Acquire) & ADDRESS;
+            self.map(page, entry, Hpa(value));
+        }
+        was_out_of_use
+    }
+
+    /// Puts another page in the place of one, with the same content, while the guest runs: its processors that touch it meanwhile
+    /// wait. In ordinary context. `flush` has every processor flush its translations, and says whether all have.
+    ///
+    /// # Errors
+    /// Why the page stays where it is.
+    pub fn replace(&self, page: Gpa, by: Hpa, flush: impl FnOnce() -> bool) -> Result<(), Kept> {
+        let _moves = self.moving.lock();
+        let (Some((word, bit)), Some(entry), Some(large)) = (
+            self.retired_bit(page),
+            self.tables.get((page.0 / PAGE_SIZE) as usize),
+            self.directory.get((page.0 / LARGE_PAGE_SIZE) as usize),
+        ) else {
+            return Err(Kept::OutOfUse);
+        };
+        let old = Hpa(entry.load(Ordering::Acquire) & ADDRESS);
+        let is_retired = || word.load(Ordering::SeqCst) & bit != 0;
+        if is_retired() {
+            return Err(Kept::OutOfUse);
+        }
+        let table = address(self.tables) + page.0 / LARGE_PAGE_SIZE * PAGE_SIZE;
+        entry.fetch_and(!READ_WRITE_EXECUTE, Ordering::SeqCst);
+        large.store(table | READ_WRITE_EXECUTE, Ordering::SeqCst);
+        if !flush() {
+            self.map(page, entry, old);
+            return Err(Kept::Unflushed);
+        }
+        // Nobody changes the page now.
+        if guest_copy::copy_page(old, by).is_err() {
+            // The error that was met there has taken the page out of use.
+            self.map(page, entry, old);
+            return Err(Kept::Unreadable);
+        }
+        self.map(page, entry, by);
+        Ok(())
+    }
+
+    /// Maps a page at `to`, unless it is out of use.
+    fn map(&self, page: Gpa, entry: &AtomicU64, to: Hpa) {
+        entry.store(to.0 | WRITE_BACK | READ_WRITE_EXECUTE, Ordering::SeqCst);
+        // An #MC may have come in between: its bit was first.
+        if let Some((word, bit)) = self.retired_bit(page)
+            && word.load(Ordering::SeqCst) & bit != 0
+        {
+            entry.fetch_and(!READ_WRITE_EXECUTE, Ordering::SeqCst);
+        }
+    }
+
+    /// Start and number of pages of each run that is out of use.
+    pub fn retired_runs(&self) -> impl Iterator<Item = (Gpa, u64)> + '_ {
+        let is_retired = |number: u64| {
+            self.retired_bit(Gpa(number * PAGE_SIZE))
+                .is_some_and(|(word, bit)| word.load(Ordering::Acquire) & bit != 0)
+        };
+        let mut next = 0;
+        core::iter::from_fn(move || {
+            let pages = self.size / PAGE_SIZE;
+            let first = (next..pages).find(|&number| is_retired(number))?;
+            let end = (first..pages).find(|&number| !is_retired(number));
+            next = end.unwrap_or(pages);
+            Some((Gpa(first * PAGE_SIZE), next - first))
+        })
+    }
+
     /// Answers an EPT violation.
     pub fn violation(&self, at: Gpa) -> Violation {
-        match self.retired_bit(at.page()) {
-            None => Violation::Outside,
-            Some((word, bit)) if word.load(Ordering::Acquire) & bit != 0 => Violation::Retired,
-            Some(_) => Violation::InUse,
+        let Some((word, bit)) = self.retired_bit(at.page()) else {
+            return Violation::Outside;
+        };
+        // A page on its way to another place is absent until it is there.
+        drop(self.moving.lock());
+        if word.load(Ordering::Acquire) & bit != 0 {
+            Violation::Retired
+        } else {
+            Violation::InUse
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kernel::event::Event;
-use kernel::mca::{self, Addressee, McgCap, Owner, registers};
+use kernel::mca::{self, Addressee, Kept, McgCap, Owner, Replaced, registers};
 use kernel::units::{Gpa, GuestId, Hpa, Pcpu, Tsc};
 use kernel::vmce::Mailbox;
 use msr_runtime::{MachineCheck, MachineCheckEvent};
@@ -156,6 +156,10 @@ impl mca::Machine for Processor<'_> {
             retired.push(page);
         }
         is_new
+    }
+
+    fn replace(&self, _: Hpa, _: Owner) -> Result<Replaced, Kept> {
+        Err(Kept::NoSpare)
     }
 
     fn flush_translations(&self) {

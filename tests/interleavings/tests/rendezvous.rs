@@ -39,6 +39,7 @@ fn booted<const P: usize>(machine: Machine) -> (Arc<Machine>, Arc<Shared<P>>) {
     shared.configure(Config {
         timeout: 3,
         empty_is_fatal: true,
+        corrected_limit: 0,
     });
     for number in 0..P as u16 {
         start(

@@ -128,6 +128,7 @@ impl Simulation {
         this.shared.configure(Config {
             timeout: TIMEOUT,
             empty_is_fatal: true,
+            corrected_limit: 0,
         });
         for processor in 0..this.world.processors.len() as u16 {
             start(&*this.shared, &this.view(processor));
@@ -140,6 +141,17 @@ impl Simulation {
         self.shared.configure(Config {
             timeout: TIMEOUT,
             empty_is_fatal: false,
+            corrected_limit: 0,
+        });
+        self
+    }
+
+    /// A page with so many corrected errors is replaced.
+    pub fn replacing_after(self, corrected_limit: u32) -> Self {
+        self.shared.configure(Config {
+            timeout: TIMEOUT,
+            empty_is_fatal: true,
+            corrected_limit,
         });
         self
     }

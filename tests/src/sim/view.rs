@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use corosensei::Yielder;
 use kernel::event::Event;
-use kernel::mca::{Addressee, Machine, McgCap, Owner, Shared, catch_up, registers};
+use kernel::mca::{Addressee, Kept, Machine, McgCap, Owner, Replaced, Shared, catch_up, registers};
 use kernel::units::{Bank, GuestId, Hpa, Pcpu, Tsc};
 
 use super::run::PROCESSORS;
@@ -143,6 +143,19 @@ impl Machine for View<'_> {
             }
         }
         is_new
+    }
+
+    fn replace(&self, page: Hpa, owner: Owner) -> Result<Replaced, Kept> {
+        let Owner::Guest { .. } = owner else {
+            return if self.retire(page, owner) {
+                Ok(Replaced::Free)
+            } else {
+                Err(Kept::OutOfUse)
+            };
+        };
+        let by = self.world.spares.borrow_mut().pop().ok_or(Kept::NoSpare)?;
+        self.world.did(self.processor, Step::Replace(page));
+        Ok(Replaced::By(by))
     }
 
     fn flush_translations(&self) {

@@ -33,6 +33,8 @@ pub enum Step {
     ClearMcgStatus,
     /// It took a page out of use.
     Retire(Hpa),
+    /// It put another page in the place of this one.
+    Replace(Hpa),
     /// It flushed its translations.
     Flush,
     /// It kicked another processor.
@@ -63,6 +65,7 @@ pub struct World {
     pub(super) retired: RefCell<BTreeSet<Hpa>>,
     pub(super) events: RefCell<Vec<Stamped>>,
     pub(super) steps: RefCell<Vec<(Pcpu, Step)>>,
+    pub(super) spares: RefCell<Vec<Hpa>>,
     /// The guests.
     pub guests: Vec<Guest>,
 }
@@ -96,6 +99,7 @@ impl World {
             retired: RefCell::default(),
             events: RefCell::default(),
             steps: RefCell::default(),
+            spares: RefCell::default(),
             guests: Vec::new(),
         }
     }
@@ -133,6 +137,12 @@ impl World {
     pub fn hypervisor(mut self, hpa: u64, pages: u64) -> Self {
         self.owners
             .push((Hpa(hpa), pages * PAGE_SIZE, Owner::Hypervisor));
+        self
+    }
+
+    /// Sets a page aside that may take another's place.
+    pub fn spare(self, hpa: u64) -> Self {
+        self.spares.borrow_mut().push(Hpa(hpa));
         self
     }
 

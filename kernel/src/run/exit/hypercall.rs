@@ -1,9 +1,13 @@
 //! What a guest asks of the hypervisor by VMCALL; the table is `kernel::guest::hypercall`.
 
-use kernel::guest::hypercall::{Error, Hypercall};
+use kernel::guest::hypercall::{Error, Hypercall, MAX_BUFFER};
+use kernel::units::Gpa;
 
 use super::slow::End;
 use crate::guests::vcpu::{Own, Shared};
+#[cfg(not(feature = "faults"))]
+use crate::machine::guest_copy::Raise;
+use crate::machine::guest_copy::Unreadable;
 use crate::machine::{log, messages};
 use crate::run;
 use crate::vmx::current::Current;
@@ -17,6 +21,7 @@ pub fn call(own: &mut Own, vmcs: &Current) -> Result<(), End> {
     let registers = &own.registers;
     let result = match Hypercall::from_number(registers.rax) {
         Some(Hypercall::Console) => console(own),
+        Some(Hypercall::ConsoleBuffer) => console_buffer(own),
         Some(Hypercall::Shutdown) => return Err(End::Shutdown(registers.rdi)),
         #[cfg(feature = "faults")]
         Some(Hypercall::Fault) => run::faults::from_guest(registers, own.shared),
@@ -40,6 +45,27 @@ fn console(own: &mut Own) -> Result<u64, Error> {
         .into_iter()
         .take(length as usize)
     {
+        own.console.push(byte, |text| print(own.shared, text));
+    }
+    Ok(0)
+}
+
+fn console_buffer(own: &mut Own) -> Result<u64, Error> {
+    let (from, length) = (Gpa(own.registers.rdi), own.registers.rsi);
+    let mut buffer = [0; MAX_BUFFER];
+    let bytes = usize::try_from(length)
+        .ok()
+        .and_then(|length| buffer.get_mut(..length))
+        .ok_or(Error::Argument)?;
+    #[cfg(feature = "faults")]
+    let raise = run::faults::before_copy();
+    #[cfg(not(feature = "faults"))]
+    let raise = Raise::Nothing;
+    let memory = &own.shared.guest.memory;
+    memory
+        .read(from, bytes, raise)
+        .map_err(|Unreadable| Error::Memory)?;
+    for &byte in &*bytes {
         own.console.push(byte, |text| print(own.shared, text));
     }
     Ok(0)

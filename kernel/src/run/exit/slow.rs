@@ -110,7 +110,9 @@ fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
             true => vmcs.skip_instruction(),
             false => vmcs.inject_fault(Fault::GeneralProtection),
         },
-        reason::ENTRY_MACHINE_CHECK => run::machine_check(Interrupted::Guest(own.shared.id)),
+        reason::ENTRY_MACHINE_CHECK => {
+            let _ = run::machine_check(Interrupted::Guest(own.shared.id));
+        }
         reason::EPT_VIOLATION => return memory_access(own, vmcs),
         reason::PREEMPTION_TIMER => {}
         _ => return Err(unknown(own, vmcs)),
@@ -129,7 +131,9 @@ fn exception_or_nmi(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
             traps::unblock_nmi();
             run::nmi_in_guest_mode();
         }
-        MACHINE_CHECK => run::machine_check(Interrupted::Guest(own.shared.id)),
+        MACHINE_CHECK => {
+            let _ = run::machine_check(Interrupted::Guest(own.shared.id));
+        }
         // Taken only so that the guest cannot keep the processor in their delivery for ever.
         DEBUG | ALIGNMENT => vmcs.reflect_exception(),
         _ => return Err(unknown(own, vmcs)),

@@ -1,0 +1,84 @@
+//! Pages out of use, and back, by the administrator's word.
+
+use kernel::command::Place;
+use kernel::event::Event;
+use kernel::faults::Refused;
+use kernel::mca::{self, Machine, Owner};
+use kernel::units::Hpa;
+
+use super::host::{ENGINE, HOST};
+use crate::guests::{self, Guest};
+use crate::machine::{log, memory, messages};
+
+/// Takes a page out of use. Its content stays; a guest that touches it is stopped.
+pub fn out(place: Place) -> Result<Event, Refused> {
+    let (hpa, owner) = locate(place)?;
+    match owner {
+        Owner::Hypervisor => return Err(Refused::HypervisorPage),
+        Owner::Firmware => return Err(Refused::NoMemory),
+        Owner::Free | Owner::Guest { .. } => {}
+    }
+    if !HOST.retire(hpa, owner) {
+        return Err(Refused::OutOfUse);
+    }
+    // Whoever does not flush in time is named, and does so before it runs a guest again.
+    let _ = mca::flush_everywhere(&ENGINE, &HOST);
+    let pages = 1;
+    Ok(match owner {
+        Owner::Guest { guest, gpa } => Event::PageRetired {
+            hpa,
+            guest,
+            gpa,
+            pages,
+        },
+        _ => Event::FreePageRetired { hpa, pages },
+    })
+}
+
+/// Puts a page back into use.
+pub fn back(place: Place) -> Result<Event, Refused> {
+    let (hpa, owner) = locate(place)?;
+    let (was_out_of_use, event) = match owner {
+        Owner::Guest { guest, gpa } => {
+            let guests_memory = &Guest::get(guest).ok_or(Refused::NoGuestMemory)?.memory;
+            let event = Event::PageReturned { hpa, guest, gpa };
+            (guests_memory.put_back(gpa), event)
+        }
+        _ => (
+            memory::retired().remove(hpa),
+            Event::FreePageReturned { hpa },
+        ),
+    };
+    was_out_of_use.then_some(event).ok_or(Refused::InUse)
+}
+
+fn locate(place: Place) -> Result<(Hpa, Owner), Refused> {
+    match place {
+        Place::Host(hpa) => Ok((hpa, guests::owner_of(hpa))),
+        Place::Guest(guest, gpa) => {
+            let hpa = Guest::get(guest)
+                .and_then(|guest| guest.memory.host_address(gpa))
+                .ok_or(Refused::NoGuestMemory)?;
+            Ok((hpa, Owner::Guest { guest, gpa }))
+        }
+    }
+}
+
+/// Names every page that is out of use.
+pub fn list() {
+    super::log_events();
+    let _held = log::hold();
+    log::now();
+    let mut count = 0;
+    for guest in guests::all() {
+        for (gpa, pages) in guest.memory.retired_runs() {
+            messages::page_listed(guest.id.0, gpa.0, pages);
+            count += pages;
+        }
+    }
+    for (hpa, pages) in memory::retired().runs() {
+        messages::free_page_listed(hpa.0, pages);
+        count += pages;
+    }
+    messages::pages_listed(count, memory::retired().unlisted());
+}
