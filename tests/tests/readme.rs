@@ -1,4 +1,4 @@
-//! Every command of the README is run here, in its order, in a copy of this workspace.
+//! Every command of the README and of the manual's tutorial is run here, in its order, in a copy of this workspace.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,13 +15,23 @@ use boot::workspace::Workspace;
 const ELSEWHERE: &str = "cargo boot test";
 
 /// What must be in the output of the commands that hold this text, beyond an exit status of 0.
-const SAID: [(&str, &str); 7] = [
+const SAID: [(&str, &str); 11] = [
     ("cargo boot  ", "g0 shuts down with exit code 0"),
     (
         "s/read all_ones/read zero/",
         "version 2 is released, and this would alter MCi_CTL: 0x400 read: was 0xffffffffffffffff, would be 0x0",
     ),
-    ("register ANSWER", "rdmsr 0x50 -> 0x000000000000002a"),
+    ("sim specs/vmce.msr@2", "#GP\n"),
+    (
+        "sim specs/vmce.msr@3 --feature LMCE",
+        "0x0000000000000000\n",
+    ),
+    ("git apply", "vmce fine: version 1, 2, 3, 4, 5"),
+    (
+        "--feature ELOG",
+        "0x0000000005000c02\nok\n0x0000000000000002\n#GP\n0x0000000001000c02\n#GP\n",
+    ),
+    ("vmce@5+ELOG", "rdmsr 0x17f -> 0x0000000000000002"),
     ("cargo boot list", "broadcast-srao"),
     ("cargo boot --json", "{\"t\":"),
     ("cargo boot bench", "RDMSR of MCG_CAP"),
@@ -35,12 +45,13 @@ fn every_command_works() {
     assert!(missing.is_empty(), "run `cargo boot setup`: {missing:?}");
     let workspace = Workspace::find().unwrap();
     let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap();
-    let blocks = blocks(&readme);
-    assert!(blocks.len() >= 5, "{blocks:?}");
+    let manual = std::fs::read_to_string(workspace.root.join("docs/language.md")).unwrap();
+    let blocks = [blocks(&readme), blocks(&manual)].concat();
+    assert!(blocks.len() >= 9, "{blocks:?}");
     for (words, _) in SAID {
         assert!(
             blocks.iter().any(|block| block.contains(words)),
-            "{words} is no longer in the README"
+            "{words} is no longer in the README or the manual"
         );
     }
 
@@ -221,19 +232,22 @@ fn links_lead_somewhere_and_nothing_is_left_out() {
     assert!(followed > 8, "{followed}");
 }
 
-/// The register that the README shows stands so in the spec.
+/// The registers that the README shows stand so in the spec.
 #[test]
-fn the_register_is_of_the_spec() {
+fn the_registers_are_of_the_spec() {
     let root = Workspace::find().unwrap().root;
     let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap();
     let (readme, spec) = (read("README.md"), read("specs/vmce.msr"));
-    let excerpt = readme.split("\n```text\n").nth(2).unwrap();
-    let (excerpt, _) = excerpt.split_once("\n```").unwrap();
-    assert!(excerpt.contains("bank register"), "{excerpt}");
-    assert!(
-        spec.contains(excerpt),
-        "specs/vmce.msr no longer has:\n{excerpt}"
-    );
+    let excerpts = readme.split("\n```text\n").skip(1);
+    let excerpts = excerpts.map(|rest| rest.split_once("\n```").unwrap().0);
+    let registers: Vec<&str> = excerpts.filter(|text| text.contains("register ")).collect();
+    assert_eq!(registers.len(), 2, "{registers:?}");
+    for excerpt in registers {
+        assert!(
+            spec.contains(excerpt),
+            "specs/vmce.msr no longer has:\n{excerpt}"
+        );
+    }
 }
 
 /// A line with its numbers (grouped, hexadecimal) replaced; not those within a word, such as `cpu0`.

@@ -12,8 +12,9 @@ use guests::{line, msr};
 guests::main!(run);
 
 /// Registers tried with every single bit.
-const CLOSELY: [RangeInclusive<u32>; 6] = [
+const CLOSELY: [RangeInclusive<u32>; 7] = [
     0x179..=0x17b, // MCG_CAP, MCG_STATUS, MCG_CTL
+    0x17f..=0x17f, // MSR_ERROR_CONTROL
     0x280..=0x282, // CTL2 of banks 0, 1 and the first that a guest does not have
     0x29f..=0x29f, // the last CTL2
     0x400..=0x40b, // banks 0 to 2
@@ -30,7 +31,7 @@ const ROUGHLY: [RangeInclusive<u32>; 21] = [
     0x050..=0x05f,
     0x100..=0x109,
     0x178..=0x178,
-    0x17c..=0x17f,
+    0x17c..=0x17e,
     0x180..=0x185,
     0x278..=0x27f,
     0x283..=0x29e,
