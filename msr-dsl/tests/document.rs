@@ -1,5 +1,6 @@
 //! Reference pages: whole, self-contained, and every link of them leads somewhere.
 
+use msr_dsl::compare::{compare, side::Side};
 use msr_dsl::document;
 use msr_dsl::model::Model;
 use msr_dsl::source::compile_file;
@@ -113,4 +114,33 @@ fn what_a_spec_says_cannot_break_the_page() {
     assert!(page.contains("A &lt;b&gt;bold&lt;/b&gt; &amp; "));
     assert_eq!(page.matches("<script>").count(), 1);
     assert!(!page.contains("<i>") && !page.contains("<b>"));
+}
+
+/// Each version but the first tells all that `msr diff` finds against the one before.
+#[test]
+fn a_version_tells_what_it_changed() {
+    let mut told = 0;
+    for path in shipped() {
+        let model = model(&path);
+        let page = document::page(&model);
+        for pair in model.views.windows(2) {
+            let sides = [0, 1].map(|at| Side::of_spec("", "", "", &pair[at]));
+            let comparison = compare(&sides[0], &sides[1]).unwrap();
+            let place = format!("id=\"v{}.changes\"", pair[1].version);
+            let (_, section) = page.split_once(&place).unwrap();
+            let (section, _) = section.split_once("</section>").unwrap();
+            for finding in &comparison.findings {
+                assert!(
+                    section.contains(&finding.text.replace('"', "&quot;")),
+                    "{finding:?}"
+                );
+                told += 1;
+            }
+            let rules = section.matches("class=\"rule\"").count();
+            assert_eq!(rules, comparison.findings.len(), "{place} of {path:?}");
+        }
+        let first = format!("id=\"v{}.changes\"", model.views[0].version);
+        assert!(!page.contains(&first), "{path:?}");
+    }
+    assert!(told > 20, "{told}");
 }

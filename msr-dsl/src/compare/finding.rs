@@ -1,6 +1,7 @@
 //! One difference: its rule, where both sides say it, what shows it, and what it means in each direction.
 
 use super::condition::Condition;
+use super::phrases::msrs;
 use super::rules::{Effect, Rule};
 use super::steps::{Start, Step, execute};
 use crate::model::View;
@@ -94,6 +95,22 @@ impl Witness {
         Self::of(views, [Start::default(), Start::default()], steps)
     }
 
+    /// What to type into `msr sim`, with the options of both guests as a comment where there are any.
+    pub fn commands(&self) -> Vec<String> {
+        let options = self.start.clone().map(|start| start.options().join(" "));
+        let said = |options: &str| match options {
+            "" => "no option".to_owned(),
+            _ => options.to_owned(),
+        };
+        let guests = match &options {
+            [old, new] if old == new && old.is_empty() => None,
+            [old, new] if old == new => Some(format!("# both: {old}")),
+            [old, new] => Some(format!("# old: {}; new: {}", said(old), said(new))),
+        };
+        let steps = self.steps.iter().map(ToString::to_string);
+        guests.into_iter().chain(steps).collect()
+    }
+
     /// It tells the sides apart.
     pub fn tells(&self) -> bool {
         self.answers[0] != self.answers[1]
@@ -131,6 +148,27 @@ impl Finding {
             witness: None,
             conditions: [None, None],
         }
+    }
+
+    /// What it is about: `MCG_EXT_CTL 0x4d0`.
+    pub fn subject(&self) -> String {
+        let about = &self.about;
+        let names: Vec<&str> = about
+            .registers
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let name = match names.as_slice() {
+            [old, new] if old != new => format!("{old} (now {new})"),
+            [.., one] => (*one).to_owned(),
+            [] => about.name.clone().unwrap_or_default(),
+        };
+        let place = match about.msrs.is_empty() {
+            true => String::new(),
+            false => format!(" {}", msrs(&about.msrs)),
+        };
+        format!("{name}{place}").trim().to_owned()
     }
 
     /// What a guest meets: old to new, and new to old.

@@ -3,6 +3,7 @@
 //! Principles: the page opens from a file, needs no network and reads without scripts; scripts only hide what is not asked for.
 //! Everything in it comes from the model, so it cannot differ from what a guest sees.
 
+mod changes;
 mod expression;
 mod map;
 mod register;

@@ -1,7 +1,7 @@
 //! The part of the page that shows one version.
 
 use super::expression::expression;
-use super::{register, text};
+use super::{changes, register, text};
 use crate::model::{Argument, Injection, Model, Offer, View};
 use maud::{Markup, html};
 
@@ -16,6 +16,7 @@ pub fn section(model: &Model, view: &View) -> Markup {
                 p { "Guests of this version are only restored, into a later one." }
             }
             (overview(view))
+            (changes::section(model, view))
             @if !view.features.is_empty() { (features(view)) }
             @for register in &view.registers { (register::section(view, register, newest)) }
             @if let Some(injection) = &view.injection { (injected(view, injection)) }

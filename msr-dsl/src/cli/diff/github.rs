@@ -1,7 +1,6 @@
 //! GitHub's workflow commands: an annotation at the line of the new side for each finding.
 
 use super::report::Report;
-use super::text::subject;
 use msr_dsl::compare::finding::Finding;
 use msr_dsl::compare::rules::Effect;
 
@@ -30,8 +29,8 @@ fn annotation(report: &Report, finding: &Finding) -> String {
         )
     });
     let text = match report.reason(finding) {
-        Some(reason) => format!("{}: {} (waived: {reason})", subject(finding), finding.text),
-        None => format!("{}: {}", subject(finding), finding.text),
+        Some(reason) => format!("{}: {} (waived: {reason})", finding.subject(), finding.text),
+        None => format!("{}: {}", finding.subject(), finding.text),
     };
     format!(
         "::{level} {}title={}::{}",

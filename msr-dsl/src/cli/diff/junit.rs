@@ -1,7 +1,6 @@
 //! JUnit XML: a test case for each rule, which fails with the findings that are not waived and break something.
 
 use super::report::Report;
-use super::text::{commands, subject};
 use msr_dsl::compare::Comparison;
 use msr_dsl::compare::finding::Finding;
 use msr_dsl::compare::rules::{self, Effect, Rule};
@@ -60,10 +59,10 @@ fn failure(finding: &Finding) -> String {
     let lines = finding
         .witness
         .as_ref()
-        .map(|witness| commands(witness).join("\n"));
+        .map(|witness| witness.commands().join("\n"));
     format!(
         "{} [{}]: {}\n{}",
-        subject(finding),
+        finding.subject(),
         finding.fingerprint(),
         finding.text,
         lines.unwrap_or_default()

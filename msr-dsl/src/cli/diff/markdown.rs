@@ -1,7 +1,7 @@
 //! For a comment on a change.
 
 use super::report::Report;
-use super::text::{commands, place, subject};
+use super::text::place;
 use msr_dsl::compare::Comparison;
 use msr_dsl::compare::finding::Finding;
 use msr_dsl::compare::rules::{Effect, Subject};
@@ -76,7 +76,7 @@ fn finding(out: &mut String, report: &Report, finding: &Finding) {
         out,
         "* `{}`{mark} {}: {}",
         finding.rule.id,
-        escape(&subject(finding)),
+        escape(&finding.subject()),
         escape(&finding.text)
     );
     if let Some(guests) = &finding.guests {
@@ -99,7 +99,7 @@ fn finding(out: &mut String, report: &Report, finding: &Finding) {
     }
     if let Some(witness) = &finding.witness {
         out.push_str("\n  ```text\n");
-        for line in commands(witness) {
+        for line in witness.commands() {
             let _ = writeln!(out, "  {line}");
         }
         let [old, new] = &witness.answers;

@@ -1,7 +1,6 @@
 //! SARIF 2.1.0 (OASIS), for code scanning.
 
 use super::report::Report;
-use super::text::{commands, subject};
 use msr_dsl::compare::finding::{Finding, Line};
 use msr_dsl::compare::rules::{self, Effect, Rule};
 use serde_json::{Value, json};
@@ -44,7 +43,7 @@ fn result(report: &Report, finding: &Finding) -> Value {
     let lines = finding
         .witness
         .as_ref()
-        .map(|witness| commands(witness).join("\n"));
+        .map(|witness| witness.commands().join("\n"));
     let shown = lines.map(|lines| format!("\n{lines}")).unwrap_or_default();
     let index = rules::ALL.iter().position(|rule| *rule == finding.rule);
     let [old, new] = finding
@@ -60,7 +59,7 @@ fn result(report: &Report, finding: &Finding) -> Value {
         "ruleId": finding.rule.id,
         "ruleIndex": index,
         "level": level(finding.effects()[0]),
-        "message": { "text": format!("{}: {}{shown}", subject(finding), finding.text) },
+        "message": { "text": format!("{}: {}{shown}", finding.subject(), finding.text) },
         "locations": new.iter().collect::<Vec<_>>(),
         "relatedLocations": old.iter().collect::<Vec<_>>(),
         "partialFingerprints": { "msrDiff/v1": finding.fingerprint() },

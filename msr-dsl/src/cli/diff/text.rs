@@ -2,8 +2,8 @@
 
 use super::report::Report;
 use msr_dsl::compare::Comparison;
-use msr_dsl::compare::finding::{Finding, Line, Witness};
-use msr_dsl::compare::phrases::{count, msrs};
+use msr_dsl::compare::finding::{Finding, Line};
+use msr_dsl::compare::phrases::count;
 use msr_dsl::compare::rules::{Effect, Subject};
 use msr_dsl::compare::verdict::Verdict;
 use std::fmt::Write;
@@ -52,53 +52,9 @@ fn comparison(report: &Report, one: &Comparison) -> String {
     out
 }
 
-/// What a finding is about: `MCG_EXT_CTL 0x4d0`.
-pub fn subject(finding: &Finding) -> String {
-    let about = &finding.about;
-    let names: Vec<&str> = about
-        .registers
-        .iter()
-        .flatten()
-        .map(String::as_str)
-        .collect();
-    let name = match names.as_slice() {
-        [old, new] if old != new => format!("{old} (now {new})"),
-        [.., one] => (*one).to_owned(),
-        [] => about.name.clone().unwrap_or_default(),
-    };
-    let place = if about.msrs.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", msrs(&about.msrs))
-    };
-    format!("{name}{place}").trim().to_owned()
-}
-
 /// `file.msr:12:3`.
 pub fn place(line: &Line) -> String {
     format!("{}:{}:{}", line.file, line.line, line.column)
-}
-
-/// What to type, or both if the guests differ.
-pub fn commands(witness: &Witness) -> Vec<String> {
-    let options = witness.start.clone().map(|start| start.options().join(" "));
-    let steps: Vec<String> = witness.steps.iter().map(ToString::to_string).collect();
-    let mut lines = Vec::new();
-    match &options {
-        [old, new] if old == new && old.is_empty() => {}
-        [old, new] if old == new => lines.push(format!("# both: {old}")),
-        [old, new] => lines.push(format!("# old: {}; new: {}", or_none(old), or_none(new))),
-    }
-    lines.extend(steps);
-    lines
-}
-
-fn or_none(options: &str) -> &str {
-    if options.is_empty() {
-        "no option"
-    } else {
-        options
-    }
 }
 
 fn finding(out: &mut String, report: &Report, finding: &Finding) {
@@ -106,7 +62,7 @@ fn finding(out: &mut String, report: &Report, finding: &Finding) {
         out,
         "  {}  {}  [{}]",
         finding.rule.id,
-        subject(finding),
+        finding.subject(),
         finding.fingerprint()
     );
     let _ = writeln!(out, "      {}", finding.text);
@@ -120,7 +76,7 @@ fn finding(out: &mut String, report: &Report, finding: &Finding) {
         .collect();
     let _ = writeln!(out, "      {} → {}", places[0], places[1]);
     if let Some(witness) = &finding.witness {
-        for line in commands(witness) {
+        for line in witness.commands() {
             let _ = writeln!(out, "        {line}");
         }
         let [old, new] = &witness.answers;
