@@ -18,5 +18,6 @@ pub mod run;
 pub mod scenario;
 pub mod setup;
 pub mod show;
+pub mod story;
 pub mod verdict;
 pub mod workspace;

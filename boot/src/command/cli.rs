@@ -84,6 +84,12 @@ pub struct RunArguments {
     /// Keep the machine up until Ctrl-C: nothing is raised but what `cargo boot mce` sends, and nothing is expected
     #[arg(long, conflicts_with_all = ["timeout"])]
     pub hold: bool,
+    /// Write a trace for Perfetto (ui.perfetto.dev) or Chrome: a row for each processor, guest and vCPU
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Write the machine checks as a picture
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
     /// How.
     #[command(flatten)]
     pub options: RunOptions,
@@ -198,6 +204,8 @@ impl RunArguments {
         Self {
             scenario: DEFAULT.into(),
             hold: false,
+            trace: None,
+            svg: None,
             options,
         }
     }

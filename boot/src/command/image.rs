@@ -36,7 +36,7 @@ pub fn image(output: &Path, scenario: Option<&str>) -> Result<Answer> {
 }
 
 /// Whether a file can be written there, before anything is built for it.
-fn check_place(output: &Path) -> Result<()> {
+pub fn check_place(output: &Path) -> Result<()> {
     let folder = match output.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Answer;
 use super::cli::{RunArguments, RunOptions};
+use super::image::check_place;
 use crate::emulator::{Kind, Way};
 use crate::error::{Error, Result};
 use crate::log::Event;
@@ -13,6 +14,7 @@ use crate::run::{Followed, Options, Remote, Verdict, run_within_reach};
 use crate::scenario::Scenario;
 use crate::setup::{Purpose, ensure};
 use crate::show::{Timeline, json};
+use crate::story::{Story, svg, trace};
 use crate::workspace::Workspace;
 
 /// For ever, as far as a user is concerned.
@@ -26,6 +28,9 @@ pub fn run(arguments: &RunArguments) -> Result<Answer> {
     let workspace = Workspace::find()?;
     let mut scenario = Scenario::named(&workspace.root, &arguments.scenario)?;
     let mut options = arguments.options.clone();
+    for file in arguments.trace.iter().chain(&arguments.svg) {
+        check_place(file)?;
+    }
     if arguments.hold {
         scenario = scenario.held();
         options.timeout = ALWAYS;
@@ -47,7 +52,28 @@ pub fn run(arguments: &RunArguments) -> Result<Answer> {
         Err(Error::Interrupted) if arguments.hold => return Ok(Answer::Yes),
         outcome => outcome?,
     };
+    draw(arguments, &scenario, &followed)?;
     close(&scenario, &verdict, &followed)
+}
+
+/// Writes the run as a trace and as a picture, where that was asked for.
+fn draw(arguments: &RunArguments, scenario: &Scenario, followed: &Followed) -> Result<()> {
+    if arguments.trace.is_none() && arguments.svg.is_none() {
+        return Ok(());
+    }
+    let names: Vec<_> = scenario
+        .guests
+        .iter()
+        .map(|guest| guest.name.clone())
+        .collect();
+    let story = Story::of(&followed.events, &names);
+    if let Some(file) = &arguments.trace {
+        crate::error::write(file, trace(&story))?;
+    }
+    if let Some(file) = &arguments.svg {
+        crate::error::write(file, svg(&story, &scenario.title))?;
+    }
+    Ok(())
 }
 
 /// Sets up, builds, checks and runs. The lines that `each` gives are shown.
