@@ -91,6 +91,7 @@ fn no_scenario_is_forgotten() {
             "bench.toml",
             "broadcast-srao.toml",
             "consumed-srar.toml",
+            "delivery-states.toml",
             "fatal-reset.toml",
             "missing-processor.toml",
             "reserved-writes.toml",
@@ -153,6 +154,12 @@ fn retired_page() {
 #[test]
 fn sixteen_guests() {
     met("sixteen-guests", &BOCHS);
+}
+
+/// What the handlers find on their stacks, state by state.
+#[test]
+fn delivery_in_every_state() {
+    met("delivery-states", &BOCHS);
 }
 
 /// An error reaches its guest's vCPUs whatever they are doing, and nobody else.

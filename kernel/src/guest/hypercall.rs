@@ -12,7 +12,7 @@ pub enum Hypercall {
     /// The guest ends: RDI is its exit code.
     Shutdown = 2,
     /// Raises a fault (images with the `faults` feature): RDI = bank | flags << 8 ([`FAULT_BROADCAST`],
-    /// [`FAULT_GUEST_PHYSICAL`], [`FAULT_OTHER_GUEST`]) | processor << 16 (0xffff: this one) | guest << 32, RSI = MCi_STATUS, RDX = MCG_STATUS,
+    /// [`FAULT_GUEST_PHYSICAL`], [`FAULT_OTHER_GUEST`], [`FAULT_ON_TOUCH`]) | processor << 16 (0xffff: this one) | guest << 32 | page << 40, RSI = MCi_STATUS, RDX = MCG_STATUS,
     /// R10 = MCi_ADDR, R8 = MCi_MISC. Returns 0 when the machine check has been handled.
     Fault = 3,
     /// Time stamp counter at the moment the last fault was raised (`faults` feature).
@@ -31,6 +31,10 @@ pub const FAULT_BROADCAST: u64 = 1 << 0;
 pub const FAULT_GUEST_PHYSICAL: u64 = 1 << 1;
 /// Flag of [`Hypercall::Fault`]: the address is guest-physical in the guest with the number in RDI's bits 39:32.
 pub const FAULT_OTHER_GUEST: u64 = 1 << 2;
+/// Flag of [`Hypercall::Fault`]: the error is raised when a vCPU of this guest on this processor next touches this guest's page with the
+/// number in RDI's bits 63:40, by that VM exit and on the processor that touches it. With a MCi_STATUS of 0 nothing is raised: there is but
+/// the exit. One page at a time.
+pub const FAULT_ON_TOUCH: u64 = 1 << 3;
 
 impl Hypercall {
     /// The hypercall of that number.

@@ -1,6 +1,6 @@
 //! A vCPU: what only its own processor touches, and what others may.
 
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use kernel::guest::pvh::Start;
 use kernel::units::{Hpa, VcpuId};
@@ -14,6 +14,7 @@ use crate::entry::vm::FastExit;
 use crate::machine::own_cell::OwnCell;
 use crate::machine::processor::Processor;
 use crate::run::exit::fast::Rest;
+use crate::vmx::event::Waiting;
 use crate::vmx::registers::{FxState, Registers};
 use crate::vmx::unswitched::Unswitched;
 
@@ -55,6 +56,8 @@ pub struct Own {
     pub platform: PlatformState,
     /// Where vCPU 0 starts; taken when its VMCS is filled in.
     pub start: Option<Start>,
+    /// An event that gave way to #MC and waits until the vCPU can take it.
+    pub waiting: Option<Waiting>,
     /// Console output that has not yet ended in a line feed.
     pub console: Line,
     /// x87 and XMM state between exit and entry on the slow path.
@@ -78,6 +81,8 @@ pub struct Shared {
     activity: AtomicU8,
     /// INIT or SIPI that has been sent to it: see [`Startup`].
     startup: AtomicU32,
+    /// An NMI has been sent to it: one waits at most, as in hardware.
+    nmi: AtomicBool,
 }
 
 /// A vCPU.
@@ -117,6 +122,7 @@ impl Shared {
             vmcs,
             activity: AtomicU8::new(Activity::WaitForStartup as u8),
             startup: AtomicU32::new(0),
+            nmi: AtomicBool::new(false),
         }
     }
 
@@ -154,6 +160,22 @@ impl Shared {
         self.processor.request(0);
     }
 
+    /// Sends an NMI. A vCPU that waits for start-up gets none.
+    pub fn send_nmi(&self) {
+        self.nmi.store(true, Ordering::Release);
+        self.processor.request(0);
+    }
+
+    /// An NMI has been sent.
+    pub fn has_nmi(&self) -> bool {
+        self.nmi.load(Ordering::Relaxed)
+    }
+
+    /// Takes the NMI that was sent, if one was.
+    pub fn take_nmi(&self) -> bool {
+        self.has_nmi() && self.nmi.swap(false, Ordering::AcqRel)
+    }
+
     /// Takes what was sent: whether an INIT came, and then perhaps a SIPI.
     pub fn take_startup(&self) -> (bool, Option<u8>) {
         let pending = self.startup.swap(0, Ordering::AcqRel);
@@ -184,6 +206,7 @@ impl Own {
             exits: [0; EXIT_COUNTERS],
             platform,
             start: None,
+            waiting: None,
             console: Line::new(),
             fxsave: FxState::RESET,
             unswitched: Unswitched::RESET,

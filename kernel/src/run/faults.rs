@@ -4,9 +4,11 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kernel::event::Event;
 use kernel::faults::{Fault, Overlay, Refused, Schedule, When, parse, raise};
-use kernel::guest::hypercall::{Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_OTHER_GUEST};
+use kernel::guest::hypercall::{
+    Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_ON_TOUCH, FAULT_OTHER_GUEST,
+};
 use kernel::mca::{Machine, McgStatus};
-use kernel::units::{Bank, Gpa, GuestId, Pcpu, Tsc};
+use kernel::units::{Bank, Gpa, GuestId, PAGE_SIZE, Pcpu, Tsc};
 
 use super::host::HOST;
 use super::machine_check::{interrupted, machine_check as handle};
@@ -16,6 +18,8 @@ use crate::machine::guest_copy::Raise;
 use crate::machine::lock::Lock;
 use crate::machine::processor::{MAX_PROCESSORS, Processor, RAISE_MACHINE_CHECK};
 use crate::machine::{machine_check, traps, tsc};
+use crate::vmx::ept::Violation;
+use crate::vmx::operation;
 use crate::vmx::registers::Registers;
 
 static OVERLAYS: [Overlay; MAX_PROCESSORS] = [const { Overlay::new() }; MAX_PROCESSORS];
@@ -73,8 +77,48 @@ pub fn from_guest(registers: &Registers, caller: &Shared) -> Result<u64, Error> 
         guest,
         broadcast: flags & FAULT_BROADCAST != 0,
     };
+    if flags & FAULT_ON_TOUCH != 0 {
+        let page = Gpa((registers.rdi >> 40) * PAGE_SIZE);
+        return lay_trap(caller, page, fault);
+    }
     raise_fault(fault).map_err(|_| Error::Argument)?;
     Ok(0)
+}
+
+/// A page whose next touch raises a fault.
+struct Trap {
+    guest: GuestId,
+    page: Gpa,
+    fault: Fault,
+}
+
+static TRAP: Lock<Option<Trap>> = Lock::new(None);
+
+fn lay_trap(caller: &Shared, page: Gpa, fault: Fault) -> Result<u64, Error> {
+    let memory = &caller.guest.memory;
+    let mut trap = TRAP.lock();
+    if trap.is_some() || memory.violation(page) != Violation::InUse || !memory.hide(page) {
+        return Err(Error::Argument);
+    }
+    let guest = caller.id.guest;
+    *trap = Some(Trap { guest, page, fault });
+    operation::flush_translations();
+    Ok(0)
+}
+
+/// A vCPU has touched a page of its guest that is in use and yet was not there.
+pub fn touched(vcpu: &Shared, address: Gpa) {
+    let is_there = |trap: &mut Trap| trap.guest == vcpu.id.guest && trap.page == address.page();
+    let Some(trap) = TRAP.lock().take_if(is_there) else {
+        return;
+    };
+    vcpu.guest.memory.show(trap.page);
+    if trap.fault.status != 0 {
+        _ = carry_out(Ok(Fault {
+            processor: vcpu.processor.number,
+            ..trap.fault
+        }));
+    }
 }
 
 /// Time stamp counter when the last fault was raised.

@@ -165,7 +165,13 @@ fn enter_next(processor: &'static Processor) -> Entry {
         // The timer first, then the look: an NMI before the look is seen by it, one after it sets the timer to 0 again.
         let housekeeping = local.next_housekeeping.load(Ordering::Relaxed);
         let until = housekeeping.min(local.turns.deadline());
-        operation::set_timer(timer_value(until.saturating_sub(tsc())));
+        let ticks = until.saturating_sub(tsc());
+        operation::set_timer(match slow::ask_again(own, vmcs) {
+            // Delivers the event, executes nothing, and exits.
+            Some(0) => 0,
+            Some(most) => timer_value(ticks.min(most)),
+            None => timer_value(ticks),
+        });
         processor.requests.load(Ordering::Acquire) == 0 && !vcpu.shared.mailbox.is_pending()
     });
     Entry::LookAgain

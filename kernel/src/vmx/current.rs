@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 use kernel::guest::control_registers::CR4_MACHINE_CHECK;
 use x86::vmx::vmcs::{control, guest, ro};
 
-use super::event;
+use super::event::{self, Waiting};
 use super::instructions::{self, vmread, vmwrite};
 
 /// The current VMCS of this processor.
@@ -122,9 +122,26 @@ impl Current {
         event::inject_fault(self, fault);
     }
 
-    /// Gives the guest #MC before its next instruction. A halted vCPU wakes; the shadow of STI or MOV SS does not hold it up.
-    pub fn inject_machine_check(&mut self) {
-        event::inject_machine_check(self);
+    /// Gives the guest #MC before its next instruction and before whatever else was about to be delivered. A halted vCPU wakes; neither
+    /// the shadow of STI or MOV SS nor a blocked NMI holds it up. An event that has to wait now is given back.
+    #[must_use]
+    pub fn inject_machine_check(&mut self) -> Option<Waiting> {
+        event::inject_machine_check(self)
+    }
+
+    /// Gives the guest an event that had to wait, if it takes it now.
+    pub fn inject_waiting(&mut self, waiting: Waiting) -> bool {
+        event::inject_waiting(self, waiting)
+    }
+
+    /// The next entry delivers an event.
+    pub fn delivers(&self) -> bool {
+        event::pending(self).is_some()
+    }
+
+    /// A debug exception is due before the guest's next instruction: HLT does not hold it up.
+    pub fn has_pending_debug_exception(&self) -> bool {
+        self.read(guest::PENDING_DBG_EXCEPTIONS) != 0
     }
 
     /// Gives the guest the exception that has just exited.

@@ -258,6 +258,32 @@ impl GuestMemory {
         })
     }
 
+    /// Makes a page that is in use absent until [`GuestMemory::show`]. The injector asks; ordinary context.
+    #[cfg(feature = "faults")]
+    pub fn hide(&self, page: Gpa) -> bool {
+        let _still = self.moving.lock();
+        let large_page = page.0 / LARGE_PAGE_SIZE;
+        let (Some(entry), Some(large)) = (
+            self.tables.get((page.0 / PAGE_SIZE) as usize),
+            self.directory.get(large_page as usize),
+        ) else {
+            return false;
+        };
+        entry.fetch_and(!READ_WRITE_EXECUTE, Ordering::SeqCst);
+        let table = address(self.tables) + large_page * PAGE_SIZE;
+        large.store(table | READ_WRITE_EXECUTE, Ordering::SeqCst);
+        true
+    }
+
+    /// Maps a hidden page again, unless it has gone out of use meanwhile.
+    #[cfg(feature = "faults")]
+    pub fn show(&self, page: Gpa) {
+        let _still = self.moving.lock();
+        if let Some(entry) = self.tables.get((page.0 / PAGE_SIZE) as usize) {
+            self.map(page, entry, Hpa(entry.load(Ordering::Acquire) & ADDRESS));
+        }
+    }
+
     /// Answers an EPT violation.
     pub fn violation(&self, at: Gpa) -> Violation {
         let Some((word, bit)) = self.retired_bit(at.page()) else {

@@ -1,18 +1,14 @@
 //! Events for the guest, delivered by VM entry (SDM vol. 3, 27.6, 27.8.3).
 
-use x86::vmx::vmcs::{control, ro};
+use kernel::guest::control_registers::CR0_PROTECTION;
+use kernel::guest::interruption::{Fate, Interruption, Kind, without_nmi_blocking};
+use x86::vmx::vmcs::{control, guest, ro};
 
 use super::current::Current;
 
-const VALID: u64 = 1 << 31;
-const HARDWARE_EXCEPTION: u64 = 3 << 8;
-const WITH_ERROR_CODE: u64 = 1 << 11;
-/// Bits 11:0 and 31: what interruption information and IDT-vectoring information have in common.
-const EVENT: u64 = 0x8000_0fff;
-const DEBUG: u64 = 1;
-const INVALID_OPCODE: u64 = 6;
-const GENERAL_PROTECTION: u64 = 13;
-const MACHINE_CHECK: u64 = 18;
+const DEBUG: u8 = 1;
+const INVALID_OPCODE: u8 = 6;
+const GENERAL_PROTECTION: u8 = 13;
 
 /// A fault of the guest's current instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,44 +22,88 @@ pub enum Fault {
 pub(super) fn inject_fault(vmcs: &mut Current, fault: Fault) {
     match fault {
         Fault::GeneralProtection => {
+            // In real mode there are no error codes, and VM entry insists (SDM vol. 3, 27.2.1.3).
+            let with_error_code = vmcs.read(guest::CR0) & CR0_PROTECTION != 0;
             vmcs.write(control::VMENTRY_EXCEPTION_ERR_CODE, 0);
             inject(
                 vmcs,
-                VALID | WITH_ERROR_CODE | HARDWARE_EXCEPTION | GENERAL_PROTECTION,
+                Interruption::exception(GENERAL_PROTECTION, with_error_code),
             );
         }
-        Fault::InvalidOpcode => inject(vmcs, VALID | HARDWARE_EXCEPTION | INVALID_OPCODE),
+        Fault::InvalidOpcode => inject(vmcs, Interruption::exception(INVALID_OPCODE, false)),
     }
 }
 
-/// An event that was being delivered when the exit came gives way: a fault or a software interrupt comes again by itself when its
-/// instruction is restarted.
-pub(super) fn inject_machine_check(vmcs: &mut Current) {
-    inject(vmcs, VALID | HARDWARE_EXCEPTION | MACHINE_CHECK);
+/// #MC goes before whatever else was about to be delivered. What does not come again by itself and is not lost is given back: it has
+/// to wait.
+pub(super) fn inject_machine_check(vmcs: &mut Current) -> Option<Waiting> {
+    let event = pending(vmcs).filter(|event| event.fate() == Fate::Waits);
+    inject(vmcs, Interruption::MACHINE_CHECK);
+    event.map(|event| Waiting {
+        event,
+        was_let_in: true,
+    })
+}
+
+/// The event that the next VM entry delivers.
+pub(super) fn pending(vmcs: &Current) -> Option<Interruption> {
+    Interruption::from_field(vmcs.read(control::VMENTRY_INTERRUPTION_INFO_FIELD))
+}
+
+/// An event that waits until the vCPU can take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The event.
+    pub event: Interruption,
+    /// The vCPU was taking it when #MC came: no NMI is blocked but by itself. Some processors forget that at the entry that delivers #MC.
+    pub was_let_in: bool,
+}
+
+/// Has the next VM entry deliver an event that had to wait, if it delivers no other and the vCPU takes it now.
+pub(super) fn inject_waiting(vmcs: &mut Current, waiting: Waiting) -> bool {
+    let Waiting { event, was_let_in } = waiting;
+    let mut state = vmcs.read(guest::INTERRUPTIBILITY_STATE);
+    if was_let_in {
+        state = without_nmi_blocking(state);
+    }
+    if pending(vmcs).is_some() || !event.is_let_in(vmcs.read(guest::RFLAGS), state) {
+        return false;
+    }
+    vmcs.write(guest::INTERRUPTIBILITY_STATE, state);
+    inject(vmcs, event);
+    true
 }
 
 pub(super) fn reinject_interrupted(vmcs: &mut Current) {
-    let vectoring = vmcs.read(ro::IDT_VECTORING_INFO);
-    if vectoring & VALID != 0 {
+    let Some(event) = Interruption::from_field(vmcs.read(ro::IDT_VECTORING_INFO)) else {
+        return;
+    };
+    if event.has_error_code() {
         vmcs.write(
             control::VMENTRY_EXCEPTION_ERR_CODE,
             vmcs.read(ro::IDT_VECTORING_ERR_CODE),
         );
-        vmcs.write(
-            control::VMENTRY_INSTRUCTION_LEN,
-            vmcs.read(ro::VMEXIT_INSTRUCTION_LEN),
-        );
-        inject(vmcs, vectoring & EVENT);
     }
+    vmcs.write(
+        control::VMENTRY_INSTRUCTION_LEN,
+        vmcs.read(ro::VMEXIT_INSTRUCTION_LEN),
+    );
+    if event.kind() == Kind::Nmi {
+        let state = vmcs.read(guest::INTERRUPTIBILITY_STATE);
+        vmcs.write(guest::INTERRUPTIBILITY_STATE, without_nmi_blocking(state));
+    }
+    inject(vmcs, event);
 }
 
 /// A #DB tells in DR6 what it was, which the exit has not set (SDM vol. 3, 28.1).
 pub(super) fn reflect_exception(vmcs: &mut Current) {
-    let information = vmcs.read(ro::VMEXIT_INTERRUPTION_INFO);
-    if information & 0xff == DEBUG {
+    let Some(event) = Interruption::from_field(vmcs.read(ro::VMEXIT_INTERRUPTION_INFO)) else {
+        return;
+    };
+    if event.vector() == DEBUG {
         super::unswitched::add_to_dr6(vmcs.qualification());
     }
-    if information & WITH_ERROR_CODE != 0 {
+    if event.has_error_code() {
         vmcs.write(
             control::VMENTRY_EXCEPTION_ERR_CODE,
             vmcs.read(ro::VMEXIT_INTERRUPTION_ERR_CODE),
@@ -73,9 +113,9 @@ pub(super) fn reflect_exception(vmcs: &mut Current) {
         control::VMENTRY_INSTRUCTION_LEN,
         vmcs.read(ro::VMEXIT_INSTRUCTION_LEN),
     );
-    inject(vmcs, information & EVENT);
+    inject(vmcs, event);
 }
 
-fn inject(vmcs: &mut Current, information: u64) {
-    vmcs.write(control::VMENTRY_INTERRUPTION_INFO_FIELD, information);
+fn inject(vmcs: &mut Current, event: Interruption) {
+    vmcs.write(control::VMENTRY_INTERRUPTION_INFO_FIELD, event.to_field());
 }

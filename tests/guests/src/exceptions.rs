@@ -47,21 +47,34 @@ pub struct Frame {
     pub ss: u64,
 }
 
-/// A handler of machine checks.
+/// A handler of exceptions.
 pub type Handler = fn(&mut Frame);
 
-/// The program's handler, or 0.
-static HANDLER: AtomicUsize = AtomicUsize::new(0);
+/// The program's handlers, or 0.
+static HANDLERS: [AtomicUsize; VECTORS] = [const { AtomicUsize::new(0) }; VECTORS];
 
 /// From now on machine checks of every vCPU go to `handler`.
 pub fn on_machine_check(handler: Handler) {
-    HANDLER.store(handler as usize, Ordering::Release);
+    on(MACHINE_CHECK, handler);
+}
+
+/// From now on exceptions with that vector go to `handler`, on every vCPU.
+///
+/// # Panics
+/// When no exception has that vector.
+pub fn on(vector: usize, handler: Handler) {
+    HANDLERS[vector].store(handler as usize, Ordering::Release);
+}
+
+/// Where the processor goes with that vector.
+pub fn entry(vector: usize) -> usize {
+    (&raw const exception_stubs).addr() + vector * STUB_BYTES
 }
 
 extern "C" fn exception(frame: &mut Frame) {
-    let handler = HANDLER.load(Ordering::Acquire);
-    if frame.vector == MACHINE_CHECK as u64 && handler != 0 {
-        // SAFETY: only `on_machine_check` stores there, and a `Handler`.
+    let handler = HANDLERS[frame.vector as usize % VECTORS].load(Ordering::Acquire);
+    if handler != 0 {
+        // SAFETY: only `on` stores there, and a `Handler`.
         let handler = unsafe { transmute::<usize, Handler>(handler) };
         handler(frame);
     } else if frame.vector != GENERAL_PROTECTION || !msr::fix_up(frame) {
@@ -119,8 +132,7 @@ pub(crate) fn table(vcpu: usize) -> (u64, u16) {
                 MACHINE_CHECK => ExceptionStack::MachineCheck,
                 _ => ExceptionStack::Other,
             };
-            let stub = (&raw const exception_stubs).addr() + vector * STUB_BYTES;
-            set(vector, Gate::new(stub as u64, stack));
+            set(vector, Gate::new(entry(vector) as u64, stack));
         }
     }
     (TABLE.get() as u64, size_of::<[Gate; VECTORS]>() as u16 - 1)

@@ -49,7 +49,15 @@ pub fn init(vcpu: usize) {
 /// # Panics
 /// When the interrupt command register faults.
 pub fn start_up(vcpu: usize) {
-    send(vcpu, START_UP | (TRAMPOLINE >> 12) as u64);
+    start_up_at(vcpu, TRAMPOLINE);
+}
+
+/// Starts a vCPU that waits, in real mode at that address: a multiple of 4 KiB below 1 MiB.
+///
+/// # Panics
+/// When the interrupt command register faults.
+pub fn start_up_at(vcpu: usize, address: usize) {
+    send(vcpu, START_UP | (address >> 12) as u64);
 }
 
 fn send(vcpu: usize, command: u64) {

@@ -96,10 +96,10 @@ const FIRST_TASK_STATE: usize = 4;
 const GDT_ENTRIES: usize = FIRST_TASK_STATE + 2 * MOST_VCPUS;
 
 /// Size of [`GDT`].
-pub(crate) const GDT_BYTES: usize = GDT_ENTRIES * size_of::<u64>();
+pub const GDT_BYTES: usize = GDT_ENTRIES * size_of::<u64>();
 
 /// One for all: each vCPU fills in the descriptor of its task state segment.
-pub(crate) static GDT: Shared<[u64; GDT_ENTRIES]> = Shared::new({
+pub static GDT: Shared<[u64; GDT_ENTRIES]> = Shared::new({
     let mut table = [0; GDT_ENTRIES];
     table[1] = 0x00af_9a00_0000_ffff;
     table[2] = 0x00cf_9200_0000_ffff;

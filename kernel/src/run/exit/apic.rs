@@ -1,4 +1,4 @@
-//! The part of a local APIC that acts: INIT and SIPI to other vCPUs (SDM vol. 3, 11.6 and 11.12). Its registers are the spec's.
+//! The part of a local APIC that acts: NMI, INIT and SIPI to vCPUs (SDM vol. 3, 11.6 and 11.12). Its registers are the spec's.
 
 use specs::platform::v1::{X2apicIcr, X2apicIcrMode, X2apicIcrTo};
 
@@ -8,14 +8,18 @@ use crate::guests::vcpu::{Shared, Startup};
 pub fn send(value: u64, sender: &Shared) {
     let command = X2apicIcr::from_bits(value);
     let startup = match command.mode() {
-        X2apicIcrMode::Startup => Startup::Sipi(command.vector()),
-        X2apicIcrMode::Init if command.assert() => Startup::Init,
+        X2apicIcrMode::Nmi => None,
+        X2apicIcrMode::Startup => Some(Startup::Sipi(command.vector())),
+        X2apicIcrMode::Init if command.assert() => Some(Startup::Init),
         // INIT level de-assert does nothing on today's processors; the spec allows no other mode.
         X2apicIcrMode::Init | X2apicIcrMode::Unnamed(_) => return,
     };
     let vcpus = sender.guest.vcpus().map(|vcpu| vcpu.shared);
     for vcpu in vcpus.filter(|vcpu| is_meant(vcpu, command, sender)) {
-        vcpu.send(startup);
+        match startup {
+            Some(startup) => vcpu.send(startup),
+            None => vcpu.send_nmi(),
+        }
     }
 }
 

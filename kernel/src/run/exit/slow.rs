@@ -3,6 +3,7 @@
 //! A plain match over the exit reasons; what has no arm stops the guest with a record, never the host.
 
 use kernel::event::Event;
+use kernel::guest::interruption::Interruption;
 use kernel::mca::{Interrupted, Machine};
 use kernel::units::{Gpa, VcpuId};
 use kernel::vmce::{self, Delivery, StopReason};
@@ -17,7 +18,7 @@ use crate::run::host::HOST;
 use crate::vmx::control_registers::{self, Outcome};
 use crate::vmx::current::Current;
 use crate::vmx::ept::Violation;
-use crate::vmx::event::Fault;
+use crate::vmx::event::{Fault, Waiting};
 use crate::vmx::guest_state;
 use crate::vmx::platform;
 use crate::vmx::registers::Registers;
@@ -61,8 +62,10 @@ fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
         reason::TRIPLE_FAULT => return Err(End::Stop(StopReason::TripleFault)),
         reason::HLT => {
             vmcs.skip_instruction();
-            vmcs.halt();
-            own.shared.set_activity(Activity::Halted);
+            if !vmcs.has_pending_debug_exception() {
+                vmcs.halt();
+                own.shared.set_activity(Activity::Halted);
+            }
         }
         // There is nothing to write back that the guest could tell: caches are coherent.
         reason::INVD | reason::WBINVD => vmcs.skip_instruction(),
@@ -180,7 +183,11 @@ fn write_msr(own: &mut Own, vmcs: &mut Current) -> bool {
 fn memory_access(own: &Own, vmcs: &Current) -> Result<(), End> {
     let address = Gpa(vmcs.guest_physical_address());
     let stop = match own.shared.guest.memory.violation(address) {
-        Violation::InUse => return Ok(()),
+        Violation::InUse => {
+            #[cfg(feature = "faults")]
+            run::faults::touched(own.shared, address);
+            return Ok(());
+        }
         Violation::Retired => StopReason::RetiredPage,
         Violation::Outside => StopReason::NoMemory,
     };
@@ -213,13 +220,33 @@ pub fn before_entry(own: &mut Own, vmcs: &mut Current) -> bool {
             Delivery::Nothing => {}
             Delivery::Inject => {
                 shared.set_activity(Activity::Active);
-                vmcs.inject_machine_check();
+                own.waiting = vmcs.inject_machine_check().or(own.waiting);
             }
             Delivery::Shutdown => end_guest(own, End::Stop(StopReason::MceDisabled)),
             Delivery::Stop(reason) => end_guest(own, End::Stop(reason)),
         }
     }
+    if shared.take_nmi() {
+        own.waiting.get_or_insert(Waiting {
+            event: Interruption::NMI,
+            was_let_in: false,
+        });
+    }
+    if let Some(waiting) = own.waiting
+        && vmcs.inject_waiting(waiting)
+    {
+        shared.set_activity(Activity::Active);
+        own.waiting = None;
+    }
     !shared.guest.has_ended()
+}
+
+/// For how many ticks the vCPU may run before it is asked again whether it takes an event that waits. None if there is none. Behind
+/// another event it waits for no instruction of the guest.
+pub fn ask_again(own: &Own, vmcs: &Current) -> Option<u64> {
+    const BLOCKED: u64 = 1000;
+    own.waiting?;
+    Some(if vmcs.delivers() { 0 } else { BLOCKED })
 }
 
 /// INIT and SIPI (SDM vol. 3, 9.4.4): done in software, since hardware's INIT exit cannot be acknowledged everywhere.
@@ -239,9 +266,12 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
                 outcome,
             });
         }
+        own.waiting = None;
         own.shared.set_activity(Activity::WaitForStartup);
     }
     if let (Activity::WaitForStartup, Some(vector)) = (own.shared.activity(), sipi) {
+        // What was sent before is gone, as in hardware.
+        own.shared.take_nmi();
         own.registers = Registers::after_init();
         guest_state::startup(vmcs, vector);
         become_active(own);
