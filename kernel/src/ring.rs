@@ -7,12 +7,18 @@ use crate::event::{Event, FIELDS, Stamped};
 use crate::sync::{AtomicU64, Ordering, constructor};
 use crate::units::{Pcpu, Tsc};
 
+/// A cache line.
+#[repr(C, align(64))]
 struct Slot {
-    /// Number of the event in it plus one; less while it is being written.
+    /// [`stamp`] of the event in it; an older one while it is being written.
     written: AtomicU64,
     at: AtomicU64,
-    row: AtomicU64,
     fields: [AtomicU64; FIELDS],
+}
+
+/// Number and row of an event in one word. The number counts from 1, so that no event's is 0.
+fn stamp(number: u64, row: u8) -> u64 {
+    (number + 1) << 8 | u64::from(row)
 }
 
 impl Slot {
@@ -21,7 +27,6 @@ impl Slot {
             Self {
                 written: AtomicU64::new(0),
                 at: AtomicU64::new(0),
-                row: AtomicU64::new(0),
                 fields: [
                     AtomicU64::new(0),
                     AtomicU64::new(0),
@@ -78,13 +83,13 @@ impl<const N: usize> EventRing<N> {
             return;
         };
         slot.at.store(at.0, Ordering::Relaxed);
-        slot.row.store(u64::from(event.row()), Ordering::Relaxed);
         event.each_word(|place, word| {
             if let Some(place) = slot.fields.get(place) {
                 place.store(word, Ordering::Relaxed);
             }
         });
-        slot.written.store(number + 1, Ordering::Release);
+        slot.written
+            .store(stamp(number, event.row()), Ordering::Release);
     }
 
     #[inline(always)]
@@ -108,11 +113,12 @@ impl<const N: usize> EventRing<N> {
     pub fn take(&self, on: Pcpu) -> Option<Stamped> {
         let head = self.head.load(Ordering::Relaxed);
         let slot = self.slots.get((head % N as u64) as usize)?;
-        if slot.written.load(Ordering::Acquire) != head + 1 {
+        let written = slot.written.load(Ordering::Acquire);
+        let row = written as u8;
+        if written != stamp(head, row) {
             return None;
         }
         let at = Tsc(slot.at.load(Ordering::Relaxed));
-        let row = slot.row.load(Ordering::Relaxed) as u8;
         let mut words = [0; FIELDS];
         for (word, place) in words.iter_mut().zip(&slot.fields) {
             *word = place.load(Ordering::Relaxed);
@@ -209,9 +215,8 @@ mod tests {
             "the reader waits for the outer writer"
         );
         slot.at.store(2, Ordering::Relaxed);
-        slot.row
-            .store(u64::from(Event::Resumed {}.row()), Ordering::Relaxed);
-        slot.written.store(number + 1, Ordering::Release);
+        let row = Event::Resumed {}.row();
+        slot.written.store(stamp(number, row), Ordering::Release);
         assert_eq!(
             ring.take(Pcpu(0)).map(|e| (e.at, e.event)),
             Some((Tsc(2), Event::Resumed {}))

@@ -13,20 +13,21 @@ fn is_there() -> bool {
     core::arch::x86_64::__cpuid(1).edx & MCE_AND_MCA == MCE_AND_MCA
 }
 
-/// MCG_CAP; all zero where there is no machine-check architecture.
+/// MCG_CAP, with no more banks than have an address; all zero where there is no machine-check architecture.
 pub fn capabilities() -> McgCap {
     // SAFETY: exists with MCA.
-    McgCap::from(if is_there() {
+    let cap = McgCap::from(if is_there() {
         unsafe { rdmsr(MCG_CAP) }
     } else {
         0
-    })
+    });
+    cap.with_count(cap.banks())
 }
 
 /// The processor has this machine-check MSR.
 #[inline]
 fn has(capabilities: McgCap, msr: u32) -> bool {
-    let banks = u32::from(capabilities.banks());
+    let banks = u32::from(capabilities.count());
     // Most are banks'.
     if msr.wrapping_sub(MC0_CTL) < 4 * banks {
         return true;

@@ -15,6 +15,7 @@ use crate::event::Event;
 
 /// Claims what `scan` found, and adds it to the pool. Returns the worst that this processor owns; fatal if there was no room
 /// in the pool, where the error stays in its bank.
+#[inline(always)]
 pub(super) fn claim<M: Machine, const P: usize>(
     shared: &Shared<P>,
     machine: &M,
@@ -58,6 +59,7 @@ fn context_lost(here: &Here) -> Option<Effect> {
     }
 }
 
+#[inline(always)]
 fn claim_one<M: Machine, const P: usize>(
     shared: &Shared<P>,
     machine: &M,

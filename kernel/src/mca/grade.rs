@@ -78,7 +78,34 @@ impl Class {
 }
 
 /// The class of what a bank shows in #MC context. `recovery` is MCG_CAP.MCG_SER_P of the processor that reads it.
+#[inline]
 pub fn grade(status: Status, recovery: bool) -> Class {
+    let [without, with] = &CLASSES;
+    let classes = if recovery { with } else { without };
+    classes
+        .get((u64::from(status) >> LOWEST) as usize)
+        .copied()
+        .unwrap_or(Class::Fatal)
+}
+
+/// AR is the lowest of the bits that matter: they are those from here up.
+const LOWEST: u32 = 55;
+
+/// The class for every value of those bits, without and with MCG_SER_P. In a table, since it is asked for each bank of each
+/// processor in each machine check.
+static CLASSES: [[Class; 1 << (64 - LOWEST)]; 2] = [classes(false), classes(true)];
+
+const fn classes(recovery: bool) -> [Class; 1 << (64 - LOWEST)] {
+    let mut classes = [Class::None; 1 << (64 - LOWEST)];
+    let mut bits = 0;
+    while bits < classes.len() {
+        classes[bits] = class(Status::from_bits((bits as u64) << LOWEST), recovery);
+        bits += 1;
+    }
+    classes
+}
+
+const fn class(status: Status, recovery: bool) -> Class {
     if !status.val() {
         Class::None
     } else if !status.uc() {

@@ -231,6 +231,7 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         })
     }
 
+    #[inline(always)]
     fn claim(&self, scan: &Scan) -> Result<Severity, Fatality> {
         claim(self.shared, self.machine, self.here, scan).map_err(|Stuck| self.stuck())
     }
@@ -244,6 +245,7 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
             .is_ok()
     }
 
+    #[inline(always)]
     fn recover(&self, worst: Class, is_local: bool) -> Recovered {
         self.machine.emit(Event::Worst {
             class: worst,
@@ -268,6 +270,7 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         .map_err(|Stuck| self.stuck())
     }
 
+    #[inline(always)]
     fn pass(&self, barrier: &super::rendezvous::Barrier, member: Member) -> Result<(), Fatality> {
         barrier
             .pass(self.shared, self.machine, member)

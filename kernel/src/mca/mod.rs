@@ -5,6 +5,8 @@
 //! * Every wait is bounded, and no lock is taken that interrupted code may hold: nobody waits for ever.
 //! * First round: banks are read and graded ([`grade`]); second round: they are claimed and cleared, but not if the machine
 //!   has to be reset.
+//! * What every machine check passes through is inlined into one function: each call would cost some 14 instructions for registers
+//!   that are saved and restored. What is rare is not.
 //! * One processor recovers. Nothing of a vCPU's state is touched here: it gets mail.
 
 mod claim;

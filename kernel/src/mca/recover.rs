@@ -50,6 +50,7 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
     }
 
     /// Handles everything in the pool.
+    #[inline(always)]
     pub fn run(&mut self) -> Recovered {
         let shared = self.shared;
         for finding in shared.pool.iter() {
@@ -78,6 +79,7 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
     }
 
     /// Takes the memory of a finding out of use, and finds whom that hits.
+    #[inline(always)]
     fn locate(&mut self, finding: &Finding) {
         let code = ErrorCode(Status::from(finding.record.status).mcacod());
         if finding.class == Class::Srao && !code.is_known_optional() {
@@ -102,6 +104,7 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
     }
 
     /// Takes pages out of use. Returns whether one of them is `consumer`'s.
+    #[inline(always)]
     fn retire_all(&mut self, finding: &Finding, extent: Extent, consumer: Option<GuestId>) -> bool {
         let mut own_page = false;
         // Pages side by side are told together: an error may be about a whole GiB.

@@ -333,6 +333,7 @@ impl Barrier {
     }
 
     /// Waits until every member has come here.
+    #[inline(always)]
     pub fn pass<M: Machine, const P: usize>(
         &self,
         shared: &Shared<P>,

@@ -168,6 +168,7 @@ impl Scan {
     }
 
     /// Reads and grades the banks of this processor.
+    #[inline(always)]
     pub fn read<M: Machine>(&mut self, machine: &M, here: &Here) {
         let cap = machine.capabilities();
         self.recovery = cap.ser_p();

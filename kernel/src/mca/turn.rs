@@ -18,6 +18,7 @@ impl Turn {
     }
 
     /// Waits for the turn.
+    #[inline(always)]
     pub fn take<M: Machine, const P: usize>(
         &self,
         shared: &Shared<P>,

@@ -121,7 +121,7 @@ pub fn touched(vcpu: &Shared, address: Gpa) {
     }
 }
 
-/// Time stamp counter when the last fault was raised.
+/// Time stamp counter when the last #MC was raised: every other processor that gets it has been told.
 pub fn last_raised() -> u64 {
     LAST_RAISED.load(Ordering::Relaxed)
 }
@@ -189,7 +189,6 @@ fn put(fault: &Fault) -> Result<(), Refused> {
     let raised = raise(fault, overlays)?;
     settle();
     HOST.emit(raised);
-    LAST_RAISED.store(tsc(), Ordering::Relaxed);
     Ok(())
 }
 
@@ -201,6 +200,7 @@ fn signal_others(fault: &Fault) {
             processor.request(RAISE_MACHINE_CHECK);
         }
     }
+    LAST_RAISED.store(tsc(), Ordering::Relaxed);
 }
 
 /// The banks of every processor so far take what is put into them.
@@ -223,8 +223,8 @@ pub fn try_banks() {
     }
 }
 
-/// Moves what was put into this processor's overlay to its banks, if they take it. In any context.
-#[inline]
+/// Moves what was put into this processor's overlay to its banks, if they take it. In any context; before a vector is raised here
+/// and before a poll.
 pub fn settle() {
     if let Some(overlay) = overlay()
         && BANKS_TAKE_ERRORS.load(Ordering::Relaxed)
@@ -238,13 +238,25 @@ pub fn settle() {
 }
 
 /// RDMSR as the injector has it.
+#[inline]
 pub fn read_overlay(msr: u32) -> Option<u64> {
-    overlay()?.read(msr)
+    unsettled()?.read(msr)
 }
 
 /// WRMSR as the injector takes it.
+#[inline]
 pub fn write_overlay(msr: u32, value: u64) -> bool {
-    overlay().is_some_and(|overlay| overlay.write(msr, value))
+    unsettled().is_some_and(|overlay| overlay.write(msr, value))
+}
+
+/// What stands for this processor's banks, if those do not take errors themselves.
+#[inline]
+fn unsettled() -> Option<&'static Overlay> {
+    if BANKS_TAKE_ERRORS.load(Ordering::Relaxed) {
+        None
+    } else {
+        overlay()
+    }
 }
 
 fn overlay() -> Option<&'static Overlay> {

@@ -15,8 +15,6 @@ pub fn machine_check(interrupted: Interrupted) -> bool {
     let local = local(Processor::current());
     let running = &local.in_machine_check;
     running.store(true, Ordering::Relaxed);
-    #[cfg(feature = "faults")]
-    super::faults::settle();
     let verdict = mca::handle(&ENGINE, &HOST, interrupted);
     running.store(false, Ordering::Relaxed);
     // Any vCPU of this processor may have mail.
@@ -55,6 +53,8 @@ pub fn nmi_in_root_mode() {
             .requests
             .fetch_and(!RAISE_MACHINE_CHECK, Ordering::AcqRel);
         if taken & RAISE_MACHINE_CHECK != 0 {
+            #[cfg(feature = "faults")]
+            super::faults::settle();
             traps::raise_machine_check();
         }
     }
@@ -72,6 +72,8 @@ pub(super) fn answer_requests(processor: &Processor) {
         local(processor).turns.look_round();
     }
     if requests & RAISE_MACHINE_CHECK != 0 {
+        #[cfg(feature = "faults")]
+        super::faults::settle();
         // No copy is going on.
         let _ = machine_check(interrupted(processor));
     }

@@ -212,6 +212,8 @@ fn keep_house(processor: &Processor) {
     }
     #[cfg(feature = "faults")]
     faults::settle();
+    #[cfg(feature = "faults")]
+    faults::settle();
     mca::poll(&ENGINE, &HOST);
     log_events();
 }

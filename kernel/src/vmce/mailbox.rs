@@ -207,7 +207,7 @@ impl Mailbox {
     // The writer's side: #MC context.
 
     /// Leaves mail. `about.follows` says that it belongs behind other mail of the same machine check.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn post(&self, mail: &Mail) -> Outcome {
         if !self.started.load(Ordering::Acquire) {
             return Outcome::NotStarted;
@@ -238,7 +238,7 @@ impl Mailbox {
         self.put(tail, mail, about)
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&self, tail: u32, mail: &Mail, about: About) -> Outcome {
         let Some(slot) = self.slots.get(tail as usize % DEPTH) else {
             return Outcome::Stopped;

@@ -68,7 +68,7 @@ impl<'a, M: Machine> Routes<'a, M> {
         self.add(finding.processor, vcpu.guest, Some(vcpu.index), None, 0);
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(
         &mut self,
         processor: Pcpu,
@@ -115,6 +115,7 @@ impl<'a, M: Machine> Routes<'a, M> {
     }
 
     /// Leaves mail for everybody who is hit. Returns whether somebody has mail, or is to be stopped.
+    #[inline(always)]
     pub fn send(&mut self) -> bool {
         let Self { post, hits, .. } = self;
         for hit in hits.iter_mut() {
@@ -140,6 +141,7 @@ impl Hit<'_> {
     }
 
     /// The free vCPU that gets a record which no vCPU consumed; `serial` is the machine check's number.
+    #[inline(always)]
     fn free_vcpu(&self, serial: u32) -> Option<usize> {
         let mut mailboxes = self.to.mailboxes.iter();
         if self.local.is_some() {
@@ -190,6 +192,7 @@ impl<M: Machine> Post<'_, M> {
     }
 
     /// A record that nobody consumed goes to a free vCPU, unless another one of its processor has.
+    #[inline(always)]
     fn to_free(&self, hits: &mut [Hit<'_>], at: usize) {
         let Some(hit) = hits.get(at) else { return };
         if hit.record.is_none() || hit.vcpu.is_some() {
@@ -208,6 +211,7 @@ impl<M: Machine> Post<'_, M> {
     }
 
     /// Gives the first page of a hit to a vCPU that has not got any in this machine check.
+    #[inline(always)]
     fn record(&self, hit: &mut Hit<'_>, index: usize) {
         let Some(mailbox) = hit.to.mailboxes.get(index) else {
             return;
@@ -225,6 +229,7 @@ impl<M: Machine> Post<'_, M> {
     }
 
     /// An #MC with clean banks for those vCPUs of a guest that is hit which have got none.
+    #[inline(always)]
     fn clean(&self, hit: &Hit<'_>) {
         if hit.record.is_some() && (!hit.to.broadcast || hit.local.is_some()) {
             return;
@@ -255,6 +260,7 @@ impl<M: Machine> Post<'_, M> {
         }
     }
 
+    #[inline(always)]
     fn leave(&self, guest: GuestId, index: usize, mailbox: &Mailbox, mail: &Mail) -> Outcome {
         mailbox.tell(self.serial);
         let outcome = mailbox.post(mail);
