@@ -92,8 +92,11 @@ fn no_scenario_is_forgotten() {
             "broadcast-srao.toml",
             "consumed-srar.toml",
             "delivery-states.toml",
+            "failed-copy.toml",
             "fatal-reset.toml",
             "missing-processor.toml",
+            "moved-page.toml",
+            "page-put-back.toml",
             "reserved-writes.toml",
             "retired-page.toml",
             "shared-halted.toml",
@@ -136,6 +139,38 @@ fn fatal_reset() {
         .collect();
     assert_eq!(earlier.len(), 1, "{}", log(&events));
     assert_eq!(earlier[0].boot, 2);
+}
+
+/// The hypervisor survives an error that it meets for a guest.
+#[test]
+fn failed_copy() {
+    met("failed-copy", &BOCHS);
+}
+
+/// What went out of use by command comes back by command.
+#[test]
+fn page_put_back() {
+    met("page-put-back", &BOCHS);
+}
+
+/// A page that gets worse is replaced, and where there is none to replace it, it stays.
+#[test]
+fn moved_page() {
+    met("moved-page", &BOCHS);
+    let mut scenario = scenario("moved-page");
+    scenario.command_line = "ce=10 spare=0".into();
+    scenario
+        .expects
+        .retain(|expect| expect.event != "page.replaced");
+    let (verdict, Followed { events, .. }) = boot(&scenario, &BOCHS);
+    assert_eq!(verdict, Verdict::Met, "{}", log(&events));
+    let kept: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind == "page.kept")
+        .collect();
+    assert_eq!(kept.len(), 1, "{}", log(&events));
+    assert_eq!(kept[0].get("reason").unwrap().to_string(), "no-spare");
+    assert!(events.iter().all(|event| event.kind != "page.replaced"));
 }
 
 /// Nobody waits for ever.

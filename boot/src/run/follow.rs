@@ -161,6 +161,12 @@ fn react(
             continue;
         }
         *sent = true;
+        for command in &fault.commands {
+            let command = captures
+                .fill(command)
+                .ok_or_else(|| Error::Input(format!("{command:?} names what was not captured")))?;
+            writeln!(commands, "{command}").doing(|| "send a command to the machine".into())?;
+        }
         let command = fault.command(captures).ok_or_else(|| {
             Error::Input(format!(
                 "the console line {text:?} gives no number for the fault's address"

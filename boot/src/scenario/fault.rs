@@ -5,6 +5,7 @@ use std::ops::Range;
 use regex::Regex;
 use toml::de::DeValue;
 
+use super::captures::names;
 use super::fields::{Fields, shown, unsigned};
 use super::guest::Guest;
 use super::keys::AFTER;
@@ -65,6 +66,10 @@ pub struct Fault {
     pub misc: u64,
     /// Whether every processor gets the #MC.
     pub broadcast: bool,
+    /// It comes in the middle of the processor's next copy of a guest's memory.
+    pub at_copy: bool,
+    /// Lines for the hypervisor's serial line that go before it, with `$name` for what was captured.
+    pub commands: Vec<String>,
     /// In which boot of the machine, from 1: a fatal one before it resets the machine.
     pub boot: u32,
     /// The line of the file.
@@ -76,6 +81,7 @@ impl Fault {
     pub fn command(&self, captures: &Captures) -> Option<String> {
         let at = match self.when {
             When::At(time) => format!("at={time} "),
+            When::After { .. } if self.at_copy => "at=copy ".to_owned(),
             When::After { .. } => String::new(),
         };
         let (addr, guest) = match &self.address {
@@ -126,8 +132,20 @@ pub fn read(
     let misc = fields.number("misc", 0..=u64::MAX);
     let broadcast = fields.flag("broadcast");
     let boot = fields.number("boot", 1..=9);
+    let at_copy = fields.flag("at_copy");
+    let commands = fields.text("commands");
+    for name in commands.iter().flat_map(|text| names(&text.value)) {
+        let span = commands.as_ref().map_or(0..0, |text| text.span.clone());
+        check_captured(name, captured, &span, fields.problems);
+    }
     let address = read_address(&mut fields, guests, captured);
 
+    if let (Some(When::At(_)), Some(commands)) = (&when, &commands) {
+        fields.problems.add(
+            &commands.span,
+            "`commands` go with `after`: a fault with `at` is handed over before the machine runs",
+        );
+    }
     if let (Some(When::At(_)), Some(boot)) = (&when, &boot) {
         fields.problems.add_with_help(
             &boot.span,
@@ -156,6 +174,10 @@ pub fn read(
         address: address?,
         misc: misc.map_or(0, |misc| misc.value),
         broadcast,
+        at_copy,
+        commands: commands.map_or_else(Vec::new, |text| {
+            text.value.lines().map(str::to_owned).collect()
+        }),
         boot: boot.map_or(1, |boot| boot.value as u32),
         line,
     })

@@ -182,6 +182,18 @@ pub static FAULT: Section = Section {
             "Whether every processor gets the #MC, or only the one.",
         ),
         may(
+            "at_copy",
+            "true or false",
+            "false",
+            "Whether it waits until its processor copies a guest's memory (a hypercall's buffer) and comes in the middle of that.",
+        ),
+        may(
+            "commands",
+            "text",
+            "none",
+            "Commands about pages (docs/boot-protocol.md), a line each, that go before it; `$name` stands for what was captured.",
+        ),
+        may(
             "boot",
             "1 to 9",
             "1",

@@ -187,7 +187,7 @@ mod tests {
     fn of_several_sentences_the_one_that_fits() {
         let free = line("page.retired cpu=0 hpa=0x1000 owner=free");
         assert!(free.ends_with("  free page 0x1000 is out of use"), "{free}");
-        let guest = line("page.retired cpu=0 hpa=0x1000 owner=guest guest=0 gpa=0x2000");
+        let guest = line("page.retired cpu=0 hpa=0x1000 owner=guest guest=0 gpa=0x2000 pages=1");
         assert!(
             guest.ends_with("  page 0x2000 of web (host 0x1000) is out of use"),
             "{guest}"

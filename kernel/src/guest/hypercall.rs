@@ -17,7 +17,7 @@ pub enum Hypercall {
     Fault = 3,
     /// Time stamp counter at the moment the last fault was raised (`faults` feature).
     FaultTime = 4,
-    /// Console output from memory: RDI is the guest-physical address of the bytes, RSI how many ([`MAX_BUFFER`] at most). Returns
+    /// Console output from memory: RDI is the guest-physical address of the bytes, RSI how many (1 to [`MAX_BUFFER`]). Returns
     /// [`Error::Memory`] where they cannot be read; then nothing is written.
     ConsoleBuffer = 5,
 }

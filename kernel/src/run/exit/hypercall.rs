@@ -55,6 +55,7 @@ fn console_buffer(own: &mut Own) -> Result<u64, Error> {
     let mut buffer = [0; MAX_BUFFER];
     let bytes = usize::try_from(length)
         .ok()
+        .filter(|&length| length != 0)
         .and_then(|length| buffer.get_mut(..length))
         .ok_or(Error::Argument)?;
     #[cfg(feature = "faults")]

@@ -4,7 +4,7 @@
 //! vCPU 0 sums a page of numbers again and again and says where that page is (`page 0x...`). When an error takes the page
 //! away, the handler builds the numbers anew in another page and sends the interrupted sum there. Command line:
 //! `errors=N`, how many to wait for (1); `hold=1`, wait for any number of them for ever; `touch=1`, in the end vCPU 0 reads the
-//! page that the first error took, and the one behind it before.
+//! page that the first error took, and the one behind it before; `touch=2`, only the one behind it, whose address it says with the first's.
 #![no_std]
 #![no_main]
 
@@ -70,12 +70,17 @@ fn run() -> u64 {
         return LATE;
     }
     let first = TABLE.load(Ordering::Acquire);
+    let beside = arguments::number("touch", 0) == 2;
     let (errors, patience) = match arguments::number("hold", 0) {
         0 => (arguments::number("errors", 1), PATIENCE),
         _ => (u64::MAX, u64::MAX),
     };
     for error in 1..=errors {
-        line!("page {:#x}", TABLE.load(Ordering::Acquire));
+        if beside {
+            line!("page {:#x} beside {:#x}", first, first + PAGE_BYTES);
+        } else {
+            line!("page {:#x}", TABLE.load(Ordering::Acquire));
+        }
         let is_here = || SEEN[0].count.load(Ordering::Acquire) >= error;
         if !sum_until(patience, is_here) {
             return WRONG;
@@ -93,7 +98,9 @@ fn run() -> u64 {
     }
     if arguments::number("touch", 0) != 0 {
         touch(first + PAGE_BYTES);
-        touch(first);
+        if !beside {
+            touch(first);
+        }
     }
     finish()
 }
