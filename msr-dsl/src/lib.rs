@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod model;
 mod parse;
 pub mod source;
+pub mod vectors;
 pub mod words;
 
 use diagnostics::{Diagnostic, Diagnostics};

@@ -176,6 +176,8 @@ pub struct Register {
     pub name: String,
     /// Documentation.
     pub doc: String,
+    /// The line of the spec in which it begins.
+    pub line: usize,
     /// Where its behaviour is laid down.
     pub cite: Vec<String>,
     /// One in each bank.

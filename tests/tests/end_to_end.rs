@@ -103,7 +103,8 @@ fn no_scenario_is_forgotten() {
             "shared-srao-waiting.toml",
             "shared-srar-running.toml",
             "shared-startup.toml",
-            "sixteen-guests.toml"
+            "sixteen-guests.toml",
+            "vectors.toml"
         ]
     );
 }
@@ -283,6 +284,63 @@ fn reserved_writes_under(name: &str, version: u16, features: &[&str]) {
         compared += 1;
     }
     assert!(compared > 5000, "only {compared} accesses");
+}
+
+/// Every line of every spec, executed by guests: no answer is wrong.
+#[test]
+fn vectors() {
+    let scenario = scenario("vectors");
+    let given: Vec<_> = scenario
+        .guests
+        .iter()
+        .map(|guest| guest.interface.as_str())
+        .collect();
+    for (name, version) in McState::CREATABLE {
+        let interface = format!("{name}@{version}");
+        assert!(given.contains(&interface.as_str()), "{interface}");
+        // Each feature that a guest can be given, too.
+        for feature in model(name).version(*version).unwrap().features.iter() {
+            if feature.offer == msr_dsl::model::Offer::Offered {
+                let with = |given: &&str| {
+                    given.starts_with(&interface) && given.split('+').any(|f| f == feature.name)
+                };
+                assert!(given.iter().any(with), "{interface}+{}", feature.name);
+            }
+        }
+    }
+    assert!(scenario.guests.iter().all(|guest| guest.vectors.is_some()));
+    met("vectors", &BOCHS);
+}
+
+/// One wrong answer among thousands is found and named.
+#[test]
+fn a_wrong_vector_is_found() {
+    use boot::scenario::vectors::{ENTRY, HEADER};
+    let mut scenario = scenario("vectors");
+    scenario.guests.truncate(1);
+    let table = scenario.guests[0].vectors.as_mut().unwrap();
+    // MCG_CAP's first read.
+    table.bytes[HEADER + ENTRY / 2] ^= 1;
+    let (verdict, followed) = boot(&scenario, &BOCHS);
+    let Verdict::Unmet(unmet) = &verdict else {
+        panic!("{verdict}");
+    };
+    assert!(unmet.expected.contains("wrong 0"), "{verdict}");
+    let lines = console(&followed.events);
+    let wrong: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("wrong: "))
+        .collect();
+    assert_eq!(wrong.len(), 1, "{lines:?}");
+    let text = std::fs::read_to_string(workspace().root.join("specs/vmce.msr")).unwrap();
+    let line = 1 + text
+        .lines()
+        .position(|line| line.contains("register MCG_CAP"))
+        .unwrap();
+    assert_eq!(
+        *wrong[0],
+        format!("wrong: line {line}: 0x179 reads 0x1000c03; reads 0x1000c02 now")
+    );
 }
 
 /// The spec of an interface.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Remote;
 use super::follow::{Ending, FATAL, FINAL, Followed, follow};
 use crate::emulator::{self, Kind, Way};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::image::{Module, Payload};
 use crate::log::{self, Decoder, Event};
 use crate::scenario::{Captures, Order, Scenario, When};
@@ -129,9 +129,13 @@ fn lines(f: &mut fmt::Formatter<'_>, lines: &[String]) -> fmt::Result {
 pub fn payload(scenario: &Scenario, artifacts: &Artifacts) -> Result<Payload> {
     let mut modules = Vec::new();
     for guest in &scenario.guests {
+        let mut bytes = crate::error::read(artifacts.guest(&guest.image)?)?;
+        if let Some(vectors) = &guest.vectors {
+            vectors.put(&mut bytes).map_err(Error::Impossible)?;
+        }
         modules.push(Module {
             string: guest.module_string(),
-            bytes: crate::error::read(artifacts.guest(&guest.image)?)?,
+            bytes,
         });
     }
     let timed: String = scenario

@@ -54,6 +54,24 @@ pub struct Expect {
     pub line: usize,
 }
 
+impl Expect {
+    /// With the numbers that are known before the run in the place of their `$name`s.
+    pub fn with_numbers(mut self, numbers: &[(String, usize)]) -> Self {
+        for (_, want) in &mut self.fields {
+            let Want::Captured(text) = want else {
+                continue;
+            };
+            for (name, number) in numbers {
+                *text = text.replace(&format!("${name}"), &number.to_string());
+            }
+            if !text.contains('$') {
+                *want = Want::Is(Value::Text(std::mem::take(text)));
+            }
+        }
+        self
+    }
+}
+
 /// Reads one table; `count` in it gives that many expectations.
 pub fn read(
     mut fields: Fields<'_, '_>,

@@ -106,6 +106,11 @@ pub struct Captured {
 }
 
 impl Captured {
+    /// Names whose values are known before the run.
+    pub fn know<'n>(&mut self, names: impl Iterator<Item = &'n String>) {
+        self.names.extend(names.cloned());
+    }
+
     fn add(&mut self, console: &Regex) {
         let names = console.capture_names().flatten().map(str::to_owned);
         self.names.extend(names);

@@ -2,6 +2,7 @@
 
 use super::fields::Fields;
 use super::place::{Located, Problems, suggestion};
+use super::vectors::Table;
 use super::{Known, interface, plain_word};
 use crate::emulator::Machine;
 
@@ -28,9 +29,17 @@ pub struct Guest {
     pub delivery: String,
     /// Its own command line.
     pub args: String,
+    /// The conformance vectors that it executes.
+    pub vectors: Option<Table>,
 }
 
 impl Guest {
+    /// The name under which expectations have the number of its vectors, and the number.
+    pub fn count(&self) -> Option<(String, usize)> {
+        let count = self.vectors.as_ref()?.count();
+        Some((format!("vectors_{}", self.name), count))
+    }
+
     /// The string of its boot module (docs/boot-protocol.md).
     pub fn module_string(&self) -> String {
         let Self {
@@ -57,6 +66,7 @@ pub fn read(mut fields: Fields<'_, '_>, index: usize, known: &Known) -> Guest {
     let interface = fields.text("interface");
     let delivery = fields.text("delivery");
     let args = fields.text("args");
+    let vectors = fields.text("vectors");
 
     let problems = fields.problems;
     check_name(name.as_ref(), problems);
@@ -93,7 +103,15 @@ pub fn read(mut fields: Fields<'_, '_>, index: usize, known: &Known) -> Guest {
     let text = |value: Option<Located<String>>, default: &str| {
         value.map_or_else(|| default.to_owned(), |v| v.value)
     };
+    let under = interface.as_ref().map_or("vmce@2", |i| i.value.as_str());
+    let vectors = vectors.and_then(|what| {
+        if what.value != "platform" {
+            interface::check(&what, known, problems);
+        }
+        Table::of(&what.value, under, known)
+    });
     Guest {
+        vectors,
         name: name.map_or_else(|| format!("g{index}"), |name| name.value),
         image: text(image, ""),
         vcpus: vcpus.map_or(1, |vcpus| vcpus.value),

@@ -56,6 +56,22 @@ fn mistake(text: &str, known: &Known) -> Result<(), (String, String)> {
     }
 }
 
+/// A new guest's vCPU under an interface. `None`: there is no such one, or its spec has mistakes.
+pub fn born<'k>(text: &str, known: &'k Known) -> Option<Machine<'k>> {
+    let (base, features) = text.split_once('+').unwrap_or((text, ""));
+    let (name, version) = base.split_once('@')?;
+    let model = known.interfaces.get(name)?.as_ref()?;
+    let view = model.version(version.parse().ok()?)?;
+    if view.restore_only {
+        return None;
+    }
+    let mut machine = Machine::new(view);
+    for feature in features.split('+').filter(|feature| !feature.is_empty()) {
+        machine.add_feature(feature).ok()?;
+    }
+    Some(machine)
+}
+
 fn check_features(view: &View, features: &[&str]) -> Result<(), (String, String)> {
     let of = format!("`{}@{}`", view.name, view.version);
     let mut machine = Machine::new(view);

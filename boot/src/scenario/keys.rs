@@ -133,6 +133,12 @@ pub static GUEST: Section = Section {
         ),
         may("delivery", "inject", "inject", "How it gets an error."),
         may("args", "text", "empty", "Its own command line."),
+        may(
+            "vectors",
+            "platform, or as interface",
+            "none",
+            "The conformance vectors that the program `vectors` executes: those of the platform, or of an interface. `$vectors_NAME` is how many the guest NAME has.",
+        ),
     ],
 };
 

@@ -12,6 +12,8 @@ pub struct Known {
     pub images: Vec<String>,
     /// Interfaces under specs that a guest can be given; `None` where the spec has mistakes, which the build will name.
     pub interfaces: BTreeMap<String, Option<Model>>,
+    /// What guests have besides; `None` where the spec has mistakes.
+    pub platform: Option<Model>,
     /// Kinds of events and their fields, from docs/events.md; empty: not checked.
     pub kinds: BTreeMap<String, Vec<String>>,
     /// By kind and field the words that it can be, where they are few.
@@ -28,6 +30,9 @@ impl Known {
         Self {
             images,
             interfaces: interfaces(&workspace.join("specs")),
+            platform: std::fs::read_to_string(workspace.join("specs/platform.msr"))
+                .ok()
+                .and_then(|text| msr_dsl::source::compile_text(&text).model),
             kinds: kinds(&events),
             words: words(&events),
         }

@@ -12,6 +12,7 @@ mod list;
 mod machine;
 mod manual;
 mod place;
+pub mod vectors;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -148,6 +149,13 @@ fn read(
         guest::check_all(&guests, machine, problems);
     }
     let mut captured = Captured::default();
+    let mut counts: Vec<_> = guests
+        .iter()
+        .filter_map(|guest| guest.value.count())
+        .collect();
+    // The longest first: none is the beginning of a later one.
+    counts.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    captured.know(counts.iter().map(|(name, _)| name));
     let faults: Vec<_> = faults
         .into_iter()
         .filter_map(|(table, span)| {
@@ -162,6 +170,7 @@ fn read(
             expect::read(fields, &guests, &captured, known, source)
         })
         .flatten()
+        .map(|expect| expect.with_numbers(&counts))
         .collect();
     let exit = exit.map_or_else(BTreeMap::new, |(table, _)| {
         expect::read_exit(table, &guests, problems)

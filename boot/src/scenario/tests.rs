@@ -26,6 +26,7 @@ fn known() -> Known {
             ("mc.worst".into(), "class".into()),
             vec!["srao".into(), "srar".into()],
         )]),
+        platform: None,
     }
 }
 

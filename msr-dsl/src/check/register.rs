@@ -87,6 +87,7 @@ pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> 
     Register {
         name: ast.name.text.clone(),
         doc: ast.doc.clone(),
+        line: crate::diagnostics::start(ast.name.span).line,
         cite: select(&ast.statements, cx.version)
             .filter_map(|said| {
                 if let Statement::Cite(text) = &said.what {
