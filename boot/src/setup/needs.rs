@@ -17,16 +17,19 @@ pub enum Purpose {
     Iso,
     /// Open a reference page.
     Browser,
+    /// Count instructions.
+    Count,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Bochs,
         Self::Qemu,
         Self::Uefi,
         Self::Iso,
         Self::Browser,
+        Self::Count,
     ];
 
     /// What for, in words.
@@ -37,6 +40,7 @@ impl Purpose {
             Self::Uefi => "to boot through UEFI",
             Self::Iso => "to make an ISO",
             Self::Browser => "to try the reference pages",
+            Self::Count => "to count instructions",
         }
     }
 }
@@ -60,6 +64,7 @@ const fn need(file: &'static str, package: &'static str, purposes: &'static [Pur
     }
 }
 
+const COUNT: &[Purpose] = &[Purpose::Count];
 const BOCHS: &[Purpose] = &[Purpose::Bochs];
 const QEMU: &[Purpose] = &[Purpose::Qemu, Purpose::Uefi];
 const UEFI: &[Purpose] = &[Purpose::Uefi];
@@ -68,7 +73,7 @@ const ISO: &[Purpose] = &[Purpose::Iso, Purpose::Uefi];
 const BROWSER: &[Purpose] = &[Purpose::Browser];
 
 /// Everything. The emulator and the image ask for the same when they start, and name the package too.
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     need("bochs", "bochs", BOCHS),
     need(
         "/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so",
@@ -85,6 +90,7 @@ const NEEDS: [Need; 12] = [
     need("xorriso", "xorriso", ISO),
     need("mformat", "mtools", ISO),
     need("chromium", "chromium", BROWSER),
+    need("valgrind", "valgrind", COUNT),
 ];
 
 /// Whether a program or file is there.

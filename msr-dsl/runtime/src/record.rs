@@ -15,7 +15,6 @@ pub const ITEM: usize = 4;
 /// No record is longer.
 pub const LONGEST: usize = 4096;
 
-const NAME: core::ops::Range<usize> = 4..12;
 const CRC_AT: usize = 16;
 
 /// Why a record is refused. A refused record changes nothing.
@@ -111,78 +110,86 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// Writes a record, item by item.
-#[derive(Debug)]
-pub struct Writer<'b> {
-    out: &'b mut [u8],
-    at: usize,
+/// CRC-32C continued over `bytes`, by the processor's instruction.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse4.2")]
+pub fn crc32c_sse42(crc: u32, bytes: &[u8]) -> u32 {
+    use core::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u32, _mm_crc32_u64};
+    let word = |crc, word: &[u8; 8]| _mm_crc32_u64(crc, u64::from_le_bytes(*word));
+    // Blocks spare most of the loop's own instructions.
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    let (small, rest) = rest.as_chunks::<32>();
+    let (words, rest) = rest.as_chunks::<8>();
+    let (halves, rest) = rest.as_chunks::<4>();
+    let crc = blocks.iter().fold(u64::from(!crc), |crc, block| {
+        block.as_chunks().0.iter().fold(crc, word)
+    });
+    let crc = small
+        .iter()
+        .fold(crc, |crc, block| block.as_chunks().0.iter().fold(crc, word));
+    let crc = words.iter().fold(crc, word) as u32;
+    let crc = halves.iter().fold(crc, |crc, half| {
+        _mm_crc32_u32(crc, u32::from_le_bytes(*half))
+    });
+    !rest.iter().fold(crc, |crc, byte| _mm_crc32_u8(crc, *byte))
 }
 
-impl<'b> Writer<'b> {
-    /// A record that will have `length` bytes in all.
-    ///
-    /// # Errors
-    /// [`RecordError::NoSpace`].
-    pub fn new(
-        out: &'b mut [u8],
-        interface: [u8; 8],
-        version: u16,
-        length: usize,
-    ) -> Result<Self, RecordError> {
-        let out = out.get_mut(..length).ok_or(RecordError::NoSpace)?;
-        let mut writer = Self { out, at: 0 };
-        writer.put(&MAGIC)?;
-        writer.put(&interface)?;
-        writer.put(&version.to_le_bytes())?;
-        writer.put(&(length as u16).to_le_bytes())?;
-        writer.put(&[0; 4])?;
-        Ok(writer)
-    }
-
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
-        let to = self
-            .out
-            .get_mut(self.at..self.at + bytes.len())
-            .ok_or(RecordError::NoSpace)?;
-        to.copy_from_slice(bytes);
-        self.at += bytes.len();
-        Ok(())
-    }
-
-    /// An item of 64-bit words.
-    ///
-    /// # Errors
-    /// [`RecordError::NoSpace`].
-    #[inline]
-    pub fn item(&mut self, tag: u16, words: &[u64]) -> Result<(), RecordError> {
-        self.put(&tag.to_le_bytes())?;
-        self.put(&((words.len() * 8) as u16).to_le_bytes())?;
-        words
-            .iter()
-            .try_for_each(|word| self.put(&word.to_le_bytes()))
-    }
-
-    /// Seals the record; gives its length in bytes.
-    ///
-    /// # Errors
-    /// [`RecordError::NoSpace`].
-    pub fn finish(self, crc32c: impl Fn(u32, &[u8]) -> u32) -> Result<usize, RecordError> {
-        let crc = checksum(self.out, crc32c).ok_or(RecordError::NoSpace)?;
-        let at = self
-            .out
-            .get_mut(CRC_AT..HEADER)
-            .ok_or(RecordError::NoSpace)?;
-        at.copy_from_slice(&crc.to_le_bytes());
-        Ok(self.at)
+/// Puts an item of 64-bit words at a place. It has to fit, which generated code sees to.
+#[inline(always)]
+pub fn put<const W: usize>(items: &mut [u8], at: usize, tag: u16, words: &[u64; W]) {
+    let Some((head, payload)) = items.get_mut(at..).and_then(<[u8]>::split_first_chunk_mut) else {
+        return;
+    };
+    *head = head_of::<W>(tag);
+    for (to, word) in payload.as_chunks_mut().0.iter_mut().zip(words) {
+        *to = word.to_le_bytes();
     }
 }
 
-fn checksum(bytes: &[u8], crc32c: impl Fn(u32, &[u8]) -> u32) -> Option<u32> {
-    Some(crc32c(
-        crc32c(0, bytes.get(..CRC_AT)?),
-        bytes.get(HEADER..)?,
-    ))
+/// The words of the item at a place, little-endian, if it is this one and has so many.
+#[inline(always)]
+pub fn take<const W: usize>(items: &[u8], at: usize, tag: u16) -> Option<&[[u8; 8]; W]> {
+    let (head, payload) = items.get(at..)?.split_first_chunk()?;
+    if *head != head_of::<W>(tag) {
+        return None;
+    }
+    payload.as_chunks().0.first_chunk()
+}
+
+/// Tag and length of an item.
+#[inline(always)]
+fn head_of<const W: usize>(tag: u16) -> [u8; ITEM] {
+    (u32::from(tag) | (8 * W as u32) << 16).to_le_bytes()
+}
+
+/// The header of a record of `length` bytes, not yet sealed.
+pub const fn header(interface: [u8; 8], version: u16, length: u16) -> [u8; HEADER] {
+    let [m0, m1, m2, m3] = MAGIC;
+    let [n0, n1, n2, n3, n4, n5, n6, n7] = interface;
+    let ([v0, v1], [l0, l1]) = (version.to_le_bytes(), length.to_le_bytes());
+    [
+        m0, m1, m2, m3, n0, n1, n2, n3, n4, n5, n6, n7, v0, v1, l0, l1, 0, 0, 0, 0,
+    ]
+}
+
+/// Puts the checksum into a header.
+#[inline(always)]
+pub fn seal(head: &mut [u8; HEADER], items: &[u8], crc32c: impl Fn(u32, &[u8]) -> u32) {
+    if let Some((sealed, crc)) = head.split_last_chunk_mut() {
+        *crc = crc32c(crc32c(0, sealed), items).to_le_bytes();
+    }
+}
+
+type Fields = ([u8; 4], [u8; 8], [u8; 2], [u8; 2], [u8; 4]);
+
+/// Magic, name, version, length and checksum of a header.
+#[inline(always)]
+fn fields(head: &[u8; HEADER]) -> Option<Fields> {
+    let (magic, rest) = head.split_first_chunk()?;
+    let (name, rest) = rest.split_first_chunk()?;
+    let (version, rest) = rest.split_first_chunk()?;
+    let (length, rest) = rest.split_first_chunk()?;
+    Some((*magic, *name, *version, *length, *rest.first_chunk()?))
 }
 
 /// A record whose header and checksum are right.
@@ -198,44 +205,46 @@ impl<'r> Record<'r> {
     ///
     /// # Errors
     /// All but those about items.
+    #[inline(always)]
     pub fn open(
         bytes: &'r [u8],
         interface: [u8; 8],
         crc32c: impl Fn(u32, &[u8]) -> u32,
     ) -> Result<Self, RecordError> {
-        let (magic, written) = (
-            bytes.get(..4).ok_or(RecordError::Short)?,
-            bytes.get(NAME).ok_or(RecordError::Short)?,
-        );
+        let (head, items) = bytes.split_first_chunk::<HEADER>().ok_or(match bytes {
+            [m0, m1, m2, m3, _, _, _, _, _, _, _, _, ..] if [*m0, *m1, *m2, *m3] != MAGIC => {
+                RecordError::NoRecord
+            }
+            _ => RecordError::Short,
+        })?;
+        let (magic, name, version, length, crc) = fields(head).ok_or(RecordError::Short)?;
         if magic != MAGIC {
             return Err(RecordError::NoRecord);
         }
-        let version = u16_at(bytes, 12).ok_or(RecordError::Short)?;
-        let length = usize::from(u16_at(bytes, 14).ok_or(RecordError::Short)?);
-        if bytes.len() < HEADER || bytes.len() < length || length < HEADER {
+        let length = usize::from(u16::from_le_bytes(length));
+        if bytes.len() < length || length < HEADER {
             return Err(RecordError::Short);
         }
         if bytes.len() > length || length > LONGEST {
             return Err(RecordError::Long);
         }
-        let crc = bytes
-            .get(CRC_AT..HEADER)
-            .and_then(|crc| crc.first_chunk())
-            .map(|crc| u32::from_le_bytes(*crc));
-        if crc != checksum(bytes, crc32c) {
+        let sealed: &[u8] = head.first_chunk::<CRC_AT>().ok_or(RecordError::Short)?;
+        if crc != crc32c(crc32c(0, sealed), items).to_le_bytes() {
             return Err(RecordError::Damaged);
         }
-        if written != interface {
-            let mut name = [0; 8];
-            name.iter_mut()
-                .zip(written)
-                .for_each(|(to, from)| *to = *from);
+        if name != interface {
             return Err(RecordError::OtherInterface(name));
         }
         Ok(Self {
-            version,
-            items: bytes.get(HEADER..).ok_or(RecordError::Short)?,
+            version: u16::from_le_bytes(version),
+            items,
         })
+    }
+
+    /// Its items as bytes, if they are exactly so many.
+    #[inline(always)]
+    pub fn exactly<const N: usize>(&self) -> Option<&'r [u8; N]> {
+        self.items.try_into().ok()
     }
 
     /// Its items: tag and payload.

@@ -2,12 +2,12 @@
 
 use super::expression::hex;
 use super::names::snake;
-use crate::model::{FieldType, Register, View};
+use crate::model::{Field, FieldType, Register, View};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-/// `RECORD_LENGTH`, `save` and `restore`.
-pub fn record(view: &View) -> TokenStream {
+/// `RECORD_LENGTH`, `save` and `restore`; and the methods of `State` that they use.
+pub fn record(view: &View) -> (TokenStream, TokenStream) {
     let saved = view.saved();
     let words = |id| view.cells(view.register(id));
     let length: usize = saved
@@ -17,7 +17,17 @@ pub fn record(view: &View) -> TokenStream {
         + 20;
     let name = &view.name;
     let version = view.version;
-    let puts = saved.iter().map(|(id, tag, _)| {
+    let items_length = length - 20;
+    let mut at = 0;
+    let places: Vec<usize> = saved
+        .iter()
+        .map(|(id, ..)| {
+            let here = at;
+            at += 4 + 8 * words(*id);
+            here
+        })
+        .collect();
+    let puts = saved.iter().zip(&places).map(|((id, tag, _), at)| {
         let register = view.register(*id);
         let cells = snake(&register.name);
         let words = if register.banked {
@@ -25,8 +35,31 @@ pub fn record(view: &View) -> TokenStream {
         } else {
             quote!([self.#cells])
         };
-        quote!(writer.item(#tag, &#words)?;)
+        quote!(record::put(items, #at, #tag, &#words);)
     });
+    let mut found = Vec::new();
+    let mut kept = Vec::new();
+    for ((id, tag, _), at) in saved.iter().zip(&places) {
+        let register = view.register(*id);
+        let (cells, count, item) = (
+            snake(&register.name),
+            words(*id),
+            format_ident!("item_{}", tag),
+        );
+        found.push(quote!(let #item = record::take::<#count>(items, #at, #tag)?;));
+        if refuses(register) {
+            let refused = refused(register);
+            found.push(quote! {
+                let refused = #item.iter().fold(0, |all, word| { let word = u64::from_le_bytes(*word); all | #refused });
+                if refused != 0 { return None; }
+            });
+        }
+        kept.push(if register.banked {
+            quote!(#cells: #item.map(u64::from_le_bytes))
+        } else {
+            quote!(#cells: u64::from_le_bytes(#item[0]))
+        });
+    }
     let items: Vec<_> = saved
         .iter()
         .map(|(_, tag, _)| format_ident!("item_{}", tag))
@@ -57,37 +90,69 @@ pub fn record(view: &View) -> TokenStream {
             state.#cells = #put;
         }
     });
-    quote! {
+    let body = quote! {
         const RECORD_LENGTH: usize = #length;
 
         fn save(&self, out: &mut [u8], crc32c: impl Fn(u32, &[u8]) -> u32) -> Result<usize, ::msr_runtime::RecordError> {
-            use ::msr_runtime::record;
-            let mut writer = record::Writer::new(out, const { record::name(#name) }, #version, #length)?;
+            use ::msr_runtime::{RecordError, record};
+            let (head, rest) = out.split_first_chunk_mut::<{ record::HEADER }>().ok_or(RecordError::NoSpace)?;
+            let items = rest.first_chunk_mut::<#items_length>().ok_or(RecordError::NoSpace)?;
             #(#puts)*
-            writer.finish(crc32c)
+            *head = const { record::header(record::name(#name), #version, #length as u16) };
+            record::seal(head, items, crc32c);
+            Ok(#length)
         }
 
         fn restore(bytes: &[u8], crc32c: impl Fn(u32, &[u8]) -> u32) -> Result<Self, ::msr_runtime::RecordError> {
-            use ::msr_runtime::{RecordError, record};
+            use ::msr_runtime::record;
             let opened = record::Record::open(bytes, const { record::name(#name) }, crc32c)?;
-            #(let mut #items: Option<&[u8]> = None;)*
-            for item in opened.items() {
-                let (tag, payload) = item?;
-                let known: &mut Option<&[u8]> = match tag {
-                    #(#tags => &mut #items,)*
-                    #(#dropped)*
-                    _ if payload.iter().all(|byte| *byte == 0) => continue,
-                    _ => return Err(RecordError::UnknownItem(tag)),
-                };
-                if known.replace(payload).is_some() {
-                    return Err(RecordError::ItemTwice(tag));
-                }
+            match Self::as_written(&opened) {
+                Some(state) => Ok(state),
+                None => Self::collected(&opened),
             }
-            let mut state = Self::new();
-            #(#takes)*
-            Ok(state)
         }
-    }
+    };
+    let helpers = quote! {
+        impl State {
+            /// The record as this version writes it: every item in its place, and nothing refused.
+            #[inline(always)]
+            fn as_written(record: &::msr_runtime::record::Record<'_>) -> Option<Self> {
+                use ::msr_runtime::record;
+                let items: &[u8; #items_length] = record.exactly()?;
+                #(#found)*
+                Some(Self { #(#kept,)* ..Self::new() })
+            }
+
+            /// The record as any version may have written it, or why it is refused.
+            #[cold]
+            fn collected(opened: &::msr_runtime::record::Record<'_>) -> Result<Self, ::msr_runtime::RecordError> {
+                use ::msr_runtime::{RecordError, record};
+                #(let mut #items: Option<&[u8]> = None;)*
+                for item in opened.items() {
+                    let (tag, payload) = item?;
+                    let known: &mut Option<&[u8]> = match tag {
+                        #(#tags => &mut #items,)*
+                        #(#dropped)*
+                        _ if payload.iter().all(|byte| *byte == 0) => continue,
+                        _ => return Err(RecordError::UnknownItem(tag)),
+                    };
+                    if known.replace(payload).is_some() {
+                        return Err(RecordError::ItemTwice(tag));
+                    }
+                }
+                let mut state = Self::new();
+                #(#takes)*
+                Ok(state)
+            }
+        }
+    };
+    (body, helpers)
+}
+
+/// Whether there are words that a restore refuses.
+fn refuses(register: &Register) -> bool {
+    let closed = |field: &Field| matches!(field.ty, FieldType::Enum { other: false, .. });
+    register.accepts != u64::MAX || register.fields.iter().any(closed)
 }
 
 /// For a held register, which goes to hardware as it is: the whole of a value that the register's rules refuse.

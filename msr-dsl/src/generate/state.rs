@@ -5,7 +5,7 @@ use super::names::snake;
 use super::table::{Slot, Table};
 use super::{read, record, write};
 use crate::model::{BitRule, Offer, Read, Register, RegisterId, View, Write};
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
 
 /// `State` and what it implements.
@@ -37,6 +37,7 @@ pub fn state(view: &View, table: &Table) -> TokenStream {
 
         impl State {
             /// A new guest's vCPU, with the features that every guest has.
+            #[inline]
             pub const fn new() -> Self {
                 Self { #(#born)* }
             }
@@ -95,18 +96,20 @@ fn capability(view: &View) -> TokenStream {
 fn interface(view: &View, stored: &[(RegisterId, &Register)], table: &Table) -> TokenStream {
     let (name, version) = (&view.name, view.version);
     let arms = |arm: fn(&View, Slot) -> TokenStream| {
-        let listed = table.slots.iter().enumerate().map(move |(i, slot)| {
-            let (number, arm) = (Literal::usize_unsuffixed(i + 1), arm(view, *slot));
-            quote!(#number => #arm,)
+        let listed = table.slots.iter().map(move |slot| {
+            let (name, arm) = (slot.name(view), arm(view, *slot));
+            quote!(table::Slot::#name => #arm,)
         });
-        quote!(#(#listed)* _ => Err(Refusal::Unlisted),)
+        quote!(#(#listed)* table::Slot::Unlisted_ => Err(Refusal::Unlisted),)
     };
     let (reads, writes, locate) = (arms(read::arm), arms(write::arm), &table.locate);
     let resets = resets(view, stored);
     let pass = pass_through(view);
     let features = features(view);
-    let record = record::record(view);
+    let (record, helpers) = record::record(view);
     quote! {
+        #helpers
+
         impl Interface for State {
             const NAME: &'static str = #name;
             const VERSION: u16 = #version;

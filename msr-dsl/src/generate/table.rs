@@ -1,11 +1,12 @@
 //! From an MSR's number to its register in constant time, whatever the number of registers.
 //!
-//! MSRs live in a few windows of 0x2000 numbers (from 0, 0x40000000, 0xc0000000, ...). Per window there is one table, from
-//! the first listed MSR to the last; an entry holds the register's slot and its index (bank, or place in a range). The
-//! slots fill a power of two, so that the jump through them needs no check.
+//! MSRs live in a few windows of 0x2000 numbers (from 0, 0x40000000, 0xc0000000, ...). One table holds the windows one
+//! behind the other, each from its first listed MSR to its last; an entry is the register's slot and its index (bank, or
+//! place in a range). Slots are an enumeration, so that the jump through them needs no check.
 
+use super::names::camel;
 use crate::model::{RegisterId, View};
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 use std::collections::BTreeMap;
 
@@ -31,13 +32,25 @@ pub enum Part {
     NoCells,
 }
 
-/// The generated tables and how to use them.
+impl Slot {
+    /// The variant's name. No register's own name ends in an underscore and a word.
+    pub fn name(&self, view: &View) -> Ident {
+        let register = camel(&view.register(self.register).name);
+        match self.part {
+            Part::Whole => register,
+            Part::Cells => format_ident!("{}_Stored", register),
+            Part::NoCells => format_ident!("{}_Unstored", register),
+        }
+    }
+}
+
+/// The generated table and how to use it.
 pub struct Table {
-    /// `static` items.
+    /// A module with the slots and the table.
     pub items: TokenStream,
     /// Statements that, given `msr`, define `slot` and `index`; an MSR outside of every window leaves with `Unlisted`.
     pub locate: TokenStream,
-    /// Slots from 1 on; 0 is "not listed".
+    /// All slots but that for MSRs that are not listed, which is `Unlisted_`.
     pub slots: Vec<Slot>,
 }
 
@@ -47,75 +60,57 @@ fn slots(view: &View) -> Vec<Slot> {
     for (register, what) in view.ids().filter(|(_, what)| !what.addresses.is_empty()) {
         let stored = view.cells(what);
         let limit = view.banks.as_ref().map_or(0, |banks| banks.limit as usize);
+        let slot = |part| Slot { register, part };
         if what.banked && stored.is_power_of_two() && stored < limit {
-            slots.extend([
-                Slot {
-                    register,
-                    part: Part::Cells,
-                },
-                Slot {
-                    register,
-                    part: Part::NoCells,
-                },
-            ]);
+            slots.extend([slot(Part::Cells), slot(Part::NoCells)]);
         } else {
-            slots.push(Slot {
-                register,
-                part: Part::Whole,
-            });
+            slots.push(slot(Part::Whole));
         }
     }
     slots
 }
 
-/// The tables of a view.
+/// The table of a view.
 pub fn table(view: &View) -> Table {
     let slots = slots(view);
-    let mut entries: BTreeMap<u32, u64> = BTreeMap::new();
-    let slot_of = |register: RegisterId, index: u32| {
-        let cells = view.cells(view.register(register)) as u32;
-        let is = |slot: &Slot| match slot.part {
-            Part::Whole => slot.register == register,
-            Part::Cells => slot.register == register && index < cells,
-            Part::NoCells => slot.register == register && index >= cells,
-        };
-        slots.iter().position(is).map_or(0, |at| at as u64 + 1)
+    let entries = entries(view, &slots);
+    let names: Vec<Ident> = slots.iter().map(|slot| slot.name(view)).collect();
+    let longest = entries.values().map(|(_, index)| *index).max().unwrap_or(0);
+    let index = if longest > 0xff {
+        quote!(u16)
+    } else {
+        quote!(u8)
     };
-    let longest = view
-        .registers
-        .iter()
-        .flat_map(|r| &r.addresses)
-        .map(|address| address.count)
-        .max()
-        .unwrap_or(0);
-    let wide = slots.len() > 0xff || longest > 0x100;
-    let shift = if wide { 16 } else { 8 };
-    for (id, register) in view.ids() {
-        for (msr, index) in register.addresses.iter().flat_map(|address| address.msrs()) {
-            entries.insert(msr, slot_of(id, index) | u64::from(index) << shift);
+    let mut cells = Vec::new();
+    let mut places = Vec::new();
+    for (first, last) in windows(&entries) {
+        let (length, before) = (last - first + 1, cells.len());
+        places.push(quote!(if msr.wrapping_sub(#first) < #length { msr.wrapping_sub(#first) as usize + #before }));
+        cells.extend((first..=last).map(|msr| match entries.get(&msr) {
+            Some((slot, index)) => {
+                let (name, index) = (&names[*slot], Literal::u32_unsuffixed(*index));
+                quote!((#name, #index))
+            }
+            None => quote!((Unlisted_, 0)),
+        }));
+    }
+    let length = cells.len();
+    let items = quote! {
+        /// From an MSR's number to its register.
+        #[allow(non_camel_case_types)]
+        mod table {
+            use Slot::*;
+            /// What answers for an MSR.
+            #[derive(Clone, Copy)]
+            pub enum Slot { Unlisted_, #(#names),* }
+            /// The windows of listed MSRs: slot, and bank or place in a range.
+            pub static TABLE: [(Slot, #index); #length] = [#(#cells),*];
         }
-    }
-    let mask = (slots.len() + 1).next_power_of_two() - 1;
-    let entry = if wide { quote!(u32) } else { quote!(u16) };
-    let mut items = TokenStream::new();
-    let mut lookups = Vec::new();
-    for (number, window) in windows(&entries).into_iter().enumerate() {
-        let (first, last) = (window[0].0, window[window.len() - 1].0);
-        let name = format_ident!("TABLE_{}", number);
-        let cells = (first..=last)
-            .map(|msr| Literal::u64_unsuffixed(entries.get(&msr).copied().unwrap_or(0)));
-        let length = (last - first) as usize + 1;
-        items.extend(quote!(static #name: [#entry; #length] = [#(#cells),*];));
-        lookups.push(
-            quote!(if let Some(entry) = #name.get(msr.wrapping_sub(#first) as usize) { *entry }),
-        );
-    }
-    let lookup = quote!(#(#lookups else)* { return Err(Refusal::Unlisted) });
+    };
     let locate = quote! {
-        let entry = #lookup;
-        let slot = entry as usize & #mask;
-        let index = (entry >> #shift) as usize;
-        let _ = index;
+        let place = #(#places else)* { return Err(Refusal::Unlisted) };
+        let Some(entry) = table::TABLE.get(place) else { return Err(Refusal::Unlisted) };
+        let (slot, index) = (entry.0, entry.1 as usize);
     };
     Table {
         items,
@@ -124,16 +119,36 @@ pub fn table(view: &View) -> Table {
     }
 }
 
-/// The listed MSRs by window, the fullest window first: it is asked first.
-fn windows(entries: &BTreeMap<u32, u64>) -> Vec<Vec<(u32, u64)>> {
-    let mut windows: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
-    for (msr, entry) in entries {
-        windows
-            .entry(msr >> WINDOW_BITS)
-            .or_default()
-            .push((*msr, *entry));
+/// Every listed MSR: the place of its slot in `slots`, and its index.
+fn entries(view: &View, slots: &[Slot]) -> BTreeMap<u32, (usize, u32)> {
+    let mut entries = BTreeMap::new();
+    for (register, what) in view.ids() {
+        let cells = view.cells(what) as u32;
+        for (msr, index) in what.addresses.iter().flat_map(|address| address.msrs()) {
+            let is = |slot: &Slot| match slot.part {
+                Part::Whole => slot.register == register,
+                Part::Cells => slot.register == register && index < cells,
+                Part::NoCells => slot.register == register && index >= cells,
+            };
+            if let Some(slot) = slots.iter().position(is) {
+                entries.insert(msr, (slot, index));
+            }
+        }
+    }
+    entries
+}
+
+/// First and last listed MSR of each window, the fullest window first: it is asked first.
+fn windows(entries: &BTreeMap<u32, (usize, u32)>) -> Vec<(u32, u32)> {
+    let mut windows: BTreeMap<u32, (u32, u32, usize)> = BTreeMap::new();
+    for msr in entries.keys() {
+        let window = windows.entry(msr >> WINDOW_BITS).or_insert((*msr, *msr, 0));
+        (window.1, window.2) = (*msr, window.2 + 1);
     }
     let mut windows: Vec<_> = windows.into_values().collect();
-    windows.sort_by_key(|window| std::cmp::Reverse(window.len()));
+    windows.sort_by_key(|(_, _, listed)| std::cmp::Reverse(*listed));
     windows
+        .into_iter()
+        .map(|(first, last, _)| (first, last))
+        .collect()
 }
