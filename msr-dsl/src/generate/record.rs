@@ -48,7 +48,7 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
         );
         found.push(quote!(let #item = record::take::<#count>(items, #at, #tag)?;));
         if refuses(register) {
-            let refused = refused(register);
+            let refused = refused(view, register);
             found.push(quote! {
                 let refused = #item.iter().fold(0, |all, word| { let word = u64::from_le_bytes(*word); all | #refused });
                 if refused != 0 { return None; }
@@ -152,7 +152,8 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
 /// Whether there are words that a restore refuses.
 fn refuses(register: &Register) -> bool {
     let closed = |field: &Field| matches!(field.ty, FieldType::Enum { other: false, .. });
-    register.accepts != u64::MAX || register.fields.iter().any(closed)
+    let ruled = register.held && register.rules.iter().any(|rule| rule.is_about_value());
+    register.accepts != u64::MAX || ruled || register.fields.iter().any(closed)
 }
 
 /// For a held register, which goes to hardware as it is: the whole of a value that the register's rules refuse.

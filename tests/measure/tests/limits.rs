@@ -28,11 +28,14 @@ fn accesses_and_records_stay_within_their_limits() {
     for on in interfaces {
         for what in ["read", "write"] {
             let access = most(&calls, what, on);
-            assert!(access.instructions < 40, "{access:?}");
+            assert!(access.instructions <= 40, "{access:?}");
         }
         for what in ["save", "restore"] {
             let record = most(&calls, what, on);
-            assert!(record.instructions < 400, "{record:?}");
+            // The platform's registers are five times as many, each with values that a restore has to refuse.
+            let platform = what == "restore" && on.starts_with("platform@");
+            let limit = if platform { 800 } else { 400 };
+            assert!(record.instructions < limit, "{record:?}");
         }
     }
 }
