@@ -90,6 +90,9 @@ pub struct RunArguments {
     /// Write the machine checks as a picture
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// Write the error records as Linux's `struct mce`, one after the other
+    #[arg(long, value_name = "FILE")]
+    pub mcelog: Option<PathBuf>,
     /// How.
     #[command(flatten)]
     pub options: RunOptions,
@@ -206,6 +209,7 @@ impl RunArguments {
             hold: false,
             trace: None,
             svg: None,
+            mcelog: None,
             options,
         }
     }

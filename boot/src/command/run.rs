@@ -1,7 +1,7 @@
 //! `cargo boot` and `cargo boot run`.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::Answer;
 use super::cli::{RunArguments, RunOptions};
@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::run::{Followed, Options, Remote, Verdict, run_within_reach};
 use crate::scenario::Scenario;
 use crate::setup::{Purpose, ensure};
-use crate::show::{Timeline, json};
+use crate::show::{Timeline, json, mcelog};
 use crate::story::{Story, svg, trace};
 use crate::workspace::Workspace;
 
@@ -28,7 +28,8 @@ pub fn run(arguments: &RunArguments) -> Result<Answer> {
     let workspace = Workspace::find()?;
     let mut scenario = Scenario::named(&workspace.root, &arguments.scenario)?;
     let mut options = arguments.options.clone();
-    for file in arguments.trace.iter().chain(&arguments.svg) {
+    let files = [&arguments.trace, &arguments.svg, &arguments.mcelog];
+    for file in files.into_iter().flatten() {
         check_place(file)?;
     }
     if arguments.hold {
@@ -53,6 +54,11 @@ pub fn run(arguments: &RunArguments) -> Result<Answer> {
         outcome => outcome?,
     };
     draw(arguments, &scenario, &followed)?;
+    if let Some(file) = &arguments.mcelog {
+        let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let records = mcelog(&followed.events, scenario.machine.mcg_cap, now);
+        crate::error::write(file, records)?;
+    }
     close(&scenario, &verdict, &followed)
 }
 

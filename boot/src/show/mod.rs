@@ -1,8 +1,11 @@
-//! How events are shown: as a timeline for people, as JSON lines for machines.
+//! How events are shown: as a timeline for people, as JSON lines for machines, as records for what reads
+//! Linux's.
 
 mod json;
+mod mcelog;
 mod timeline;
 mod words;
 
 pub use json::line as json;
+pub use mcelog::records as mcelog;
 pub use timeline::Timeline;

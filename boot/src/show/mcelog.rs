@@ -1,0 +1,146 @@
+//! Error records in the layout of Linux's `struct mce` (its UAPI header asm/mce.h, 128 bytes), for tools that read it.
+
+use std::collections::BTreeMap;
+
+use crate::log::Event;
+
+/// Size of a record, in bytes.
+pub const RECORD: usize = 128;
+
+/// The kinds of events that are error records: each names a bank and what it held.
+const KINDS: [&str; 4] = ["mc.bank", "mc.earlier", "mc.corrected", "mc.uncorrected"];
+
+/// The records among `events`, one after the other, in their order. `mcg_cap` is the processors' IA32_MCG_CAP, `time` the seconds since 1970
+/// that they are stamped with. What the log does not say stays zero: CPUID, APIC and socket, the instruction that was interrupted.
+pub fn records(events: &[Event], mcg_cap: u64, time: u64) -> Vec<u8> {
+    let mut mcg_status = BTreeMap::new();
+    let mut bytes = Vec::new();
+    for event in events {
+        let number = |field| event.number(field).unwrap_or(0);
+        let cpu = number("cpu");
+        match event.kind.as_str() {
+            "mc.entered" => _ = mcg_status.insert((event.boot, cpu), number("mcg_status")),
+            // Polling and the next boot find banks without an #MC.
+            "mc.resumed" => _ = mcg_status.remove(&(event.boot, cpu)),
+            kind if KINDS.contains(&kind) => {
+                let mcg_status = match kind {
+                    "mc.bank" => mcg_status.get(&(event.boot, cpu)).copied().unwrap_or(0),
+                    _ => 0,
+                };
+                bytes.extend(record(event, mcg_status, mcg_cap, time));
+            }
+            _ => {}
+        }
+    }
+    bytes
+}
+
+fn record(event: &Event, mcg_status: u64, mcg_cap: u64, time: u64) -> [u8; RECORD] {
+    let number = |field| event.number(field).unwrap_or(0);
+    let cpu = number("cpu");
+    let mut bytes = [0; RECORD];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, &number("status").to_le_bytes());
+    put(8, &number("misc").to_le_bytes());
+    put(16, &number("addr").to_le_bytes());
+    put(24, &mcg_status.to_le_bytes());
+    put(40, &event.t.unwrap_or(0).to_le_bytes());
+    put(48, &time.to_le_bytes());
+    put(65, &[number("bank") as u8, cpu as u8, 1]); // bank, the old number of the processor, finished
+    put(68, &(cpu as u32).to_le_bytes());
+    put(80, &mcg_cap.to_le_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Level;
+
+    /// The structure as the header has it, laid out by the compiler: nothing here is shared with the writer.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug)]
+    struct Mce {
+        status: u64,
+        misc: u64,
+        addr: u64,
+        mcgstatus: u64,
+        ip: u64,
+        tsc: u64,
+        time: u64,
+        cpuvendor: u8,
+        inject_flags: u8,
+        severity: u8,
+        pad: u8,
+        cpuid: u32,
+        cs: u8,
+        bank: u8,
+        cpu: u8,
+        finished: u8,
+        extcpu: u32,
+        socketid: u32,
+        apicid: u32,
+        mcgcap: u64,
+        synd: u64,
+        ipid: u64,
+        ppin: u64,
+        microcode: u32,
+        kflags: u64,
+    }
+
+    /// Each field where the compiler puts it.
+    fn read(bytes: &[u8]) -> Mce {
+        use std::mem::offset_of;
+        let at = |offset: usize, size: usize| {
+            let mut word = [0; 8];
+            word[..size].copy_from_slice(&bytes[offset..offset + size]);
+            u64::from_le_bytes(word)
+        };
+        macro_rules! fields {
+            ($($field:ident: $type:ty),*) => {
+                Mce { $($field: at(offset_of!(Mce, $field), size_of::<$type>()) as $type),* }
+            };
+        }
+        fields! {
+            status: u64, misc: u64, addr: u64, mcgstatus: u64, ip: u64, tsc: u64, time: u64, cpuvendor: u8, inject_flags: u8,
+            severity: u8, pad: u8, cpuid: u32, cs: u8, bank: u8, cpu: u8, finished: u8, extcpu: u32, socketid: u32, apicid: u32,
+            mcgcap: u64, synd: u64, ipid: u64, ppin: u64, microcode: u32, kflags: u64
+        }
+    }
+
+    #[test]
+    fn records_have_linuxs_layout() {
+        assert_eq!(size_of::<Mce>(), RECORD);
+        let events: Vec<_> = [
+            "mc.entered cpu=1 context=hypervisor mcg_status=0x5",
+            "mc.bank cpu=1 bank=2 class=srao code=memory-scrub status=0xbd000000000000cf addr=0x12345000 misc=0x8c",
+            "mc.resumed cpu=1",
+            "guest.console cpu=0 guest=0 vcpu=0 text=mc.bank",
+            "mc.corrected cpu=300 bank=0 code=unknown status=0x9c00004000000090 addr=0x1000 misc=0x86 count=1",
+        ]
+        .into_iter()
+        .zip(7..)
+        .map(|(text, t)| Event::parse(text, Some(t), Level::Warn))
+        .collect();
+        let bytes = records(&events, 0x100_0c04, 1_700_000_000);
+        let [first, second] = bytes.chunks(RECORD).map(read).collect::<Vec<_>>()[..] else {
+            panic!("two records, not {} bytes", bytes.len());
+        };
+        assert_eq!(
+            (first.status, first.misc, first.addr),
+            (0xbd00_0000_0000_00cf, 0x8c, 0x1234_5000)
+        );
+        assert_eq!(
+            (first.mcgstatus, first.tsc, first.time),
+            (5, 8, 1_700_000_000)
+        );
+        assert_eq!((first.bank, first.cpu, first.extcpu), (2, 1, 1));
+        assert_eq!(
+            (first.finished, first.mcgcap, first.kflags),
+            (1, 0x100_0c04, 0)
+        );
+        assert_eq!((second.mcgstatus, second.bank, second.tsc), (0, 0, 11));
+        assert_eq!((second.cpu, second.extcpu), (300u32 as u8, 300));
+        assert_eq!((second.cpuvendor, second.cs, second.ip), (0, 0, 0));
+    }
+}
