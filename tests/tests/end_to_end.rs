@@ -87,6 +87,7 @@ fn no_scenario_is_forgotten() {
     assert_eq!(
         files,
         [
+            "amd-consumer.toml",
             "bench-two-processors.toml",
             "bench.toml",
             "broadcast-srao.toml",
@@ -94,16 +95,21 @@ fn no_scenario_is_forgotten() {
             "delivery-states.toml",
             "failed-copy.toml",
             "fatal-reset.toml",
+            "left-over.toml",
+            "local.toml",
+            "mce-disabled.toml",
             "missing-processor.toml",
             "moved-page.toml",
             "page-put-back.toml",
             "reserved-writes.toml",
             "retired-page.toml",
+            "second-error.toml",
             "shared-halted.toml",
             "shared-srao-waiting.toml",
             "shared-srar-running.toml",
             "shared-startup.toml",
             "sixteen-guests.toml",
+            "stack-lost.toml",
             "vectors.toml"
         ]
     );
@@ -206,6 +212,21 @@ fn machine_checks_on_shared_processors() {
         "shared-srar-running",
         "shared-halted",
         "shared-startup",
+    ] {
+        met(name, &BOCHS);
+    }
+}
+
+/// Every way in which an attempt to tell a guest can end, beside the ordinary ones.
+#[test]
+fn outcomes() {
+    for name in [
+        "mce-disabled",
+        "second-error",
+        "stack-lost",
+        "left-over",
+        "amd-consumer",
+        "local",
     ] {
         met(name, &BOCHS);
     }

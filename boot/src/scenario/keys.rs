@@ -95,7 +95,7 @@ pub static MACHINE: Section = Section {
             "mcg_cap",
             "number",
             "the banks, CMCI_P, TES_P and SER_P",
-            "The host's IA32_MCG_CAP; its bits 7:0 must equal `banks`. Bits that the SDM does not define, and LMCE_P, are refused.",
+            "The host's IA32_MCG_CAP; its bits 7:0 must equal `banks`. Bits that the SDM does not define are refused. With LMCE_P an error whose `mcg_status` has LMCE_S (bit 3) is a local machine check.",
         ),
         may(
             "strict_banks",

@@ -14,10 +14,7 @@ const MOST_PROCESSORS: u64 = 15;
 const COUNT: u64 = 0xff;
 
 /// Bits that the SDM defines (vol. 3, figure of IA32_MCG_CAP): the count, CTL_P, EXT_P, CMCI_P, TES_P, EXT_CNT, SER_P, ELOG_P, LMCE_P.
-const DEFINED: u64 = COUNT | 0xf << 8 | 0xff << 16 | 1 << 24 | 1 << 26 | LOCAL;
-
-/// LMCE_P. Errors are injected on one processor or on all, never as local machine checks.
-const LOCAL: u64 = 1 << 27;
+const DEFINED: u64 = COUNT | 0xf << 8 | 0xff << 16 | 1 << 24 | 1 << 26 | 1 << 27;
 
 fn check_bits(mcg_cap: &Located<u64>, problems: &mut Problems) {
     let without = |bits: u64| format!("without: mcg_cap = {:#x}", mcg_cap.value & !bits);
@@ -26,11 +23,6 @@ fn check_bits(mcg_cap: &Located<u64>, problems: &mut Problems) {
         let message =
             format!("`mcg_cap` has bits set that the SDM does not define: {undefined:#x}");
         problems.add_with_help(&mcg_cap.span, message, without(undefined));
-    }
-    if mcg_cap.value & LOCAL != 0 {
-        let message =
-            "`mcg_cap` has LMCE_P (bit 27): the emulated machine has no local machine checks";
-        problems.add_with_help(&mcg_cap.span, message, without(LOCAL));
     }
 }
 

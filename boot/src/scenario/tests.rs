@@ -228,13 +228,6 @@ fn mistakes_are_named_with_their_place_and_mend() {
             "mcg_cap = 0xc04",
         ),
         (
-            "processors = 2",
-            "processors = 2\nmcg_cap = 0x9000c04",
-            "5:11",
-            "local machine checks",
-            "mcg_cap = 0x1000c04",
-        ),
-        (
             "vcpus = 2",
             "delivery = 'monitor'",
             "8:12",

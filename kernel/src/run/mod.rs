@@ -84,6 +84,10 @@ pub fn configure(options: &Options) {
 /// This processor's part from here on: machine checks, VMX operation, its vCPUs, and then whatever comes.
 pub fn begin(controls: Option<&Controls>) -> ! {
     let processor = Processor::current();
+    // First: it allows local machine checks where firmware has left that to us, and the engine then enables them.
+    if controls.is_some() && capability::enable().is_err() {
+        crate::fail(crate::Failure::Vmx);
+    }
     mca::start(&ENGINE, &HOST);
     #[cfg(feature = "faults")]
     faults::try_banks();
@@ -100,7 +104,6 @@ pub fn begin(controls: Option<&Controls>) -> ! {
 struct NotReady;
 
 fn prepare(processor: &'static Processor, controls: &Controls) -> Result<(), NotReady> {
-    capability::enable().map_err(|_| NotReady)?;
     let region = vmcs::region().map_err(|_| NotReady)?;
     vmcs::enter_operation(processor, region).map_err(|_| NotReady)?;
     let own = || {

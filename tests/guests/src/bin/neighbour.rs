@@ -3,7 +3,10 @@
 //!
 //! Command line: `seed=N`, makes the values this guest's; `ticks=N`, how long to look (time stamp ticks); `halt=1`, the vCPUs
 //! but 0 halt instead; `errors=N`, how many machine checks every vCPU must have had in the end (0); `srao=N` and `srar=N`, raises
-//! such an error in guest N's page [`PAGE`], once every vCPU looks; `again=1`, starts vCPU 1 a second time, before the error.
+//! such an error in guest N's page [`PAGE`], once every vCPU looks; `again=1`, starts vCPU 1 a second time, before the error. Of the error:
+//! `by=N`, vCPU N raises it (0); `two=1`, there is one in another bank, of the page behind; `more=1`, another one follows at
+//! once; `local=1`, it is a local machine check, which this guest takes. `mce=0`, machine checks stay disabled; `keep=1`, the handler leaves
+//! MCIP set.
 #![no_std]
 #![no_main]
 
@@ -58,20 +61,20 @@ static WRONG: AtomicBool = AtomicBool::new(false);
 
 fn run() -> u64 {
     exceptions::on_machine_check(machine_check);
-    mca::enable();
+    prepare();
     smp::start_others(work);
     if !started(vcpus() - 1) {
         return LATE;
     }
     if arguments::number("again", 0) != 0 {
         smp::init(1);
-        raise();
+        raise(0);
         smp::start_up(1);
         if !started(vcpus()) {
             return LATE;
         }
     } else {
-        raise();
+        raise(0);
     }
     let errors = arguments::number("errors", 0);
     let end = smp::time() + arguments::number("ticks", 10_000_000);
@@ -109,8 +112,9 @@ fn started(times: usize) -> bool {
 
 /// What a vCPU but 0 does.
 fn work(vcpu: usize) {
-    mca::enable();
+    prepare();
     STARTS.fetch_add(1, Ordering::AcqRel);
+    raise(vcpu);
     if arguments::number("halt", 0) != 0 {
         return;
     }
@@ -119,20 +123,55 @@ fn work(vcpu: usize) {
     }
 }
 
-/// Raises the error that the command line asks for.
-fn raise() {
+/// Enables what the command line asks for.
+fn prepare() {
+    const MCG_EXT_CTL: u32 = 0x4d0;
+    const LMCE_EN: u64 = 1;
+    if arguments::number("mce", 1) != 0 {
+        mca::enable();
+    }
+    if arguments::number("local", 0) != 0 {
+        // SAFETY: it changes who gets a machine check.
+        unsafe { msr::write(MCG_EXT_CTL, LMCE_EN) }.expect("the guest was promised LMCE");
+    }
+}
+
+/// Raises the errors that the command line asks for, if that vCPU is to do it.
+fn raise(vcpu: usize) {
+    if arguments::number("by", 0) != vcpu as u64 {
+        return;
+    }
     const SRAO: (u64, u64) = (0xbd00_0000_0000_00cf, 5);
     const SRAR: (u64, u64) = (0xbd80_0000_0000_0134, 7);
     const THIS_PROCESSOR: u64 = 0xffff << 16;
     const MISC: u64 = 0x8c;
+    const LMCE_S: u64 = 1 << 3;
+    const PAGE_BYTES: u64 = 4096;
     for (name, (status, mcg_status)) in [("srao", SRAO), ("srar", SRAR)] {
         let guest = arguments::number(name, NOBODY);
-        if guest != NOBODY {
-            let flags = (FAULT_BROADCAST | FAULT_OTHER_GUEST) << 8;
-            let where_to = 1 | flags | THIS_PROCESSOR | guest << 32;
-            let answer =
-                hypercall::call(Hypercall::Fault, [where_to, status, mcg_status, PAGE, MISC]);
+        if guest == NOBODY {
+            continue;
+        }
+        let is_local = arguments::number("local", 0) != 0;
+        let (broadcast, local) = if is_local {
+            (0, LMCE_S)
+        } else {
+            (FAULT_BROADCAST, 0)
+        };
+        let flags = (broadcast | FAULT_OTHER_GUEST) << 8;
+        let put = |bank: u64, mcg_status: u64, page: u64| {
+            let where_to = bank | flags | THIS_PROCESSOR | guest << 32;
+            let what = [where_to, status, mcg_status, PAGE + page * PAGE_BYTES, MISC];
+            let answer = hypercall::call(Hypercall::Fault, what);
             assert!(answer == 0, "the fault was refused: {answer:#x}");
+        };
+        if arguments::number("two", 0) != 0 {
+            // Without MCIP it raises nothing, and is found with the other one.
+            put(0, 0, 1);
+        }
+        put(1, mcg_status | local, 0);
+        if arguments::number("more", 0) != 0 {
+            put(1, mcg_status | local, 2);
         }
     }
 }
@@ -163,7 +202,9 @@ fn machine_check(_frame: &mut Frame) {
         place.store(mca::read(mca::address(1, register)), Ordering::Release);
     }
     mca::clear(1);
-    mca::write_zero(mca::MCG_STATUS);
+    if arguments::number("keep", 0) == 0 {
+        mca::write_zero(mca::MCG_STATUS);
+    }
     seen.count.fetch_add(1, Ordering::AcqRel);
 }
 

@@ -112,6 +112,15 @@ pub fn run() {
     );
 }
 
+/// An error in the page that #MC would be pushed to.
+pub fn lose_own_stack() {
+    exceptions::on_machine_check(machine_check);
+    let top = exception_stack_top(0, ExceptionStack::MachineCheck) as u64;
+    let page = (top - 1) & !(PAGE_BYTES - 1);
+    line!("loses {page:#x}");
+    state_raise(ON_THIS_PROCESSOR, SRAR, CONSUMED, page, MISC);
+}
+
 /// Says what the handlers saw, by where it should have been.
 fn tell(state: &str, expected: &[(usize, usize)]) {
     let name = |vector| match vector {

@@ -3,14 +3,15 @@
 //!
 //! vCPU 0 stays in long mode; vCPU 1 is started in real mode and goes on to protected mode. Every line on the console is one thing
 //! that an exception handler saw: `STATE EVENT at=DISTANCE ...`, the distance from where the saved instruction pointer must be.
+//! Command line: `stack=1`, nothing of that: the error hits the stack that the handler of machine checks would run on.
 #![no_std]
 #![no_main]
 
 mod long;
 mod old;
 
-use guests::hypercall;
 use guests::mca;
+use guests::{arguments, hypercall};
 use kernel::guest::hypercall::{FAULT_GUEST_PHYSICAL, FAULT_ON_TOUCH, Hypercall};
 
 guests::main!(run);
@@ -20,6 +21,10 @@ const LATE: u64 = 2;
 
 fn run() -> u64 {
     mca::enable();
+    if arguments::number("stack", 0) != 0 {
+        long::lose_own_stack();
+        return LATE;
+    }
     long::run();
     if old::run() { 0 } else { LATE }
 }
