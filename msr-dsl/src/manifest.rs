@@ -191,8 +191,10 @@ pub(crate) fn register_lines(view: &View, register: &Register) -> Vec<(String, S
         .addresses
         .iter()
         .map(|a| {
-            if a.count == 1 {
+            if a.count == 1 && !register.banked {
                 format!("{:#x}", a.first)
+            } else if !register.banked && a.stride == 1 {
+                format!("{:#x} to {:#x}", a.first, a.first + a.count - 1)
             } else {
                 format!("{:#x} + {:#x} * i, {} of them", a.first, a.stride, a.count)
             }

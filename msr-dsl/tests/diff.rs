@@ -57,37 +57,46 @@ fn answers(witness: &Witness, views: [&View; 2]) -> [String; 2] {
 #[test]
 fn every_witness_tells_and_every_difference_has_its_mirror() {
     let sides = sides();
-    for old in &sides {
-        for new in sides.iter().filter(|new| new.name != old.name) {
+    for (at, old) in sides.iter().enumerate() {
+        for new in &sides[at + 1..] {
             let (there, back) = (compared(old, new), compared(new, old));
-            for finding in &there.findings {
-                let place = format!("{} → {}: {finding:#?}", old.name, new.name);
-                match &finding.witness {
-                    Some(witness) => {
-                        let [a, b] = answers(witness, [&old.view, &new.view]);
-                        assert_ne!(a, b, "{place}");
-                    }
-                    None => assert!(!finding.rule.witnessed, "{place}"),
-                }
-            }
-            let names = |findings: &[Finding], name: fn(&Finding) -> &'static str| {
-                let mut names: Vec<_> = findings
-                    .iter()
-                    .map(|one| (name(one), one.about.msrs.clone(), one.about.bits))
-                    .collect();
-                names.sort();
-                names
-            };
+            witnessed(&there, [&old.view, &new.view]);
+            witnessed(&back, [&new.view, &old.view]);
             let expected = names(&there.findings, |finding| finding.rule.mirror);
-            assert_eq!(
-                names(&back.findings, |finding| finding.rule.id),
-                expected,
-                "{} → {}",
-                old.name,
-                new.name
-            );
+            let mirrors = names(&back.findings, |finding| finding.rule.id);
+            assert_eq!(mirrors, expected, "{} → {}", old.name, new.name);
         }
     }
+}
+
+/// Every finding has a witness that tells, if its rule promises one.
+fn witnessed(comparison: &Comparison, views: [&View; 2]) {
+    for finding in &comparison.findings {
+        match &finding.witness {
+            Some(witness) => {
+                let [a, b] = answers(witness, views);
+                assert_ne!(a, b, "{:?}: {finding:#?}", comparison.names);
+            }
+            None => assert!(
+                !finding.rule.witnessed,
+                "{:?}: {finding:#?}",
+                comparison.names
+            ),
+        }
+    }
+}
+
+/// Findings by name and subject.
+fn names(
+    findings: &[Finding],
+    name: fn(&Finding) -> &'static str,
+) -> Vec<(&'static str, Vec<u32>, u64)> {
+    let mut names: Vec<_> = findings
+        .iter()
+        .map(|one| (name(one), one.about.msrs.clone(), one.about.bits))
+        .collect();
+    names.sort();
+    names
 }
 
 /// What `msr sim` answers last to a witness, or what it says when there is no such guest.
@@ -141,6 +150,25 @@ fn the_command_reproduces_every_witness() {
                     "{answer} and {said}: {finding:#?}"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn a_manifest_is_the_version_that_it_released() {
+    for spec in SPECS {
+        let lock = path(spec).replace(".msr", ".lock");
+        let Ok(text) = std::fs::read_to_string(&lock) else {
+            continue;
+        };
+        let name = text.split('`').nth(1).expect("the interface's name");
+        for side in sides().iter().filter(|side| side.view.name == name) {
+            let version = side.view.version;
+            let released =
+                Side::of_manifest(&format!("{lock}@{version}"), &lock, &text, name, version);
+            let released = released.unwrap_or_else(|| panic!("{lock}@{version} is not read"));
+            assert_eq!(compared(&released, side).findings, [], "{lock}@{version}");
+            assert_eq!(compared(side, &released).findings, [], "{lock}@{version}");
         }
     }
 }

@@ -24,6 +24,11 @@ impl Named<'_> {
             .map_or(self.model.newest(), |at| &self.model.views[at])
     }
 
+    /// A version was named.
+    pub fn is_versioned(&self) -> bool {
+        self.version.is_some()
+    }
+
     /// The version that was named, or all.
     pub fn views(&self) -> &[View] {
         self.version.map_or(&self.model.views, |at| {

@@ -10,6 +10,7 @@ mod fmt;
 mod lock;
 mod new;
 mod output;
+mod pool;
 mod record;
 mod show;
 mod sim;
@@ -71,6 +72,16 @@ enum Command {
         /// The interface's name.
         name: String,
     },
+    /// Find the greatest interface that every host of a pool can honour, and what each loses by it.
+    #[command(after_help = pool::HOSTS)]
+    Pool {
+        /// Hosts.
+        #[arg(required = true)]
+        hosts: Vec<String>,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look into saved records.
     Record {
         #[command(subcommand)]
@@ -115,6 +126,15 @@ enum Command {
 
 #[derive(Subcommand)]
 enum RecordCommand {
+    /// Write a record of one version as another has it, or say why that cannot be.
+    Convert {
+        /// The spec of the guest's version; without @VERSION that which wrote the record.
+        old: String,
+        /// The record in hexadecimal, or @FILE.
+        record: String,
+        /// The spec of the version that it goes to.
+        new: String,
+    },
     /// Print what a record holds.
     Dump {
         /// A spec file.
@@ -144,6 +164,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Expand { file } => expand::expand(&file),
         Command::Fmt { files, check } => fmt::fmt(&files, check),
         Command::New { name } => new::new(&name),
+        Command::Pool { hosts, json } => pool::run(&hosts, json),
+        Command::Record {
+            what: RecordCommand::Convert { old, record, new },
+        } => record::convert(&old, &record, &new),
         Command::Record {
             what: RecordCommand::Dump { file, record },
         } => record::dump(&file, &record),

@@ -17,6 +17,35 @@ pub fn dump(file: &str, record: &str) -> ExitCode {
     )
 }
 
+/// Writes a record as another version has it.
+pub fn convert(old: &str, record: &str, new: &str) -> ExitCode {
+    finish(named(old).and_then(|old| {
+        let (bytes, new) = (bytes(record)?, named(new)?);
+        let from = if old.is_versioned() {
+            Some(old.view())
+        } else {
+            writer(&old.model, &bytes)
+        };
+        match msr_dsl::compare::convert::convert(from.unwrap_or(old.view()), new.view(), &bytes) {
+            Ok(bytes) => {
+                let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                put!("{digits}");
+                Ok(true)
+            }
+            Err(reasons) => {
+                reasons.iter().for_each(|reason| tell!("{reason}"));
+                Ok(false)
+            }
+        }
+    }))
+}
+
+/// The version that wrote a record.
+fn writer<'m>(model: &'m Model, bytes: &[u8]) -> Option<&'m View> {
+    let record = Record::open(bytes, name(&model.name), crc32c).ok()?;
+    model.version(record.version)
+}
+
 /// Says for each version whether it takes the record, and if not, why. Status 1 if the asked (or the newest) version does not.
 pub fn check(spec: &str, record: &str) -> ExitCode {
     finish(named(spec).and_then(|named| takes(&named, &bytes(record)?)))

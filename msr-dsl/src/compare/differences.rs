@@ -4,7 +4,7 @@
 use super::accesses::Setting;
 use super::condition::{Affected, Condition, Demand};
 use super::finding::{About, Aspect, Finding, Witness};
-use super::phrases::{bits, msrs};
+use super::phrases::bits;
 use super::product::{Path, Product};
 use super::rules::{self, Rule};
 use super::steps::{Start, Step, execute};
@@ -200,7 +200,18 @@ impl Msr<'_, '_> {
             .min_by_key(|(raw, layer)| (plain(raw), **layer, raw.access == Access::Write))?;
         let path = self.product.path(shown.when)?;
         let witness = self.witness(&path, shown.access);
-        let all = raws.iter().map(|raw| raw.when).collect::<Vec<_>>();
+        // A guest for which both sides fault anyway is not one of those that it is about.
+        let faults = |raw: &&Raw| {
+            raw.kinds
+                .iter()
+                .all(|kind| matches!(kind, Kind::Fault | Kind::Unlisted))
+        };
+        let whole = raws.iter().all(|raw| faults(&raw));
+        let all = raws
+            .iter()
+            .filter(|raw| whole || !faults(raw))
+            .map(|raw| raw.when)
+            .collect::<Vec<_>>();
         let when = self.product.table.any(all);
         let write = raws
             .iter()
@@ -213,8 +224,8 @@ impl Msr<'_, '_> {
             _ => format!("{accesses}: {}", answers(&witness)),
         };
         let not = match &values {
-            Some(values) => format!("write {} to {}", values.text, msrs(&[self.msr])),
-            None => format!("{accesses} {}", msrs(&[self.msr])),
+            Some(values) => format!("write {} to {{msrs}}", values.text),
+            None => format!("{accesses} {{msrs}}"),
         };
         let aspect = match (rule_is_about_values(rule), raws[0].there, raws[0].access) {
             (true, ..) => Aspect::Write,
@@ -358,7 +369,7 @@ impl Msr<'_, '_> {
                     after(&path),
                     answers(&witness)
                 );
-                let not = format!("rely on {} of {}", bits(shown), msrs(&[self.msr]));
+                let not = format!("rely on {} of {{msrs}}", bits(shown));
                 let aspect = rule_aspect(rule);
                 let mut finding = self.finding(rule, shown, aspect, text, not, any, Some(witness));
                 self.name_injection(&mut finding);

@@ -9,6 +9,10 @@ use crate::model::Register;
 pub fn documentation(setting: &Setting) -> Vec<Finding> {
     let [old, new] = setting.views;
     let mut findings = Vec::new();
+    // Two interfaces have their own words.
+    if old.name != new.name {
+        return findings;
+    }
     for (id, register) in new.ids() {
         let msr = register.addresses.first().map(|address| address.first);
         let Some(other) = msr.and_then(|msr| setting.places[0].get(&msr)) else {

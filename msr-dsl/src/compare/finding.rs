@@ -1,6 +1,6 @@
 //! One difference: its rule, where both sides say it, what shows it, and what it means in each direction.
 
-use super::condition::Condition;
+use super::condition::{Condition, Demand};
 use super::phrases::msrs;
 use super::rules::{Effect, Rule};
 use super::steps::{Start, Step, execute};
@@ -160,6 +160,9 @@ impl Finding {
             .map(String::as_str)
             .collect();
         let name = match names.as_slice() {
+            // A manifest has no names.
+            [old, new] if old != new && old.starts_with("0x") => (*new).to_owned(),
+            [old, new] if old != new && new.starts_with("0x") => (*old).to_owned(),
             [old, new] if old != new => format!("{old} (now {new})"),
             [.., one] => (*one).to_owned(),
             [] => about.name.clone().unwrap_or_default(),
@@ -176,6 +179,16 @@ impl Finding {
         [self.rule.effect, self.rule.mirrored().effect]
     }
 
+    /// Puts the MSRs, which are known when all is merged, into the words of the conditions.
+    pub fn name_msrs(&mut self) {
+        let all = msrs(&self.about.msrs);
+        for condition in self.conditions.iter_mut().flatten() {
+            if let Demand::Not(what) = &mut condition.demand {
+                *what = what.replace("{msrs}", &all);
+            }
+        }
+    }
+
     /// A number that stays the same while rule and subject do: over renames, moved lines and other words.
     pub fn fingerprint(&self) -> String {
         let About {
@@ -185,10 +198,20 @@ impl Finding {
             name,
             ..
         } = &self.about;
+        let named = msrs.is_empty() && *bits == 0 && tag.is_none();
+        let name = name.as_ref().filter(|_| named);
+        let affected = self
+            .conditions
+            .iter()
+            .flatten()
+            .filter_map(|one| one.affected.as_ref());
+        let guests: Vec<&[(u64, u64)]> = affected
+            .map(|affected| affected.cases.as_slice())
+            .take(1)
+            .collect();
         let text = format!(
-            "{} {msrs:x?} {bits:x} {tag:?} {name:?} {}",
-            self.rule.id,
-            self.guests.as_deref().unwrap_or("")
+            "{} {msrs:x?} {bits:x} {tag:?} {name:?} {guests:x?}",
+            self.rule.id
         );
         // FNV-1a.
         let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {

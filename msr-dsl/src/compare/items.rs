@@ -25,50 +25,46 @@ pub struct Item {
     pub closed: Vec<(u64, Vec<u64>)>,
     /// It is the capability word.
     pub capability: bool,
-    /// When it is restored.
-    pub place: usize,
+    /// Registers that are restored before it.
+    pub after: Vec<RegisterId>,
     /// It says that a machine check is pending.
     pub pending: bool,
 }
 
 /// The items of a version.
 pub fn items(view: &View) -> Vec<Item> {
-    let all = view
-        .saved()
-        .into_iter()
-        .enumerate()
-        .map(|(place, (id, tag, default))| {
-            let register = view.register(id);
-            let closed = register.fields.iter().filter_map(|field| match &field.ty {
-                FieldType::Enum {
-                    values,
-                    other: false,
-                } => Some((
-                    field.mask(),
-                    values.iter().map(|(_, value)| value << field.lo).collect(),
-                )),
-                _ => None,
-            });
-            let injection = view.injection.as_ref();
-            Item {
-                tag,
-                id,
-                name: register.name.clone(),
-                msrs: register
-                    .addresses
-                    .iter()
-                    .flat_map(|address| address.msrs())
-                    .map(|(msr, _)| msr)
-                    .collect(),
-                words: view.cells(register),
-                default,
-                accepts: register.accepts,
-                closed: closed.collect(),
-                capability: view.capability == Some(id),
-                place,
-                pending: injection.and_then(|injection| injection.pending) == Some(id),
-            }
+    let all = view.saved().into_iter().map(|(id, tag, default)| {
+        let register = view.register(id);
+        let closed = register.fields.iter().filter_map(|field| match &field.ty {
+            FieldType::Enum {
+                values,
+                other: false,
+            } => Some((
+                field.mask(),
+                values.iter().map(|(_, value)| value << field.lo).collect(),
+            )),
+            _ => None,
         });
+        let injection = view.injection.as_ref();
+        Item {
+            tag,
+            id,
+            name: register.name.clone(),
+            msrs: register
+                .addresses
+                .iter()
+                .flat_map(|address| address.msrs())
+                .map(|(msr, _)| msr)
+                .collect(),
+            words: view.cells(register),
+            default,
+            accepts: register.accepts,
+            closed: closed.collect(),
+            capability: view.capability == Some(id),
+            after: register.after.clone(),
+            pending: injection.and_then(|injection| injection.pending) == Some(id),
+        }
+    });
     all.collect()
 }
 

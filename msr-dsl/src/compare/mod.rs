@@ -7,6 +7,7 @@ pub mod accesses;
 mod alike;
 mod capability;
 pub mod condition;
+pub mod convert;
 mod delivery;
 mod differences;
 mod documentation;
@@ -18,8 +19,10 @@ pub mod lines;
 mod merge;
 mod moved;
 pub mod phrases;
+pub mod pool;
 pub mod product;
 mod records;
+pub mod released;
 pub mod rules;
 pub mod side;
 pub mod steps;
@@ -62,6 +65,7 @@ pub fn compare(old: &Side, new: &Side) -> Result<Comparison, TooLarge> {
     findings.extend(documentation::documentation(&setting));
     for finding in &mut findings {
         finding.lines = [old.line(finding, 0), new.line(finding, 1)];
+        finding.name_msrs();
     }
     let key = |finding: &Finding| {
         (

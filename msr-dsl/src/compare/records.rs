@@ -97,8 +97,8 @@ impl Records<'_, '_> {
             ),
         };
         let mut finding = Finding::new(rule, about(old, new, Aspect::Migrate), text);
-        let demand = if dropped {
-            Demand::Not(format!("rely on what {} held", item.name))
+        let demand = if dropped || !self.same_name {
+            Demand::Not(format!("rely on what {} holds", item.name))
         } else {
             Demand::Clear {
                 register: item.name.clone(),
@@ -363,21 +363,28 @@ fn example(table: &Table, values: Truth) -> Option<u64> {
     )
 }
 
-/// The items that both sides have come in another order.
+/// Which item has to come after which: only that is an order, not the lines of a file.
 fn order(pairs: &[(Option<Item>, Option<Item>)]) -> Option<Finding> {
-    let mut both: Vec<(&Item, &Item)> = pairs
+    let both: Vec<(&Item, &Item)> = pairs
         .iter()
         .filter_map(|(old, new)| Some((old.as_ref()?, new.as_ref()?)))
         .collect();
-    both.sort_by_key(|(old, _)| old.place);
-    let old: Vec<&str> = both.iter().map(|(old, _)| old.name.as_str()).collect();
-    let sorted = both.is_sorted_by_key(|(_, new)| new.place);
-    both.sort_by_key(|(_, new)| new.place);
-    let new: Vec<&str> = both.iter().map(|(_, new)| new.name.as_str()).collect();
-    let text = format!("{} → {}", old.join(", "), new.join(", "));
+    let mut changed = Vec::new();
+    for (old, new) in &both {
+        for (first_old, first_new) in &both {
+            let [was, is] = [
+                old.after.contains(&first_old.id),
+                new.after.contains(&first_new.id),
+            ];
+            if was != is {
+                let words = if is { "now" } else { "no longer" };
+                changed.push(format!("{} {words} after {}", new.name, first_new.name));
+            }
+        }
+    }
     let about = About {
         aspect: Aspect::Interface,
         ..About::default()
     };
-    (!sorted).then(|| Finding::new(&rules::RESTORE_ORDER, about, text))
+    (!changed.is_empty()).then(|| Finding::new(&rules::RESTORE_ORDER, about, changed.join(", ")))
 }

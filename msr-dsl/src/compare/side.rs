@@ -24,6 +24,24 @@ impl Side {
         }
     }
 
+    /// A version of a manifest. `text` is that of the file. None if a line is none of a manifest, or the version is missing.
+    pub fn of_manifest(
+        name: &str,
+        file: &str,
+        text: &str,
+        interface: &str,
+        version: u16,
+    ) -> Option<Self> {
+        let versions = crate::manifest::parse(text).ok()?;
+        let view = super::released::view(interface, version, versions.get(&version)?)?;
+        let lines = Lines::of_manifest(file, text, version);
+        Some(Self {
+            name: name.to_owned(),
+            view,
+            lines,
+        })
+    }
+
     /// Where this side says what a finding is about.
     pub fn line(&self, finding: &Finding, side: usize) -> Option<Line> {
         self.lines.find(&finding.about, side)

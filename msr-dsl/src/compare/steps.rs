@@ -39,7 +39,8 @@ pub struct Injected {
 }
 
 impl Injected {
-    fn event(&self) -> MachineCheckEvent {
+    /// As the engine gives it.
+    pub fn event(&self) -> MachineCheckEvent {
         let [status, address, misc] = self.error;
         MachineCheckEvent {
             restart_ip_valid: self.flags & 2 != 0,

@@ -1,7 +1,7 @@
 //! For a comment on a change.
 
 use super::report::Report;
-use super::text::place;
+use super::text::{place, short};
 use msr_dsl::compare::Comparison;
 use msr_dsl::compare::finding::Finding;
 use msr_dsl::compare::rules::{Effect, Subject};
@@ -102,7 +102,7 @@ fn finding(out: &mut String, report: &Report, finding: &Finding) {
         for line in witness.commands() {
             let _ = writeln!(out, "  {line}");
         }
-        let [old, new] = &witness.answers;
+        let [old, new] = witness.answers.each_ref().map(|answer| short(answer));
         let _ = writeln!(out, "  # {old} → {new}\n  ```\n");
     }
 }

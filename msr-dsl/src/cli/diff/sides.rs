@@ -2,6 +2,7 @@
 
 use crate::cli::file;
 use msr_dsl::compare::side::Side;
+use msr_dsl::manifest;
 use msr_dsl::source::compile_text;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -94,12 +95,12 @@ fn in_file(argument: &str) -> Result<Side, String> {
 }
 
 fn of_text(name: &str, file: &str, text: &str, version: Option<&str>) -> Result<Side, String> {
-    let model = match file.ends_with(".lock") {
-        true => return Err(format!("{file}: manifests cannot be compared yet")),
-        false => compile_text(text)
-            .model
-            .ok_or_else(|| format!("{file} has mistakes"))?,
-    };
+    if file.ends_with(".lock") {
+        return of_manifest(name, file, text, version);
+    }
+    let model = compile_text(text)
+        .model
+        .ok_or_else(|| format!("{file} has mistakes"))?;
     let view = pick(file, &model.name, &model.views, version)?;
     Ok(Side::of_spec(
         &format!("{name}@{}", view.version),
@@ -107,6 +108,33 @@ fn of_text(name: &str, file: &str, text: &str, version: Option<&str>) -> Result<
         text,
         view,
     ))
+}
+
+/// The interface's name stands in the first line of its manifest.
+fn of_manifest(name: &str, file: &str, text: &str, version: Option<&str>) -> Result<Side, String> {
+    let versions =
+        manifest::parse(text).map_err(|line| format!("{file}:{line}:1: none of a manifest"))?;
+    let interface = text
+        .split('`')
+        .nth(1)
+        .ok_or_else(|| format!("{file}:1:1: no interface is named"))?;
+    let numbers: Vec<String> = versions.keys().map(ToString::to_string).collect();
+    let number = match version {
+        None => versions.keys().next_back().copied(),
+        Some(version) => version
+            .parse()
+            .ok()
+            .filter(|number| versions.contains_key(number)),
+    };
+    let number = number.ok_or_else(|| {
+        let version = version.unwrap_or("newest");
+        format!(
+            "{file}: `{version}` is no released version of `{interface}`; there are {}",
+            numbers.join(", ")
+        )
+    })?;
+    Side::of_manifest(&format!("{name}@{number}"), file, text, interface, number)
+        .ok_or_else(|| format!("{file}: version {number} has a line that is none of a manifest"))
 }
 
 fn pick<'m>(

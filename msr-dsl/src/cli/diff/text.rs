@@ -57,6 +57,14 @@ pub fn place(line: &Line) -> String {
     format!("{}:{}:{}", line.file, line.line, line.column)
 }
 
+/// Records are long; the whole of them is in the other forms.
+pub fn short(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("{}... ({} digits)", &text[..at], text.len()),
+        None => text.to_owned(),
+    }
+}
+
 fn finding(out: &mut String, report: &Report, finding: &Finding) {
     let _ = writeln!(
         out,
@@ -79,7 +87,7 @@ fn finding(out: &mut String, report: &Report, finding: &Finding) {
         for line in witness.commands() {
             let _ = writeln!(out, "        {line}");
         }
-        let [old, new] = &witness.answers;
+        let [old, new] = witness.answers.each_ref().map(|answer| short(answer));
         let _ = writeln!(out, "        # {old} → {new}");
     }
     if let Some(reason) = report.reason(finding) {

@@ -1,0 +1,100 @@
+//! A record of one version as another, or every reason why not.
+
+use super::items::{items, pairs, record};
+use super::phrases::count;
+use crate::interpret::{Answer, Machine};
+use crate::model::{Read, View};
+
+/// The record as the new version writes it. Nothing that the guest reads in saved registers is lost: the guest that it
+/// restores to reads there what the old one does.
+///
+/// # Errors
+/// All reasons, each a sentence.
+pub fn convert(old: &View, new: &View, bytes: &[u8]) -> Result<Vec<u8>, Vec<String>> {
+    let mut guest = Machine::new(old);
+    guest.restore(bytes).map_err(|reason| {
+        vec![format!(
+            "{} version {} refuses it: {reason}",
+            old.name, old.version
+        )]
+    })?;
+    if new.restore_only {
+        return Err(vec![format!(
+            "no guest runs under {} version {}",
+            new.name, new.version
+        )]);
+    }
+    let own = [items(old), items(new)];
+    let (mut kept, mut reasons) = (Vec::new(), Vec::new());
+    for (from, to) in pairs([old, new], &own) {
+        let (Some(from), Some(to)) = (from, to) else {
+            continue;
+        };
+        let mut words = guest.cells()[from.id.0].clone();
+        let beyond = words.split_off(words.len().min(to.words));
+        if let Some(bank) = beyond.iter().position(|word| *word != to.default) {
+            let value = beyond[bank];
+            let has = count(to.words, "bank", "banks");
+            reasons.push(format!(
+                "{} holds {value:#x} in bank {}, and the other side stores {has}",
+                from.name,
+                to.words + bank
+            ));
+        }
+        words.resize(to.words, to.default);
+        let alone = record(new, &[(to.tag, words.clone())]);
+        if let Err(reason) = Machine::new(new).restore(&alone) {
+            reasons.push(reason);
+        }
+        kept.push((to.tag, words));
+    }
+    if reasons.is_empty() {
+        let written = record(new, &kept);
+        let mut there = Machine::new(new);
+        match there.restore(&written) {
+            Ok(()) => reasons.extend(lost(&guest, &there)),
+            Err(reason) => reasons.push(reason),
+        }
+        if reasons.is_empty() {
+            return Ok(there.save());
+        }
+    }
+    Err(reasons)
+}
+
+/// Saved state that the guest reads here and not there.
+fn lost(here: &Machine, there: &Machine) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for item in items(here.view()) {
+        let register = here.view().register(item.id);
+        if !matches!(register.read, Read::Value(_)) {
+            continue;
+        }
+        let other = |msr: &u32| {
+            let (own, other) = (here.read(*msr), there.read(*msr));
+            (matches!(own, Answer::Value(_)) && own != other).then_some((own, other))
+        };
+        if let Some((msr, (own, other))) =
+            item.msrs.iter().find_map(|msr| Some((*msr, other(msr)?)))
+        {
+            let words = [own, other].map(super::steps::answer);
+            reasons.push(format!(
+                "{} ({msr:#x}) reads {}, there {}",
+                item.name, words[0], words[1]
+            ));
+        }
+        if item.msrs.is_empty() {
+            let own = &here.cells()[item.id.0];
+            let kept = items(there.view()).iter().any(|to| {
+                there.cells()[to.id.0] == *own && (to.tag == item.tag || to.pending == item.pending)
+            });
+            if !kept && own.iter().any(|word| *word != item.default) {
+                reasons.push(format!(
+                    "{} holds {:#x}, and the other side has no such state",
+                    item.name, own[0]
+                ));
+            }
+        }
+    }
+    reasons
+}

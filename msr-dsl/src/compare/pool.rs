@@ -1,0 +1,179 @@
+//! The greatest interface that every host of a pool can honour.
+
+use super::compare;
+use super::finding::Finding;
+use super::product::TooLarge;
+use super::rules::{Effect, Subject};
+use super::side::Side;
+use crate::model::{Feature, Offer, View};
+
+/// A host: the versions that it ships, and what its hardware has.
+pub struct Host {
+    /// As it was named.
+    pub name: String,
+    /// The versions of one interface, oldest first.
+    pub versions: Vec<Side>,
+    /// Host capabilities, as specs name them.
+    pub has: Vec<String>,
+}
+
+/// What a host gives up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The host.
+    pub host: String,
+    /// Its own greatest version with its features: `vmce@4+LMCE`.
+    pub own: String,
+    /// What its guests would have had, in words.
+    pub losses: Vec<String>,
+}
+
+/// What a pool can offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// `vmce@3+LMCE`: the value of the guest's boot option `interface=`.
+    pub choice: String,
+    /// Host by host.
+    pub losses: Vec<Loss>,
+}
+
+/// Why there is none: for each candidate, newest first, who cannot honour it.
+pub type Reasons = Vec<String>;
+
+/// The greatest version, with the most features, that guests can start under on every host.
+///
+/// # Errors
+/// A question that is too large to decide; inside, why no version is common to all.
+pub fn pool(hosts: &[Host]) -> Result<Result<Pool, Reasons>, TooLarge> {
+    let mut reasons = Vec::new();
+    let Some(first) = hosts.first() else {
+        return Ok(Err(vec!["no hosts".to_owned()]));
+    };
+    for candidate in first.versions.iter().rev() {
+        let refused = refusals(candidate, hosts)?;
+        if refused.is_empty() {
+            let features = common(&candidate.view, hosts);
+            let mut losses = Vec::new();
+            for host in hosts {
+                losses.push(loss(host, candidate, &features)?);
+            }
+            return Ok(Ok(Pool {
+                choice: choice(&candidate.view, &features),
+                losses,
+            }));
+        }
+        reasons.extend(refused);
+    }
+    Ok(Err(reasons))
+}
+
+fn label(view: &View) -> String {
+    format!("{}@{}", view.name, view.version)
+}
+
+/// Why a version is not for all.
+fn refusals(candidate: &Side, hosts: &[Host]) -> Result<Reasons, TooLarge> {
+    let label = label(&candidate.view);
+    let mut reasons = Vec::new();
+    if candidate.view.restore_only {
+        reasons.push(format!("{label}: no guest starts under it"));
+    }
+    for host in hosts {
+        let same = |side: &&Side| {
+            side.view.name == candidate.view.name && side.view.version == candidate.view.version
+        };
+        let Some(own) = host.versions.iter().find(same) else {
+            reasons.push(format!("{label}: {} does not have it", host.name));
+            continue;
+        };
+        let differs = compare(own, candidate)?
+            .findings
+            .into_iter()
+            .find(|one| one.rule.subject != Subject::Documentation);
+        if let Some(finding) = differs {
+            let first = &hosts[0].name;
+            reasons.push(format!(
+                "{label}: {} and {first} mean different things by it ({}: {})",
+                host.name, finding.rule.id, finding.text
+            ));
+        }
+        let default = candidate
+            .view
+            .features
+            .iter()
+            .filter(|feature| feature.offer == Offer::Default);
+        for feature in default.filter(|feature| !honoured(feature, host)) {
+            let needs = feature.host.as_deref().unwrap_or("");
+            reasons.push(format!(
+                "{label}: {} lacks {needs}, without which every guest's {} cannot be honoured",
+                host.name, feature.name
+            ));
+        }
+    }
+    Ok(reasons)
+}
+
+fn honoured(feature: &Feature, host: &Host) -> bool {
+    feature
+        .host
+        .as_ref()
+        .is_none_or(|needs| host.has.contains(needs))
+}
+
+/// Features on offer that all can honour, with what they require.
+fn common(view: &View, hosts: &[Host]) -> Vec<String> {
+    let mut had: Vec<&Feature> = view
+        .features
+        .iter()
+        .filter(|one| hosts.iter().all(|host| honoured(one, host)))
+        .collect();
+    loop {
+        let met = |one: &Feature| {
+            one.requires.iter().all(|any| {
+                any.iter()
+                    .any(|name| had.iter().any(|other| other.name == *name))
+            })
+        };
+        let left: Vec<&Feature> = had.iter().copied().filter(|one| met(one)).collect();
+        if left.len() == had.len() {
+            let offered = left.into_iter().filter(|one| one.offer == Offer::Offered);
+            return offered.map(|one| one.name.clone()).collect();
+        }
+        had = left;
+    }
+}
+
+fn choice(view: &View, features: &[String]) -> String {
+    features
+        .iter()
+        .fold(label(view), |text, name| format!("{text}+{name}"))
+}
+
+/// What a host's guests would have under its own greatest version.
+fn loss(host: &Host, chosen: &Side, features: &[String]) -> Result<Loss, TooLarge> {
+    let own = host
+        .versions
+        .iter()
+        .rev()
+        .find(|side| !side.view.restore_only)
+        .unwrap_or(chosen);
+    let own_features = common(&own.view, std::slice::from_ref(host));
+    let mut losses: Vec<String> = own_features
+        .iter()
+        .filter(|name| !features.contains(name))
+        .map(|name| format!("feature {name}"))
+        .collect();
+    let missed = |finding: &Finding| finding.effects()[0] != Effect::Safe;
+    for finding in compare(own, chosen)?
+        .findings
+        .iter()
+        .filter(|finding| missed(finding))
+    {
+        losses.push(format!("{}: {}", finding.rule.title, finding.text));
+    }
+    Ok(Loss {
+        host: host.name.clone(),
+        own: choice(&own.view, &own_features),
+        losses,
+    })
+}

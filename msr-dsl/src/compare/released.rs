@@ -1,0 +1,483 @@
+//! A released version from its manifest: what `msr lock` wrote, read back as a version that can be compared. Names are not
+//! in it, so registers are called by their MSRs; MCG_STATUS's bits are where the SDM has them.
+
+mod expression;
+
+use crate::manifest::Lines;
+use crate::model::{
+    Absent, Address, Banks, BitRule, Expr, Feature, Field, FieldType, GlobalBits, Hook, Illegal,
+    Injection, Legal, Migrate, Offer, Read, Register, RegisterId, Rule, Set, View, Write, mask,
+};
+use expression::{Reader, arguments};
+use std::collections::BTreeMap;
+
+/// The version of some lines. None if a line is none of a manifest.
+pub fn view(name: &str, version: u16, lines: &Lines) -> Option<View> {
+    let mut registers: BTreeMap<String, Lines> = BTreeMap::new();
+    let mut view = Lines::new();
+    for (key, value) in lines {
+        match register_key(key) {
+            Some((own, rest)) => {
+                registers
+                    .entry(own.to_owned())
+                    .or_default()
+                    .insert(rest.to_owned(), value.clone());
+            }
+            None => {
+                view.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    Released {
+        name,
+        version,
+        view,
+        keys: registers.keys().cloned().collect(),
+        registers,
+        hooks: Vec::new(),
+    }
+    .read()
+}
+
+/// `0x179 read` and `tag 10 read` are lines of a register; `tag 4` is not.
+fn register_key(key: &str) -> Option<(&str, &str)> {
+    let words = if key.starts_with("tag ") { 2 } else { 1 };
+    let at = key.match_indices(' ').nth(words - 1)?.0;
+    let (own, rest) = (&key[..at], &key[at + 1..]);
+    let is_register =
+        own.starts_with("0x") || own.starts_with("tag ") || WORDS.iter().any(|word| rest == *word);
+    is_register.then_some((own, rest))
+}
+
+/// What every register's lines hold: by it hidden registers without a tag are told from other lines.
+const WORDS: &[&str] = &[
+    "addresses",
+    "read",
+    "write",
+    "reset",
+    "migrates",
+    "present",
+    "state",
+];
+
+struct Released<'l> {
+    name: &'l str,
+    version: u16,
+    view: Lines,
+    keys: Vec<String>,
+    registers: BTreeMap<String, Lines>,
+    hooks: Vec<Hook>,
+}
+
+impl Released<'_> {
+    fn id(&self, key: &str) -> Option<RegisterId> {
+        self.keys
+            .iter()
+            .position(|known| known == key)
+            .map(RegisterId)
+    }
+
+    fn expression(&self, text: &str) -> Option<Expr> {
+        Reader::new(text, &|key| self.id(key)).whole()
+    }
+
+    fn read(mut self) -> Option<View> {
+        let registers = std::mem::take(&mut self.registers);
+        let read = registers
+            .iter()
+            .map(|(key, lines)| self.register(key, lines));
+        let read = read.collect::<Option<Vec<Register>>>()?;
+        let dropped = self
+            .view
+            .keys()
+            .filter_map(|key| key.strip_prefix("tag ")?.parse().ok());
+        Some(View {
+            name: self.name.to_owned(),
+            version: self.version,
+            text: String::new(),
+            restore_only: self
+                .view
+                .get("restored guests only")
+                .is_some_and(|text| text == "true"),
+            capability: self.view.get("capability").and_then(|key| self.id(key)),
+            banks: match self.view.get("banks") {
+                Some(text) => Some(self.banks(text)?),
+                None => None,
+            },
+            features: self.features()?,
+            injection: match self.view.get("injection") {
+                Some(text) => Some(self.injection(text)?),
+                None => None,
+            },
+            dropped_tags: dropped.collect(),
+            extra: self
+                .view
+                .get("extra")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0),
+            hooks: self.hooks,
+            registers: read,
+        })
+    }
+
+    fn banks(&self, text: &str) -> Option<Banks> {
+        Some(Banks {
+            count: self.expression(part(text, "count ")?)?,
+            limit: number(part(text, "limit ")?)? as u32,
+            stored: number(part(text, "stored ")?)? as u32,
+            beyond: absent(part(text, "beyond ")?)?,
+        })
+    }
+
+    fn features(&self) -> Option<Vec<Feature>> {
+        let all = self
+            .view
+            .iter()
+            .filter_map(|(key, text)| Some((key.strip_prefix("feature of bit ")?, text)));
+        all.map(|(bit, text)| {
+            let (lists, _) = text
+                .split_once("requires bits [")?
+                .1
+                .rsplit_once("], host")?;
+            let lists = lists.split(']').map(|list| {
+                list.split(|sign: char| !sign.is_ascii_digit())
+                    .filter(|digits| !digits.is_empty())
+                    .map(|bit| format!("bit {bit}"))
+                    .collect()
+            });
+            let host = text.rsplit_once("host ")?.1;
+            Some(Feature {
+                name: format!("bit {bit}"),
+                doc: String::new(),
+                bit: bit.parse().ok()?,
+                offer: if text.starts_with("default") {
+                    Offer::Default
+                } else {
+                    Offer::Offered
+                },
+                requires: lists
+                    .filter(|list: &Vec<String>| !list.is_empty())
+                    .collect(),
+                host: (host != "none").then(|| host.to_owned()),
+            })
+        })
+        .collect()
+    }
+
+    fn injection(&self, text: &str) -> Option<Injection> {
+        let role = |role: &str| {
+            let (key, bits) = self
+                .view
+                .get(&format!("injection {role}"))?
+                .split_once(" sets ")?;
+            Some((self.id(key)?, number(bits)?))
+        };
+        let global = role("global")?;
+        let local = self
+            .view
+            .get("injection local")
+            .map(|text| self.expression(text));
+        Some(Injection {
+            broadcast: text.starts_with("broadcast"),
+            bank: number(part(text, "bank ")?)? as u32,
+            global,
+            status: role("status")?,
+            address: role("address")?,
+            misc: role("misc")?,
+            pending: self
+                .view
+                .get("injection pending")
+                .and_then(|key| self.id(key)),
+            local: match local {
+                Some(read) => Some(read?),
+                None => None,
+            },
+            bits: GlobalBits {
+                ripv: 1 & global.1,
+                eipv: 2 & global.1,
+                mcip: 4,
+                lmce_s: 8 & global.1,
+            },
+        })
+    }
+
+    fn register(&mut self, key: &str, lines: &Lines) -> Option<Register> {
+        let (addresses, banked) = addresses(lines.get("addresses")?)?;
+        let saved = lines.get("migrates").map_or("", String::as_str);
+        let (mut reset, mut init) = (0, None);
+        if let Some(text) = lines.get("reset") {
+            let (value, after) = text.split_once(", INIT ")?;
+            (reset, init) = (
+                number(value)?,
+                if after == "kept" {
+                    None
+                } else {
+                    Some(number(after)?)
+                },
+            );
+        }
+        let (fields, reserved) = self.bits(lines)?;
+        Some(Register {
+            name: key.to_owned(),
+            doc: String::new(),
+            cite: Vec::new(),
+            banked,
+            addresses,
+            stored: lines.contains_key("reset"),
+            held: lines.contains_key("state"),
+            present: match lines.get("present") {
+                Some(text) => {
+                    let (condition, otherwise) = text.rsplit_once(" else ")?;
+                    Some((self.expression(condition)?, absent(otherwise)?))
+                }
+                None => None,
+            },
+            reset,
+            init,
+            read: match lines.get("read")?.as_str() {
+                "fault" => Read::Fault,
+                "unlisted" => Read::Unlisted,
+                "pass" => Read::Pass,
+                text => match text.strip_prefix("hook ") {
+                    Some(hook) => Read::Hook(self.hook(hook)?),
+                    None => Read::Value(self.expression(text)?),
+                },
+            },
+            write: match lines.get("write")?.as_str() {
+                "fault" => Write::Fault,
+                "unlisted" => Write::Unlisted,
+                "pass" => Write::Pass,
+                "by bits" => Write::Bits(None),
+                text => match text.strip_prefix("by bits, then hook ") {
+                    Some(hook) => Write::Bits(Some(self.hook(hook)?)),
+                    None => Write::Hook(self.hook(text.strip_prefix("hook ")?)?),
+                },
+            },
+            rules: self.rules(lines, "")?,
+            reserved_mask: !fields
+                .iter()
+                .fold(0, |mask, field: &Field| mask | field.mask()),
+            fields,
+            reserved,
+            migrate: match saved {
+                "" => Migrate::Derived,
+                "transient" => Migrate::Transient("as released".to_owned()),
+                text => Migrate::Saved {
+                    tag: number(part(text, "tag ")?)? as u16,
+                    default: number(part(text, "default ")?)?,
+                },
+            },
+            accepts: if saved.starts_with("tag") {
+                number(part(saved, "accepts ")?)?
+            } else {
+                0
+            },
+            after: match saved.split_once("after [") {
+                Some((_, keys)) => keys.split('"').filter_map(|key| self.id(key)).collect(),
+                None => Vec::new(),
+            },
+        })
+    }
+
+    fn hook(&mut self, text: &str) -> Option<usize> {
+        let (name, list) = text.split_once(" [")?;
+        if let Some(known) = self.hooks.iter().position(|hook| hook.name == name) {
+            return Some(known);
+        }
+        self.hooks.push(Hook {
+            name: name.to_owned(),
+            doc: String::new(),
+            arguments: arguments(list)?,
+        });
+        Some(self.hooks.len() - 1)
+    }
+
+    fn rules(&self, lines: &Lines, before: &str) -> Option<Vec<Rule>> {
+        let rule = |number: usize| lines.get(&format!("{before}rule {number}"));
+        (1..).map_while(rule).map(|text| self.rule(text)).collect()
+    }
+
+    fn rule(&self, text: &str) -> Option<Rule> {
+        let (legal, otherwise) = text.rsplit_once(" else ")?;
+        let sets: Option<Vec<Set>> = legal.split(", ").map(set).collect();
+        Some(Rule {
+            legal: match sets {
+                Some(sets) => Legal::Sets(sets),
+                None => Legal::Holds(self.expression(legal)?),
+            },
+            otherwise: match otherwise {
+                "fault" => Illegal::Fault,
+                "ignore" => Illegal::Ignore,
+                "keep" => Illegal::Keep,
+                _ => return None,
+            },
+        })
+    }
+
+    /// Fields where something is said of one, or where writes differ from those to reserved bits.
+    fn bits(&self, lines: &Lines) -> Option<(Vec<Field>, BitRule)> {
+        let mut written: Vec<Option<(BitRule, Option<(Expr, BitRule)>)>> = vec![None; 64];
+        let mut places: Vec<(u32, u32)> = Vec::new();
+        for (key, text) in lines {
+            let Some((hi, lo, what)) = place(key) else {
+                continue;
+            };
+            if what == "written" {
+                let rule = self.bit_rule(text)?;
+                (lo..=hi).for_each(|bit| written[bit as usize] = Some(rule.clone()));
+            } else if !places.contains(&(hi, lo)) {
+                places.push((hi, lo));
+            }
+        }
+        let conditional = written
+            .iter()
+            .flatten()
+            .find_map(|(_, other)| other.as_ref().map(|(_, rule)| rule.clone()));
+        let reserved = conditional.unwrap_or(BitRule::Ignore);
+        // What is written in other bits needs a field of its own; one for each bit is as good as any.
+        let said = |bit: u32| places.iter().any(|(hi, lo)| (*lo..=*hi).contains(&bit));
+        let own = (0..64).filter(|bit| written[*bit as usize].is_some() && !said(*bit));
+        let own: Vec<(u32, u32)> = own.map(|bit| (bit, bit)).collect();
+        places.extend(own);
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        let fields: Option<Vec<Field>> = places
+            .into_iter()
+            .map(|(hi, lo)| self.field(lines, hi, lo, written[lo as usize].as_ref()))
+            .collect();
+        Some((fields?, reserved))
+    }
+
+    fn field(
+        &self,
+        lines: &Lines,
+        hi: u32,
+        lo: u32,
+        written: Option<&(BitRule, Option<(Expr, BitRule)>)>,
+    ) -> Option<Field> {
+        let at = format!("bits {hi}:{lo}");
+        let optional = |key: &str| match lines.get(&format!("{at} {key}")) {
+            Some(text) => self.expression(text).map(Some),
+            None => Some(None),
+        };
+        let closed = lines.get(&format!("{at} restored")).map(|text| {
+            let digits = text.split(|sign: char| !sign.is_ascii_hexdigit());
+            // `one of [0, 1f]`: the words come first.
+            let values = digits
+                .skip(2)
+                .filter_map(|digits| u64::from_str_radix(digits, 16).ok());
+            FieldType::Enum {
+                values: values.map(|value| (format!("{value:x}"), value)).collect(),
+                other: false,
+            }
+        });
+        let present = match (optional("present")?, written) {
+            (Some(condition), _) => Some(condition),
+            (None, Some((_, Some((condition, _))))) => Some(condition.clone()),
+            _ => None,
+        };
+        Some(Field {
+            name: format!("[{hi}:{lo}]"),
+            doc: String::new(),
+            hi,
+            lo,
+            ty: closed.unwrap_or(FieldType::Unsigned),
+            present,
+            read: optional("read")?,
+            write: written.map_or(BitRule::Ignore, |(rule, _)| rule.clone()),
+            rules: self.rules(lines, &format!("{at} "))?,
+        })
+    }
+
+    /// `Store`, or `Store if CONDITION else Ignore`.
+    fn bit_rule(&self, text: &str) -> Option<(BitRule, Option<(Expr, BitRule)>)> {
+        let plain = |text: &str| {
+            Some(match text {
+                "Store" => BitRule::Store,
+                "Ignore" => BitRule::Ignore,
+                "FaultIfSet" => BitRule::FaultIfSet,
+                "FaultOnChange" => BitRule::FaultOnChange,
+                "OneClears" => BitRule::OneClears,
+                "OneSets" => BitRule::OneSets,
+                "ZeroClears" => BitRule::ZeroClears,
+                "Sticky" => BitRule::Sticky,
+                other => BitRule::Locked(self.expression(other.strip_prefix("locked by ")?)?),
+            })
+        };
+        if let Some(rule) = plain(text) {
+            return Some((rule, None));
+        }
+        let (own, rest) = text.split_once(" if ")?;
+        let (condition, other) = rest.rsplit_once(" else ")?;
+        Some((
+            plain(own)?,
+            Some((self.expression(condition)?, plain(other)?)),
+        ))
+    }
+}
+
+/// What stands behind a word, up to the next comma.
+fn part<'t>(text: &'t str, word: &str) -> Option<&'t str> {
+    let rest = text.split_once(word)?.1;
+    Some(rest.split(", ").next().unwrap_or(rest))
+}
+
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn absent(text: &str) -> Option<Absent> {
+    Some(match text {
+        "fault" => Absent::Fault,
+        "zero" => Absent::Zero,
+        "unlisted" => Absent::Unlisted,
+        _ => return None,
+    })
+}
+
+fn set(text: &str) -> Option<Set> {
+    if let Some(bits) = text.strip_prefix("all ones less ") {
+        return Some(Set::AllOnesLess(number(bits)?));
+    }
+    match text.split_once(" to ") {
+        Some((low, high)) => Some(Set::Range(number(low)?, number(high)?)),
+        None => number(text).map(|value| Set::Range(value, value)),
+    }
+}
+
+/// `bits 14:0 written` in its parts.
+fn place(key: &str) -> Option<(u32, u32, &str)> {
+    let (bits, what) = key.strip_prefix("bits ")?.split_once(' ')?;
+    let (hi, lo) = bits.split_once(':')?;
+    let (hi, lo) = (hi.parse().ok()?, lo.parse().ok()?);
+    (lo <= hi && hi < 64 && mask(hi, lo) != 0).then_some((hi, lo, what))
+}
+
+/// Addresses, and whether there is one for each bank.
+fn addresses(text: &str) -> Option<(Vec<Address>, bool)> {
+    let mut banked = false;
+    let parts = text.split("; ").filter(|part| !part.is_empty());
+    let addresses: Option<Vec<Address>> = parts
+        .map(|part| {
+            if let Some((first, rest)) = part.split_once(" + ") {
+                banked = true;
+                let (stride, count) = rest.strip_suffix(" of them")?.split_once(" * i, ")?;
+                return Some(Address {
+                    first: number(first)? as u32,
+                    stride: number(stride)? as u32,
+                    count: number(count)? as u32,
+                });
+            }
+            let (first, last) = part.split_once(" to ").unwrap_or((part, part));
+            let (first, last) = (number(first)? as u32, number(last)? as u32);
+            Some(Address {
+                first,
+                count: last.checked_sub(first)? + 1,
+                stride: 1,
+            })
+        })
+        .collect();
+    addresses.map(|addresses| (addresses, banked))
+}

@@ -1,0 +1,298 @@
+//! The decision against brute force: two small interfaces run side by side in the interpreter, with every capability word,
+//! every written value that can make a difference and every pair of states that this leads to. What differs, and after how
+//! few accesses, must be what the comparison says.
+
+use msr_dsl::compare::accesses::{Setting, accesses};
+use msr_dsl::compare::groups::groups;
+use msr_dsl::compare::product::Product;
+use msr_dsl::compare::truth::Truth;
+use msr_dsl::interpret::{Answer, Machine};
+use msr_dsl::model::View;
+use msr_dsl::source::compile_text;
+use msr_runtime::Reset;
+use std::collections::{BTreeMap, HashSet};
+
+const MSRS: [u32; 3] = [0x20, 0x21, 0x22];
+
+/// Numbers from a seed (xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % limit
+    }
+}
+
+const CHOICES: usize = 14;
+
+/// A small interface: two capability bits, a lock, a register with fields, an alias. Each choice changes one line.
+fn spec(choices: &[usize; CHOICES]) -> String {
+    let pick = |at: usize, of: &[&str]| of[choices[at] % of.len()].to_owned();
+    let rule = |at: usize| {
+        let of = [
+            "store",
+            "ignore",
+            "fault_if_set",
+            "fault_on_change",
+            "one_clears",
+            "one_sets",
+            "zero_clears",
+            "sticky",
+            "locked L.LOCK",
+        ];
+        pick(at, &of)
+    };
+    let when = pick(
+        0,
+        &[
+            "",
+            "when CAP.A else fault;",
+            "when CAP.A else zero;",
+            "when L.LOCK else fault;",
+            "when CAP.A && CAP.B else unlisted;",
+            "when !L.LOCK else zero;",
+        ],
+    );
+    let legal = pick(
+        1,
+        &[
+            "",
+            "legal zero, all_ones else fault;",
+            "legal 0..=0x15 else ignore;",
+            "legal all_ones less [0] [3] else fault;",
+            "require value != 5 else fault;",
+            "require !state & value == value else ignore;",
+            "require !L.LOCK else fault;",
+        ],
+    );
+    let read = pick(
+        2,
+        &[
+            "",
+            "read state;",
+            "read !state;",
+            "read state if CAP.B else zero;",
+            "read state | 8;",
+        ],
+    );
+    let reserved = pick(3, &["fault_if_set", "ignore", "fault_on_change"]);
+    let reset = pick(4, &["0", "3", "1"]);
+    let init = pick(5, &["keep", "reset", "0"]);
+    let (x, y, z) = (rule(6), rule(7), rule(8));
+    let x_legal = pick(
+        9,
+        &[
+            "",
+            "legal 0..=2 else fault;",
+            "legal 1, 3 else keep;",
+            "legal 0, 2 else ignore;",
+        ],
+    );
+    let y_when = pick(10, &["", "when CAP.B;", "when L.LOCK;"]);
+    let z_read = pick(11, &["", "read CAP.A;", "read L.LOCK;"]);
+    let lock = pick(12, &["store", "sticky", "one_sets"]);
+    let alias = pick(
+        13,
+        &[
+            "",
+            "register ALIAS @ 0x22 { cite \"t\"; read R; write ignore; }",
+            "register ALIAS @ 0x22 { cite \"t\"; read R; write fault; }",
+        ],
+    );
+    format!(
+        "interface! {{ interface t {{ vendor any; version 1 \"t\"; capability CAP; }}
+         register CAP @ 0x10 {{ cite \"t\"; write ignore; migrate saved 1; restore accepts A | B; [0] A: bool; [1] B: bool; }}
+         register L @ 0x21 {{ cite \"t\"; write {lock}; reserved ignore; migrate saved 2; [0] LOCK: bool; }}
+         register R @ 0x20 {{ cite \"t\"; {when} reset {reset}; init {init}; {legal} {read} write store; reserved {reserved};
+           migrate saved 3; [1:0] X: u2 {{ write {x}; {x_legal} }} [2] Y: bool {{ write {y}; {y_when} }}
+           [3] Z: bool {{ write {z}; {z_read} }} }}
+         {alias} }}"
+    )
+}
+
+/// What differs at an MSR, and after how many steps at the earliest.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Differences {
+    read_kind: Option<usize>,
+    write_kind: Option<usize>,
+    /// Bit 5 stands for all above.
+    bits: BTreeMap<u32, usize>,
+}
+
+fn note(place: &mut Option<usize>, steps: usize) {
+    *place = Some(place.map_or(steps, |known| known.min(steps)));
+}
+
+/// Low bits in every combination, under high bits that are clear, partly set and set.
+fn values() -> impl Iterator<Item = u64> {
+    (0..32).flat_map(|low| [low, low | 0x100, low | !0x1f])
+}
+
+fn by_force(views: [&View; 2]) -> BTreeMap<u32, Differences> {
+    let mut found: BTreeMap<u32, Differences> = MSRS
+        .into_iter()
+        .map(|msr| (msr, Differences::default()))
+        .collect();
+    for capability in 0..4 {
+        let start = views.map(|view| {
+            let mut guest = Machine::new(view);
+            guest.set_capability(capability);
+            guest
+        });
+        let mut seen = HashSet::from([start.each_ref().map(|one| one.cells().to_vec())]);
+        let mut layer = vec![start];
+        let mut steps = 0;
+        while !layer.is_empty() {
+            let mut next = Vec::new();
+            let mut add = |pair| {
+                let pair: [Machine; 2] = pair;
+                let key = pair.each_ref().map(|one| one.cells().to_vec());
+                if seen.insert(key) {
+                    next.push(pair);
+                }
+            };
+            for pair in &layer {
+                for msr in MSRS {
+                    reads(
+                        found.entry(msr).or_default(),
+                        [pair[0].read(msr), pair[1].read(msr)],
+                        steps,
+                    );
+                    for value in values() {
+                        let mut after = pair.clone();
+                        let answers = [after[0].write(msr, value), after[1].write(msr, value)];
+                        if answers[0] != answers[1] {
+                            note(&mut found.entry(msr).or_default().write_kind, steps);
+                        } else if answers[0] == Answer::Ok {
+                            add(after);
+                        }
+                    }
+                }
+                let mut after = pair.clone();
+                after.iter_mut().for_each(|one| one.reset(Reset::Init));
+                add(after);
+            }
+            layer = next;
+            steps += 1;
+        }
+    }
+    found
+}
+
+fn reads(found: &mut Differences, answers: [Answer; 2], steps: usize) {
+    match answers {
+        [Answer::Value(old), Answer::Value(new)] => {
+            for bit in 0..6 {
+                let part = |value: u64| {
+                    if bit == 5 {
+                        value >> 5
+                    } else {
+                        value >> bit & 1
+                    }
+                };
+                if part(old) != part(new) {
+                    let known = found.bits.entry(bit).or_insert(steps);
+                    *known = (*known).min(steps);
+                }
+            }
+        }
+        [old, new] if old != new => note(&mut found.read_kind, steps),
+        _ => {}
+    }
+}
+
+/// The same from the comparison's product of both sides.
+fn decided(views: [&View; 2]) -> BTreeMap<u32, Differences> {
+    let setting = Setting::new(views);
+    let mut found: BTreeMap<u32, Differences> = MSRS
+        .into_iter()
+        .map(|msr| (msr, Differences::default()))
+        .collect();
+    for group in groups(views) {
+        let mut product = Product::new(&setting, &group);
+        product
+            .explore(&group)
+            .unwrap_or_else(|_| panic!("too large"));
+        for msr in group.msrs.iter().filter(|msr| MSRS.contains(msr)) {
+            let one = found.entry(*msr).or_default();
+            let (read, write) = (product.read(*msr), product.write(*msr));
+            let pairs = [
+                (&read[0].answers, &read[1].answers, &mut one.read_kind),
+                (&write[0].answers, &write[1].answers, &mut one.write_kind),
+            ];
+            let mut both = Truth::NO;
+            for (old, new, place) in pairs {
+                for (old_kind, old_when) in old.iter() {
+                    for (new_kind, new_when) in new.iter() {
+                        let when = product.table.and(*old_when, *new_when);
+                        if old_kind != new_kind {
+                            product
+                                .met(when)
+                                .into_iter()
+                                .for_each(|layer| note(place, layer));
+                        } else if std::ptr::eq(old, &read[0].answers)
+                            && *old_kind == msr_dsl::compare::symbols::Kind::Done
+                        {
+                            both = when;
+                        }
+                    }
+                }
+            }
+            for bit in 0..64u32 {
+                let differ = product
+                    .table
+                    .differ(read[0].value[bit as usize], read[1].value[bit as usize]);
+                let differ = product.table.and(differ, both);
+                if let Some(layer) = product.met(differ) {
+                    let known = one.bits.entry(bit.min(5)).or_insert(layer);
+                    *known = (*known).min(layer);
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_decided_is_what_brute_force_finds() {
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let (mut compared, mut differing) = (0, 0);
+    while compared < 60 {
+        let old: [usize; CHOICES] = std::array::from_fn(|_| numbers.below(64));
+        let mut new = old;
+        for _ in 0..numbers.below(4) {
+            new[numbers.below(CHOICES)] = numbers.below(64);
+        }
+        let [Some(old_model), Some(new_model)] =
+            [old, new].map(|choices| compile_text(&spec(&choices)).model)
+        else {
+            continue;
+        };
+        let views = [old_model.newest(), new_model.newest()];
+        let expected = by_force(views);
+        assert_eq!(decided(views), expected, "{}\n{}", spec(&old), spec(&new));
+        // Every MSR that differs has a finding, and no other one has.
+        let findings = accesses(&Setting::new(views)).unwrap_or_else(|_| panic!("too large"));
+        for (msr, differences) in &expected {
+            let said = findings
+                .iter()
+                .any(|finding| finding.about.msrs.contains(msr));
+            assert_eq!(
+                said,
+                *differences != Differences::default(),
+                "{msr:#x}: {}\n{}",
+                spec(&old),
+                spec(&new)
+            );
+        }
+        compared += 1;
+        differing += usize::from(expected.values().any(|one| *one != Differences::default()));
+    }
+    assert!(
+        (20..60).contains(&differing),
+        "{differing} of {compared} pairs differ"
+    );
+}

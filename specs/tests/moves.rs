@@ -1,0 +1,316 @@
+//! The verdicts of `msr diff` are true: guests of one released version are saved and restored under the other, in generated code
+//! and interpreter, and what happens to them is what was said; so are the witnesses.
+mod common;
+
+use common::{capabilities, model, watched};
+use msr_dsl::compare::condition::Condition;
+use msr_dsl::compare::convert::convert;
+use msr_dsl::compare::finding::Witness;
+use msr_dsl::compare::side::Side;
+use msr_dsl::compare::steps::Step;
+use msr_dsl::compare::verdict::Verdict;
+use msr_dsl::compare::{Comparison, compare};
+use msr_dsl::interpret::{Answer, Machine};
+use msr_dsl::manifest;
+use msr_dsl::model::{Model, View};
+use msr_runtime::record::crc32c;
+use msr_runtime::{ErrorRecord, MachineCheck, MachineCheckEvent, Refusal, Reset};
+use specs::McState;
+
+const SPECS: [&str; 4] = ["vmce", "vmce-amd", "kvm", "sdm"];
+
+fn file(spec: &str, extension: &str) -> (String, String) {
+    let path = format!("{}/{spec}.{extension}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    (path, text)
+}
+
+/// The released versions of a spec, as the spec has them.
+fn released(spec: &str, model: &Model) -> Vec<Side> {
+    let (path, text) = file(spec, "msr");
+    let versions = manifest::parse(&file(spec, "lock").1).expect("a manifest");
+    let view = |version: &u16| {
+        model
+            .version(*version)
+            .expect("a released version is in the spec")
+    };
+    versions
+        .keys()
+        .map(|version| Side::of_spec(&format!("{spec}@{version}"), &path, &text, view(version)))
+        .collect()
+}
+
+fn compared(old: &Side, new: &Side) -> Comparison {
+    compare(old, new).unwrap_or_else(|_| panic!("{} and {}", old.name, new.name))
+}
+
+/// Guests with every kind of capability word: new, with registers written, with an error, with one that is pending.
+fn guests<'v>(model: &Model, view: &'v View) -> Vec<Machine<'v>> {
+    let mut guests = Vec::new();
+    for word in capabilities(model, view.version) {
+        let mut guest = Machine::new(view);
+        guest.set_capability(word);
+        guests.push(guest.clone());
+        let mut written = guest.clone();
+        for msr in watched(model, view.version) {
+            written.write(msr, 0x40);
+            written.write(msr, 1);
+        }
+        guests.push(written.clone());
+        let record = ErrorRecord {
+            status: 0xbd80_0000_0000_0134,
+            address: 0x5000,
+            misc: 0x8c,
+        };
+        let event = MachineCheckEvent {
+            restart_ip_valid: true,
+            error_ip_valid: false,
+            local: false,
+            record: Some(record),
+        };
+        written.inject(&event);
+        guests.push(written);
+        guest.set_pending(true);
+        guests.push(guest);
+    }
+    guests
+}
+
+/// Whether a move is refused by what the verdict says of this guest, before it does anything.
+fn kept_out(verdict: &Verdict, guest: &Machine) -> bool {
+    match verdict {
+        Verdict::Safe => false,
+        Verdict::Refused(_) => true,
+        Verdict::Conditional(reasons) => {
+            let conditions = reasons
+                .iter()
+                .filter_map(|reason| reason.condition.as_ref());
+            conditions
+                .map(|condition: &Condition| condition.holds(guest))
+                .any(|holds| holds == Some(false))
+        }
+    }
+}
+
+#[test]
+fn verdicts_are_true_of_guests_that_move() {
+    let mut moved = 0;
+    for spec in SPECS {
+        let model = model(spec);
+        let sides = released(spec, &model);
+        for old in &sides {
+            for new in sides.iter().filter(|new| new.name != old.name) {
+                let comparison = compared(old, new);
+                for guest in guests(&model, &old.view) {
+                    moved += usize::from(moves(&model, &comparison, &guest, new));
+                }
+            }
+        }
+    }
+    assert!(moved > 100, "{moved} guests moved");
+}
+
+/// Moves a guest; true if it arrives.
+fn moves(model: &Model, comparison: &Comparison, guest: &Machine, new: &Side) -> bool {
+    let place = || {
+        format!(
+            "{} → {}: {:x?}",
+            comparison.names[0],
+            comparison.names[1],
+            guest.cells()
+        )
+    };
+    if new.view.restore_only {
+        assert!(
+            matches!(comparison.verdicts[0], Verdict::Refused(_)),
+            "{}",
+            place()
+        );
+        return false;
+    }
+    let record = guest.save();
+    let mut there = Machine::new(&new.view);
+    let taken = there.restore(&record);
+    assert_eq!(
+        taken.is_err(),
+        kept_out(&comparison.verdicts[0], guest),
+        "{}: {taken:?}",
+        place()
+    );
+    let generated = McState::restore(&new.view.name, new.view.version, &record, crc32c);
+    assert_eq!(
+        generated.expect("a version with code").is_ok(),
+        taken.is_ok(),
+        "{}",
+        place()
+    );
+    if taken.is_err() {
+        return false;
+    }
+    // What a move loses by itself is lost here too.
+    let mut here = Machine::new(guest.view());
+    here.restore(&record).expect("its own record");
+    let versions = [guest.view().version, new.view.version];
+    let msrs = versions
+        .into_iter()
+        .flat_map(|version| watched(model, version));
+    for msr in msrs {
+        let named = || {
+            comparison
+                .findings
+                .iter()
+                .any(|finding| finding.about.msrs.contains(&msr))
+        };
+        assert!(
+            here.read(msr) == there.read(msr) || named(),
+            "rdmsr {msr:#x}: {}",
+            place()
+        );
+        for value in [0, 1, u64::MAX, 1 << 20] {
+            let answers = [
+                here.clone().write(msr, value),
+                there.clone().write(msr, value),
+            ];
+            assert!(
+                answers[0] == answers[1] || named(),
+                "wrmsr {msr:#x} {value:#x}: {}",
+                place()
+            );
+        }
+    }
+    true
+}
+
+/// What generated code answers last to a witness; none if it has no such guest.
+fn generated(witness: &Witness, side: usize, view: &View) -> Option<String> {
+    let guest = witness.start[side].guest(view).ok()?;
+    let state = McState::restore(&view.name, view.version, &guest.save(), crc32c);
+    let mut state = state.ok()?.expect("a new guest's own record");
+    let mut last = None;
+    for step in &witness.steps {
+        let answer = match step {
+            Step::Read(msr) => state.read(*msr).map_or_else(refusal, Answer::Value),
+            Step::Write { msr, value } => state
+                .write(*msr, *value)
+                .map_or_else(refusal, |()| Answer::Ok),
+            Step::Inject(what) => {
+                state.inject(&what.event());
+                Answer::Ok
+            }
+            Step::Init => {
+                state.reset(Reset::Init);
+                continue;
+            }
+            Step::Restore(record) => {
+                match McState::restore(&view.name, view.version, record, crc32c) {
+                    Ok(Ok(restored)) => {
+                        state = restored;
+                        Answer::Ok
+                    }
+                    _ => return Some("refused".to_owned()),
+                }
+            }
+            Step::Deliver | Step::Save => return None,
+        };
+        last = Some(msr_dsl::compare::steps::answer(answer));
+    }
+    last
+}
+
+fn refusal<H>(refusal: Refusal<H>) -> Answer {
+    match refusal {
+        Refusal::Fault => Answer::Fault,
+        Refusal::Unlisted => Answer::Unlisted,
+        Refusal::Pass => Answer::Pass,
+        Refusal::Hook(_) => Answer::Hook(String::new()),
+    }
+}
+
+#[test]
+fn generated_code_answers_witnesses_as_was_said() {
+    let models: Vec<Model> = SPECS.into_iter().map(model).collect();
+    let sides: Vec<Side> = SPECS
+        .into_iter()
+        .zip(&models)
+        .flat_map(|(spec, model)| released(spec, model))
+        .collect();
+    let creatable = |side: &&Side| !side.view.restore_only;
+    let mut answered = 0;
+    for old in sides.iter().filter(creatable) {
+        for new in sides
+            .iter()
+            .filter(creatable)
+            .filter(|new| new.name != old.name)
+        {
+            for finding in compared(old, new).findings {
+                let Some(witness) = &finding.witness else {
+                    continue;
+                };
+                for (side, view) in [&old.view, &new.view].into_iter().enumerate() {
+                    if let Some(answer) = generated(witness, side, view) {
+                        let said = &witness.answers[side];
+                        assert!(
+                            answer == *said || answer == "refused" && said.starts_with("refused"),
+                            "{answer}, not {said}: {finding:#?}"
+                        );
+                        answered += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(answered > 100, "{answered} answers");
+}
+
+#[test]
+fn a_record_that_is_converted_loses_nothing() {
+    let models: Vec<Model> = SPECS.into_iter().map(model).collect();
+    let (mut converted, mut refused) = (0, 0);
+    for (spec, own) in SPECS.into_iter().zip(&models) {
+        for old in released(spec, own) {
+            for (other_spec, other) in SPECS.into_iter().zip(&models) {
+                let new = released(other_spec, other)
+                    .pop()
+                    .expect("a released version");
+                let comparison = compared(&old, &new);
+                for guest in guests(own, &old.view) {
+                    let record = guest.save();
+                    let Ok(bytes) = convert(&old.view, &new.view, &record) else {
+                        refused += 1;
+                        continue;
+                    };
+                    converted += 1;
+                    assert!(
+                        !kept_out(&comparison.verdicts[0], &guest),
+                        "{} → {}",
+                        old.name,
+                        new.name
+                    );
+                    let mut there = Machine::new(&new.view);
+                    there.restore(&bytes).expect("a converted record");
+                    let mut here = Machine::new(&old.view);
+                    here.restore(&record).expect("its own record");
+                    for (id, _, _) in old.view.saved() {
+                        let register = old.view.register(id);
+                        for (msr, _) in register.addresses.iter().flat_map(|address| address.msrs())
+                        {
+                            if let Answer::Value(value) = here.read(msr) {
+                                assert_eq!(
+                                    there.read(msr),
+                                    Answer::Value(value),
+                                    "{msr:#x}: {} → {}",
+                                    old.name,
+                                    new.name
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        converted > 100 && refused > 100,
+        "{converted} converted, {refused} refused"
+    );
+}
