@@ -286,18 +286,18 @@ fn five_changes_and_their_verdicts() {
         (
             spec.replace("MCi_CTL2", "MCi_CONTROL2")
                 .replace("/// The bank holds an error.", "/// There is an error."),
-            "documentation",
+            &["documentation"][..],
             "safe",
             "safe",
         ),
-        // A reserved bit that was stored faults.
+        // Reserved bits that were stored fault; a record that holds them is refused too.
         (
             spec.replacen(
                 "// As Xen: all 64 bits are stored.\n        reserved store;",
                 "reserved fault_if_set;",
                 1,
             ),
-            "write-faults",
+            &["restore-accepts-less", "write-faults"],
             "conditional",
             "safe",
         ),
@@ -307,26 +307,26 @@ fn five_changes_and_their_verdicts() {
                 "address MCi_ADDR sets all;",
                 "address MCi_ADDR sets all less [63:52];",
             ),
-            "injection-sets-less",
+            &["injection-sets-less"],
             "conditional",
             "safe",
         ),
         // A bank at or above the count faults.
         (
             spec.replace("beyond zero;", "beyond fault;"),
-            "absence-faults",
+            &["absence-faults"],
             "conditional",
             "safe",
         ),
         // The pending machine check is no longer saved under its tag.
         (
             spec.replace("migrate saved 10;", "migrate saved 11;"),
-            "item-retagged",
+            &["item-retagged"],
             "conditional",
             "conditional",
         ),
     ];
-    for (number, (text, rule, forth, back)) in cases.into_iter().enumerate() {
+    for (number, (text, rules, forth, back)) in cases.into_iter().enumerate() {
         assert_ne!(text, spec, "change {number}");
         let new = folder
             .path()
@@ -337,16 +337,14 @@ fn five_changes_and_their_verdicts() {
         let value: Value =
             serde_json::from_str(&says(&["diff", "--json", &old, &new], 0)).expect("JSON");
         let one = &value["comparisons"][0];
-        let rules: Vec<&Value> = one["findings"]
-            .as_array()
-            .expect("findings")
+        let findings = one["findings"].as_array().expect("findings");
+        let mut own: Vec<&str> = findings
             .iter()
-            .map(|one| &one["rule"])
+            .filter_map(|one| one["rule"].as_str())
             .collect();
-        assert!(
-            rules.iter().all(|own| **own == rule) && !rules.is_empty(),
-            "change {number}: {rules:?}"
-        );
+        own.sort_unstable();
+        own.dedup();
+        assert_eq!(own, rules, "change {number}");
         let verdicts = [
             &one["verdicts"]["old_to_new"]["verdict"],
             &one["verdicts"]["new_to_old"]["verdict"],

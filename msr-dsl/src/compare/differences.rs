@@ -225,6 +225,9 @@ impl Msr<'_, '_> {
         };
         let not = match &values {
             Some(values) => format!("write {} to {{msrs}}", values.text),
+            None if rule == &rules::ABSENCE_FAULTS || rule == &rules::ABSENCE_ZERO => {
+                format!("{accesses} {{msrs}} where it has no such register or bank")
+            }
             None => format!("{accesses} {{msrs}}"),
         };
         let aspect = match (rule_is_about_values(rule), raws[0].there, raws[0].access) {

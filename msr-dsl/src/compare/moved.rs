@@ -4,68 +4,85 @@ use super::accesses::Setting;
 use super::condition::{Condition, Demand};
 use super::finding::{Aspect, Finding};
 use super::phrases::msrs;
-use super::rules;
+use super::rules::{self, Rule};
 use crate::manifest::register_lines;
-use crate::model::{Register, View};
+use std::collections::HashMap;
 
 /// Makes one finding of two.
 pub fn moved(setting: &Setting, findings: &mut Vec<Finding>) {
-    let gone = |finding: &Finding| finding.rule == &rules::REGISTER_REMOVED;
-    while let Some((from, to)) = pair(setting, findings) {
-        let new = findings[to].about.clone();
-        let one = &mut findings[from];
-        debug_assert!(gone(one));
-        let text = format!("{} → {}", msrs(&one.about.msrs), msrs(&new.msrs));
-        let demand = Demand::Not(format!(
-            "touch {} or {}",
-            msrs(&one.about.msrs),
-            msrs(&new.msrs)
-        ));
-        one.rule = &rules::ADDRESS_MOVED;
-        one.text = format!("{text}; {}", one.text);
-        one.about.msrs.extend(&new.msrs);
-        one.about.registers[1].clone_from(&new.registers[1]);
-        one.about.aspect = Aspect::Whole;
-        let condition = Some(Condition {
-            affected: None,
-            demand,
-        });
-        one.conditions = [condition.clone(), condition];
-        findings.remove(to);
+    let mut new: HashMap<Meaning, Vec<usize>> = HashMap::new();
+    for (at, meaning) in whole(setting, findings, &rules::REGISTER_ADDED, 1) {
+        new.entry(meaning).or_default().push(at);
     }
+    let mut gone_to = Vec::new();
+    for (from, meaning) in whole(setting, findings, &rules::REGISTER_REMOVED, 0) {
+        // The first in the order of the spec.
+        let others = new.get_mut(&meaning).filter(|others| !others.is_empty());
+        gone_to.extend(others.map(|others| (from, others.remove(0))));
+    }
+    for (from, to) in &gone_to {
+        let there = findings[*to].about.clone();
+        join(
+            &mut findings[*from],
+            there.registers[1].clone(),
+            &there.msrs,
+        );
+    }
+    let mut at = 0;
+    findings.retain(|_| {
+        at += 1;
+        !gone_to.iter().any(|(_, to)| *to == at - 1)
+    });
 }
 
-fn pair(setting: &Setting, findings: &[Finding]) -> Option<(usize, usize)> {
-    let of = |rule: &'static rules::Rule, side: usize| {
-        findings
-            .iter()
-            .enumerate()
-            .filter_map(move |(at, finding)| {
-                let name = finding.about.registers[side].as_deref()?;
-                let view = setting.views[side];
-                let register = view.register(view.find(name)?);
-                let whole = register
-                    .addresses
-                    .iter()
-                    .flat_map(|a| a.msrs())
-                    .all(|(msr, _)| finding.about.msrs.contains(&msr));
-                (finding.rule == rule && whole).then_some((at, register))
-            })
-    };
-    let mut gone = of(&rules::REGISTER_REMOVED, 0);
-    gone.find_map(|(from, old)| {
-        let mut new = of(&rules::REGISTER_ADDED, 1);
-        let to = new.find(|(_, new)| same(setting.views, old, new))?.0;
-        Some((from, to))
-    })
+/// What a register says, its MSRs apart. One without an item in the record is known by its name too.
+#[derive(PartialEq, Eq, Hash)]
+struct Meaning {
+    lines: Vec<(String, String)>,
+    name: Option<String>,
 }
 
-fn same(views: [&View; 2], old: &Register, new: &Register) -> bool {
-    let lines = |view: &View, register: &Register| {
+/// The findings of a rule that are about all MSRs of a register.
+fn whole(
+    setting: &Setting,
+    findings: &[Finding],
+    rule: &Rule,
+    side: usize,
+) -> Vec<(usize, Meaning)> {
+    let own = findings
+        .iter()
+        .enumerate()
+        .filter(|(_, finding)| finding.rule.id == rule.id);
+    let view = setting.views[side];
+    own.filter_map(|(at, finding)| {
+        let (id, _) = setting.places[side].get(finding.about.msrs.first()?)?;
+        let register = view.register(*id);
+        let mut all = register.addresses.iter().flat_map(|address| address.msrs());
+        if !all.all(|(msr, _)| finding.about.msrs.contains(&msr)) {
+            return None;
+        }
         let mut lines = register_lines(view, register);
         lines.retain(|(key, _)| key != "addresses");
-        lines
-    };
-    let saved = super::items::tag(old).is_some();
-    (saved || old.name == new.name) && lines(views[0], old) == lines(views[1], new)
+        let name = super::items::tag(register)
+            .is_none()
+            .then(|| register.name.clone());
+        Some((at, Meaning { lines, name }))
+    })
+    .collect()
+}
+
+/// A finding about the old place becomes one about both.
+fn join(finding: &mut Finding, name: Option<String>, there: &[u32]) {
+    let (from, to) = (msrs(&finding.about.msrs), msrs(there));
+    finding.rule = &rules::ADDRESS_MOVED;
+    finding.text = format!("{from} → {to}; {}", finding.text);
+    finding.about.msrs.extend(there);
+    finding.about.registers[1] = name;
+    finding.about.aspect = Aspect::Whole;
+    let demand = Demand::Not(format!("touch {from} or {to}"));
+    let condition = Some(Condition {
+        affected: None,
+        demand,
+    });
+    finding.conditions = [condition.clone(), condition];
 }

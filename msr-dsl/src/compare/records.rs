@@ -228,11 +228,18 @@ impl Records<'_, '_> {
         );
         let mut finding = Finding::new(rule, about(Some(old), Some(new), Aspect::Migrate), text);
         let from = old.words.min(new.words);
-        let demand = Demand::Clear {
-            register: long.name.clone(),
-            tag: long.tag,
-            from,
-            bits: u64::MAX,
+        let demand = if self.same_name {
+            Demand::Clear {
+                register: long.name.clone(),
+                tag: long.tag,
+                from,
+                bits: u64::MAX,
+            }
+        } else {
+            Demand::Not(format!(
+                "rely on what {} holds from bank {from} on",
+                long.name
+            ))
         };
         finding.conditions[side] = Some(Condition {
             affected: None,

@@ -44,8 +44,7 @@ fn register_key(key: &str) -> Option<(&str, &str)> {
     let words = if key.starts_with("tag ") { 2 } else { 1 };
     let at = key.match_indices(' ').nth(words - 1)?.0;
     let (own, rest) = (&key[..at], &key[at + 1..]);
-    let is_register =
-        own.starts_with("0x") || own.starts_with("tag ") || WORDS.iter().any(|word| rest == *word);
+    let is_register = own.starts_with("0x") || own.starts_with("tag ") || WORDS.contains(&rest);
     is_register.then_some((own, rest))
 }
 
@@ -59,6 +58,9 @@ const WORDS: &[&str] = &[
     "present",
     "state",
 ];
+
+/// What a write does to a bit; in a guest for which the condition does not hold, the other.
+type Written = (BitRule, Option<(Expr, BitRule)>);
 
 struct Released<'l> {
     name: &'l str,
@@ -316,7 +318,7 @@ impl Released<'_> {
 
     /// Fields where something is said of one, or where writes differ from those to reserved bits.
     fn bits(&self, lines: &Lines) -> Option<(Vec<Field>, BitRule)> {
-        let mut written: Vec<Option<(BitRule, Option<(Expr, BitRule)>)>> = vec![None; 64];
+        let mut written: Vec<Option<Written>> = vec![None; 64];
         let mut places: Vec<(u32, u32)> = Vec::new();
         for (key, text) in lines {
             let Some((hi, lo, what)) = place(key) else {
@@ -347,13 +349,7 @@ impl Released<'_> {
         Some((fields?, reserved))
     }
 
-    fn field(
-        &self,
-        lines: &Lines,
-        hi: u32,
-        lo: u32,
-        written: Option<&(BitRule, Option<(Expr, BitRule)>)>,
-    ) -> Option<Field> {
+    fn field(&self, lines: &Lines, hi: u32, lo: u32, written: Option<&Written>) -> Option<Field> {
         let at = format!("bits {hi}:{lo}");
         let optional = |key: &str| match lines.get(&format!("{at} {key}")) {
             Some(text) => self.expression(text).map(Some),
@@ -389,7 +385,7 @@ impl Released<'_> {
     }
 
     /// `Store`, or `Store if CONDITION else Ignore`.
-    fn bit_rule(&self, text: &str) -> Option<(BitRule, Option<(Expr, BitRule)>)> {
+    fn bit_rule(&self, text: &str) -> Option<Written> {
         let plain = |text: &str| {
             Some(match text {
                 "Store" => BitRule::Store,
