@@ -222,6 +222,7 @@ impl Released<'_> {
         Some(Register {
             name: key.to_owned(),
             doc: String::new(),
+            line: 0,
             cite: Vec::new(),
             banked,
             addresses,
