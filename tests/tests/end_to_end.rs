@@ -93,6 +93,7 @@ fn no_scenario_is_forgotten() {
             "broadcast-srao.toml",
             "consumed-srar.toml",
             "delivery-states.toml",
+            "endurance.toml",
             "failed-copy.toml",
             "fatal-reset.toml",
             "left-over.toml",
@@ -426,6 +427,23 @@ fn bench_on_two_processors() {
         first.iter().zip(&last).all(|(first, last)| first <= last),
         "{first:?} {last:?}"
     );
+}
+
+/// Nothing is dropped without a word: what a processor kept and what it counted as lost make the same number for each error.
+#[test]
+fn endurance() {
+    const ERRORS: u64 = 10_000;
+    let events = met("endurance", &BOCHS);
+    let of_processor_1 = |event: &&Event| event.number("cpu") == Some(1);
+    let own = events.iter().filter(of_processor_1);
+    let told = |event: &&Event| event.kind.starts_with("mc.") || event.kind.starts_with("vmce.");
+    let kept = own.clone().filter(told).count() as u64;
+    let lost: u64 = own
+        .filter(|event| event.kind == "records.lost")
+        .filter_map(|event| event.number("count"))
+        .sum();
+    assert!(lost > kept, "{lost} {kept}");
+    assert_eq!((kept + lost) % ERRORS, 0, "{kept} kept, {lost} lost");
 }
 
 /// A guest that never ends is ended by the time limit, with the last lines shown.

@@ -23,6 +23,8 @@ pub struct Options {
     pub corrected_limit: u32,
     /// Pages set aside to replace such pages of guests.
     pub spare_pages: u32,
+    /// Records stay in their rings until something else is written to the log: as if nobody read them.
+    pub log_late: bool,
     /// The host side alone: no VMX, no guests.
     pub mca_only: bool,
 }
@@ -37,6 +39,7 @@ impl Options {
         rendezvous: 200_000_000,
         corrected_limit: 100,
         spare_pages: 16,
+        log_late: false,
         mca_only: false,
     };
 
@@ -46,6 +49,7 @@ impl Options {
         for word in line.split_ascii_whitespace() {
             match word.split_once('=') {
                 Some(("mca", "only")) => options.mca_only = true,
+                Some(("log", "late")) => options.log_late = true,
                 Some(("period", value)) => {
                     options.period = number(value)
                         .filter(|ticks| PERIODS.contains(ticks))
@@ -89,7 +93,7 @@ mod tests {
         assert_eq!(Options::parse(""), Ok(Options::DEFAULT));
         assert_eq!(
             Options::parse(
-                " /boot/bankshot mca=only rendezvous=5 period=0x1000 slice=4096 ce=3 spare=0 "
+                " /boot/bankshot mca=only rendezvous=5 period=0x1000 slice=4096 ce=3 spare=0 log=late "
             ),
             Ok(Options {
                 period: 4096,
@@ -97,6 +101,7 @@ mod tests {
                 rendezvous: 5,
                 corrected_limit: 3,
                 spare_pages: 0,
+                log_late: true,
                 mca_only: true
             })
         );

@@ -66,6 +66,8 @@ fn local(processor: &Processor) -> &'static Local {
 static PERIOD: AtomicU64 = AtomicU64::new(0);
 /// How long a vCPU runs while others wait for its processor, in time stamp ticks.
 static SLICE: AtomicU64 = AtomicU64::new(0);
+/// Housekeeping leaves records in their rings.
+static LOG_LATE: AtomicBool = AtomicBool::new(false);
 /// The machine goes off when the last guest has ended. Not where there is none to wait for (`mca=only`).
 static ENDS: AtomicBool = AtomicBool::new(true);
 
@@ -73,6 +75,7 @@ static ENDS: AtomicBool = AtomicBool::new(true);
 pub fn configure(options: &Options) {
     PERIOD.store(options.period, Ordering::Relaxed);
     SLICE.store(options.slice, Ordering::Relaxed);
+    LOG_LATE.store(options.log_late, Ordering::Relaxed);
     ENDS.store(!options.mca_only, Ordering::Relaxed);
     ENGINE.configure(Config {
         timeout: options.rendezvous,
@@ -218,7 +221,9 @@ fn keep_house(processor: &Processor) {
     #[cfg(feature = "faults")]
     faults::settle();
     mca::poll(&ENGINE, &HOST);
-    log_events();
+    if !LOG_LATE.load(Ordering::Relaxed) {
+        log_events();
+    }
 }
 
 /// Housekeeping is due before the next VM entry.
