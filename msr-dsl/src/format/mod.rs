@@ -1,7 +1,7 @@
 //! The one layout of a spec: `cargo msr fmt`.
 //!
-//! Only spaces and line ends change. The text falls into words and comments ([`lex`]), these into statements and blocks
-//! ([`tree`]), and the statements are written anew ([`layout`], [`space`]). Comments stay where they are, a blank line
+//! Only spaces and line ends change. The text falls into words and comments (`lex`), these into statements and blocks
+//! (`tree`), and the statements are written anew (`layout`, `space`). Comments stay where they are, a blank line
 //! between statements stays one, and a block that was written on one line stays on one line if it fits.
 
 mod layout;
