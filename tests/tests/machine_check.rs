@@ -708,6 +708,25 @@ fn a_guest_that_has_not_finished_is_stopped_whatever_waits() {
     }
 }
 
+/// A context that cannot go on, without an error of its guest, is told of by the #MC that waits already.
+#[test]
+fn a_lost_context_is_told_by_the_machine_check_that_waits() {
+    let simulation = Simulation::new(world(2));
+    simulation.world.put(0, 0, SRAO, GUEST_0, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    simulation.world.put(0, 0, SRAO, 0x7000_0000, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 4))));
+    let told = simulation.world.picked(|_, event| match event {
+        Event::Posted { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    assert_eq!(
+        told,
+        [Told::Record, Told::Clean, Told::Merged, Told::Merged]
+    );
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+}
+
 #[test]
 fn errors_before_the_first_delivery_are_not_lost() {
     let simulation = Simulation::new(world(2));
