@@ -49,7 +49,7 @@ fn sim_answers_each_access() {
     expect(&["sim", &spec("vmce.msr")], input, 0, answers, "");
     expect(
         &["sim", &spec("platform.msr")],
-        "wrmsr 0x830 5\nrdmsr c0000080\n",
+        "wrmsr 0x830 4500\nrdmsr c0000080\n",
         0,
         "hook X2apicIcrWrite\npass\n",
         "",
