@@ -341,14 +341,15 @@ impl Msr<'_, '_> {
             }
         }
         let mut findings = Vec::new();
-        while let Some((first, mut together, layer, sort)) = open.first().copied() {
+        while let Some((first, differ, layer, sort)) = open.first().copied() {
             let mut taken = 1u64 << first;
+            let mut together = self.product.table.and(self.product.layers[layer], differ);
             for (bit, differ, own_layer, own_sort) in &open[1..] {
+                if (*own_layer, *own_sort) != (layer, sort) {
+                    continue;
+                }
                 let more = self.product.table.and(together, *differ);
-                let reached = self.product.layers[layer];
-                if (*own_layer, *own_sort) == (layer, sort)
-                    && self.product.table.meet(reached, more)
-                {
+                if more != Truth::NO {
                     together = more;
                     taken |= 1 << bit;
                 }
