@@ -5,6 +5,7 @@ use crate::ast::{FieldType, Name, Spec, Statement, Versions};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
 use crate::generate::names::{camel, snake};
+use std::collections::HashMap;
 
 /// Types that every version's module has.
 const TYPES: &[&str] = &[
@@ -80,6 +81,8 @@ fn clashes(
     rust: &dyn Fn(&str) -> String,
     diagnostics: &mut Diagnostics,
 ) {
+    // Whoever has a name of Rust already: a spec has many names, and making one of Rust takes its time.
+    let mut holders: HashMap<String, Vec<usize>> = HashMap::new();
     for (number, (name, versions)) in names.iter().enumerate() {
         let own = rust(&name.text);
         if taken.contains(&own.as_str()) {
@@ -96,9 +99,12 @@ fn clashes(
             }
             _ => true,
         };
-        let clash = names[..number].iter().find(|(first, over)| {
-            first.text != name.text && rust(&first.text) == own && meets(*over)
-        });
+        let before = holders.entry(own.clone()).or_default();
+        let clash = before
+            .iter()
+            .map(|holder| &names[*holder])
+            .find(|(first, over)| first.text != name.text && meets(*over));
+        before.push(number);
         if let Some((first, _)) = clash {
             diagnostics.add(
                 &codes::RUST_NAME,
