@@ -92,8 +92,8 @@ pub struct Interface {
     pub capability: Vec<Name>,
     /// `banks { ... }`
     pub banks: Vec<Said<Banks>>,
-    /// `extra N;`: how many MSR ranges the administrator may add at boot.
-    pub extra: Vec<At<u64>>,
+    /// `extra { ... }`
+    pub extra: Vec<Said<Extra>>,
     /// Waivers of warnings that concern the whole interface.
     pub waivers: Vec<Waiver>,
     /// Lines with a mistake in their words.
@@ -129,6 +129,19 @@ pub struct Banks {
     pub stored: Vec<Said<At<u64>>>,
     /// What a bank at or above the count does.
     pub beyond: Vec<Said<At<Absent>>>,
+    /// Lines with a mistake in their words.
+    pub lost: Vec<Lost>,
+}
+
+/// `extra { most N; msr A..=B, ...; capability BITS; }`: what an administrator may name at boot.
+#[derive(Clone, Debug)]
+pub struct Extra {
+    /// How many in all.
+    pub most: Vec<At<u64>>,
+    /// Where MSRs may lie.
+    pub msrs: Vec<At<Vec<At<(u64, u64)>>>>,
+    /// Which bits of the capability register.
+    pub capability: Vec<Bits>,
     /// Lines with a mistake in their words.
     pub lost: Vec<Lost>,
 }

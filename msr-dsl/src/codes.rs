@@ -157,6 +157,9 @@ codes! {
     E509 CAPABILITY "capability register"
         "The capability register is one register with state that the guest cannot change.";
 
+    E510 EXTRA_BIT "extra capability bits"
+        "What an administrator names at boot is a single bit of the capability register: none that is part of a count or of another wider field.";
+
     E601 NO_BANKS "banks"
         "Banked registers and the interface's `banks` section come together.";
     E602 BANK_COUNT "bank count"

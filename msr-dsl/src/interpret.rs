@@ -5,7 +5,7 @@ use crate::model::{
     Absent, BitRule, Expr, Field, FieldType, Illegal, Legal, Op, Read, Register, RegisterId, Rule,
     Set, Type, View, Write,
 };
-use msr_runtime::{MachineCheckEvent, RecordError, Reset, record};
+use msr_runtime::{Extra, MachineCheckEvent, RecordError, Reset, record};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -34,6 +34,8 @@ pub struct Machine<'a> {
     cells: Vec<Vec<u64>>,
     /// The register at an MSR, and its bank (or place in a range).
     places: Rc<HashMap<u32, (RegisterId, u32)>>,
+    /// What the administrator has named.
+    extra: Extra,
 }
 
 /// What an expression is evaluated against.
@@ -59,7 +61,16 @@ impl<'a> Machine<'a> {
             view,
             cells,
             places: Rc::new(places.collect()),
+            extra: Extra::NONE,
         }
+    }
+
+    /// The same where the administrator has named these: their MSRs read zero and ignore writes, unless they are listed, and a
+    /// restore accepts their bits and tags.
+    #[must_use]
+    pub fn with_extra(mut self, extra: Extra) -> Self {
+        self.extra = extra;
+        self
     }
 
     /// The version it runs.
@@ -191,6 +202,14 @@ impl<'a> Machine<'a> {
 
     /// RDMSR.
     pub fn read(&self, msr: u32) -> Answer {
+        match self.own_read(msr) {
+            Answer::Unlisted if self.extra.has_msr(msr) => Answer::Value(0),
+            answer => answer,
+        }
+    }
+
+    /// RDMSR by the interface alone.
+    fn own_read(&self, msr: u32) -> Answer {
         let Some((id, index)) = self.places.get(&msr).copied() else {
             return Answer::Unlisted;
         };
@@ -249,6 +268,14 @@ impl<'a> Machine<'a> {
 
     /// WRMSR.
     pub fn write(&mut self, msr: u32, value: u64) -> Answer {
+        match self.own_write(msr, value) {
+            Answer::Unlisted if self.extra.has_msr(msr) => Answer::Ok,
+            answer => answer,
+        }
+    }
+
+    /// WRMSR by the interface alone.
+    fn own_write(&mut self, msr: u32, value: u64) -> Answer {
         let Some((id, index)) = self.places.get(&msr).copied() else {
             return Answer::Unlisted;
         };
@@ -484,9 +511,8 @@ impl<'a> Machine<'a> {
         for item in opened.items() {
             let (tag, payload) = item.map_err(|error| error.to_string())?;
             let known = self.view.saved().iter().any(|(_, known, _)| *known == tag);
-            if self.view.dropped_tags.contains(&tag)
-                || !known && payload.iter().all(|byte| *byte == 0)
-            {
+            let dropped = self.extra.has_tag(tag) || payload.iter().all(|byte| *byte == 0);
+            if self.view.dropped_tags.contains(&tag) || !known && dropped {
                 continue;
             }
             if !known {
@@ -496,7 +522,7 @@ impl<'a> Machine<'a> {
                 return Err(RecordError::ItemTwice(tag).to_string());
             }
         }
-        let mut new = Self::new(self.view);
+        let mut new = Self::new(self.view).with_extra(self.extra);
         for (id, tag, default) in self.view.saved() {
             let cells = &mut new.cells[id.0];
             cells.fill(default);
@@ -516,8 +542,12 @@ impl<'a> Machine<'a> {
             let register = self.view.register(id);
             for cell in cells.iter() {
                 let legal = !register.held || self.is_legal_to_hold(register, *cell);
+                let named = |bit: &u32| {
+                    self.view.capability == Some(id) && self.extra.capability() >> bit & 1 == 1
+                };
                 let refused = (0..64).filter(|bit| {
-                    cell >> bit & 1 == 1 && !(legal && acceptable(register, *cell, *bit))
+                    let accepted = legal && acceptable(register, *cell, *bit);
+                    cell >> bit & 1 == 1 && !accepted && !named(bit)
                 });
                 let bits: u64 = refused.map(|bit| 1 << bit).sum();
                 let name = &register.name;

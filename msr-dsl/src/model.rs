@@ -57,8 +57,8 @@ pub struct View {
     pub injection: Option<Injection>,
     /// Tags of old records that are read and dropped.
     pub dropped_tags: Vec<u16>,
-    /// How many MSR ranges the administrator may add at boot.
-    pub extra: usize,
+    /// What an administrator may name at boot; none: nothing.
+    pub extra: Option<ExtraLimits>,
 }
 
 impl View {
@@ -115,6 +115,18 @@ impl View {
             (true, true, banks) => banks.as_ref().map_or(0, |banks| banks.stored as usize),
         }
     }
+}
+
+/// What an administrator may name at boot: capability bits and tags that a restore then accepts, and MSRs that then read zero
+/// and ignore writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtraLimits {
+    /// How many bits, tags and ranges of MSRs in all.
+    pub most: usize,
+    /// Where the MSRs may lie, inclusive at both ends.
+    pub msrs: Vec<(u32, u32)>,
+    /// Bits of the capability register.
+    pub capability: u64,
 }
 
 /// The banks of a view.

@@ -478,6 +478,39 @@ fn vectors_are_what_sim_answers() {
 }
 
 #[test]
+fn sim_takes_what_an_administrator_names() {
+    let vmce2 = format!("{}@2", spec("vmce.msr"));
+    let lines = "rdmsr 4d0\nwrmsr 4d0 5\nrdmsr 4d0\nrdmsr 4d1\nrdmsr 17a\nrdmsr 179\n";
+    let (named, zero) = (["--extra", "cap:27,msr:0x4d0"], "0x0000000000000000");
+    let answers = format!("{zero}\nok\n{zero}\nunhandled\n{zero}\n0x0000000009000c02\n");
+    let sim = ["sim", &vmce2, "--cap", "0x9000c02"];
+    expect(&[&sim[..], &named].concat(), lines, 0, &answers, "");
+    let refused = "`MCG_CAP` 0x9000c02 is refused: unknown bits 0x8000000\n";
+    expect(&sim, "", 2, "", refused);
+    // A record of version 3 with LMCE, under version 2.
+    let vmce3 = format!("{}@3", spec("vmce.msr"));
+    let saved = msr(&["sim", &vmce3, "--feature", "LMCE"], "wrmsr 4d0 1\nsave\n");
+    let saved = String::from_utf8_lossy(&saved.stdout).into_owned();
+    let restore = format!(
+        "restore {}\nrdmsr 179\n",
+        saved.lines().nth(1).expect("a record")
+    );
+    let without = "refused: item 3 is unknown and not zero\n0x0000000001000c02\n";
+    expect(&["sim", &vmce2], &restore, 0, without, "");
+    let all = ["sim", &vmce2, "--extra", "cap:27,tag:3,msr:0x4d0"];
+    expect(&all, &restore, 0, "ok\n0x0000000009000c02\n", "");
+    let wrong = ["sim", &vmce2, "--extra", "cap:27,msr"];
+    let told = "--extra: `msr` is not cap:BIT, tag:NUMBER, msr:ADDRESS or msr:FIRST-LAST\n";
+    expect(&wrong, "", 2, "", told);
+    let wrong = ["sim", &vmce2, "--extra", "cap:3"];
+    let told = "--extra cap:3: version 2 of `vmce`: an extra capability bit that the interface does not take: 3\n";
+    expect(&wrong, "", 2, "", told);
+    let platform = ["sim", &spec("platform.msr"), "--extra", "msr:1"];
+    let told = "--extra msr:1: version 1 of `platform`: the interface takes no extras\n";
+    expect(&platform, "", 2, "", told);
+}
+
+#[test]
 fn fmt_writes_only_what_differs_and_only_specs() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("a.msr");

@@ -2,7 +2,8 @@
 
 use crate::ChoiceError;
 use msr_runtime::{
-    Feature, Interface, MachineCheck, MachineCheckEvent, PassThrough, RecordError, Refusal, Reset,
+    Extra, ExtraLimits, Feature, Interface, MachineCheck, MachineCheckEvent, PassThrough,
+    RecordError, Refusal, Reset,
 };
 
 /// A machine-check interface has no hooks: all it does is in its state.
@@ -84,15 +85,30 @@ macro_rules! mc_state {
             /// A vCPU of a guest that lives under an interface and version, as a record has it.
             ///
             /// # Errors
-            /// No such interface or version (nothing is read then), or why the record is refused.
+            /// As [`McState::restore_with`].
             pub fn restore<'n>(
                 interface: &'n str,
                 version: u16,
                 record: &[u8],
                 crc32c: impl Fn(u32, &[u8]) -> u32,
             ) -> Result<Result<Self, RecordError>, ChoiceError<'n>> {
+                Self::restore_with(interface, version, record, crc32c, &Extra::NONE)
+            }
+
+            /// A vCPU of a guest that lives under an interface and version, as a record has it. Capability bits and tags that
+            /// `extra` names are accepted too.
+            ///
+            /// # Errors
+            /// No such interface or version (nothing is read then), or why the record is refused.
+            pub fn restore_with<'n>(
+                interface: &'n str,
+                version: u16,
+                record: &[u8],
+                crc32c: impl Fn(u32, &[u8]) -> u32,
+                extra: &Extra,
+            ) -> Result<Result<Self, RecordError>, ChoiceError<'n>> {
                 $($(if interface == <$variant>::NAME && version == <$variant>::VERSION {
-                    return Ok(<$variant>::restore(record, crc32c).map(Self::$variant));
+                    return Ok(<$variant>::restore_with(record, crc32c, extra).map(Self::$variant));
                 })*)*
                 Err(Self::no_such(interface, version))
             }
@@ -201,6 +217,14 @@ impl McState {
     pub fn pass_through(&self) -> &'static [PassThrough] {
         fn of<S: Interface>(_: &S) -> &'static [PassThrough] {
             S::PASS_THROUGH
+        }
+        each!(self, state => of(state))
+    }
+
+    /// What an administrator may name beside the version.
+    pub fn extra_limits(&self) -> ExtraLimits<'static> {
+        fn of<S: Interface>(_: &S) -> ExtraLimits<'static> {
+            S::EXTRA
         }
         each!(self, state => of(state))
     }

@@ -13,6 +13,7 @@ use boot::workspace::{Artifacts, Workspace};
 use msr_dsl::interpret::{Answer, Machine};
 use msr_dsl::model::Model;
 use msr_dsl::source::compile_text;
+use msr_runtime::Extra;
 use specs::McState;
 
 const BOCHS: Options = Options {
@@ -247,13 +248,35 @@ fn broadcast_srao_from_an_iso() {
 #[test]
 fn reserved_writes() {
     for (name, version) in McState::CREATABLE {
-        reserved_writes_under(name, *version, &[]);
+        reserved_writes_under(name, *version, &[], None);
     }
-    reserved_writes_under("vmce", 3, &["LMCE"]);
+    reserved_writes_under("vmce", 3, &["LMCE"], None);
 }
 
-fn reserved_writes_under(name: &str, version: u16, features: &[&str]) {
+/// What the administrator has named reads zero and ignores writes, where it faulted without; the rest is as it was.
+#[test]
+fn reserved_writes_with_extras() {
+    let named = "cap:27,msr:0x4d0,msr:0xc0002000-0xc000200f,msr:0x179";
+    let limited = named.replace("0xc0002000-0xc000200f", "0xc0000408-0xc000040a");
+    reserved_writes_under("vmce", 2, &[], Some(&limited));
+    // An interface takes no more than its spec says.
     let mut scenario = scenario("reserved-writes");
+    scenario.command_line = format!("extra={named}");
+    let (verdict, followed) = boot(&scenario, &BOCHS);
+    assert_ne!(verdict, Verdict::Met);
+    let told = log(&followed.events);
+    assert!(
+        told.contains("an extra MSR where the interface takes none"),
+        "{told}"
+    );
+}
+
+fn reserved_writes_under(name: &str, version: u16, features: &[&str], extra: Option<&str>) {
+    let mut scenario = scenario("reserved-writes");
+    let named = extra.map_or(Extra::NONE, |list| Extra::parse(list).unwrap());
+    if let Some(list) = extra {
+        scenario.command_line = format!("extra={list}");
+    }
     let words = [&[""], features].concat().join("+");
     scenario.guests[0].interface = format!("{name}@{version}{words}");
     println!("under {}", scenario.guests[0].interface);
@@ -269,7 +292,7 @@ fn reserved_writes_under(name: &str, version: u16, features: &[&str]) {
         reference.add_feature(feature).unwrap();
     }
     // What the interface does not list is the platform's.
-    let mut beside = Machine::new(platform.newest());
+    let mut beside = Machine::new(platform.newest()).with_extra(named);
     let mut compared = 0;
     for line in console(&followed.events) {
         let words: Vec<_> = line.split(' ').collect();

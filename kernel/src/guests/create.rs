@@ -7,6 +7,7 @@ use kernel::handover::arena::OutOfMemory;
 use kernel::handover::module::GuestConfig;
 use kernel::units::{Pcpu, VcpuId};
 use kernel::vmce::Mailbox;
+use msr_runtime::extra::ExtraRefusal;
 use msr_runtime::{Interface, MachineCheck};
 use specs::{Choice, platform};
 
@@ -15,6 +16,7 @@ use super::vcpu::{Own, Shared, Vcpu};
 use crate::machine::memory;
 use crate::machine::own_cell::OwnCell;
 use crate::machine::processor::Processor;
+use crate::run;
 use crate::vmx::ept::GuestMemory;
 use crate::vmx::{bitmap, vmcs};
 
@@ -27,6 +29,8 @@ pub enum Error {
     TooMany,
     /// No such machine-check interface or version in this image.
     Interface,
+    /// The administrator has named what the interface does not take.
+    Extra(ExtraRefusal),
     /// The image cannot be loaded.
     Image(pvh::Error),
 }
@@ -38,6 +42,7 @@ impl Error {
             Self::Memory => "not enough memory for the guest",
             Self::TooMany => "too many guests",
             Self::Interface => "no such machine-check interface or version in this image",
+            Self::Extra(refusal) => refusal.text(),
             Self::Image(error) => error.text(),
         }
     }
@@ -55,6 +60,9 @@ pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, 
     let machine_check = Choice::parse(config.interface)
         .and_then(|choice| choice.create())
         .map_err(|_| Error::Interface)?;
+    run::extra()
+        .within(&machine_check.extra_limits())
+        .map_err(Error::Extra)?;
     let mut guest_memory = GuestMemory::create(u64::from(config.memory_mib) << 20)?;
     let start =
         pvh::load(image, config.arguments, guest_memory.contents()).map_err(Error::Image)?;

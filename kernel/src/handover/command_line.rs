@@ -1,6 +1,7 @@
 //! The hypervisor's own command line (docs/boot-protocol.md).
 
 use super::module::number;
+use msr_runtime::Extra;
 
 /// Periods and slices that make sense: less would leave the guests no time, more does not fit the timer.
 const PERIODS: core::ops::RangeInclusive<u64> = 1 << 10..=1 << 31;
@@ -27,6 +28,8 @@ pub struct Options {
     pub log_late: bool,
     /// The host side alone: no VMX, no guests.
     pub mca_only: bool,
+    /// Capability bits, tags and MSRs of guests from newer hosts.
+    pub extra: Extra,
 }
 
 impl Options {
@@ -41,6 +44,7 @@ impl Options {
         spare_pages: 16,
         log_late: false,
         mca_only: false,
+        extra: Extra::NONE,
     };
 
     /// Reads the command line; the word that could not be understood is the error.
@@ -75,6 +79,7 @@ impl Options {
                         .filter(|count| SPARES.contains(count))
                         .ok_or(word)?
                 }
+                Some(("extra", list)) => options.extra = Extra::parse(list).map_err(|_| word)?,
                 // GRUB puts the file's own name first.
                 None if word.starts_with('/') => {}
                 _ => return Err(word),
@@ -93,7 +98,7 @@ mod tests {
         assert_eq!(Options::parse(""), Ok(Options::DEFAULT));
         assert_eq!(
             Options::parse(
-                " /boot/bankshot mca=only rendezvous=5 period=0x1000 slice=4096 ce=3 spare=0 log=late "
+                " /boot/bankshot mca=only rendezvous=5 extra=cap:27,msr:0x4d0 period=0x1000 slice=4096 ce=3 spare=0 log=late "
             ),
             Ok(Options {
                 period: 4096,
@@ -102,7 +107,8 @@ mod tests {
                 corrected_limit: 3,
                 spare_pages: 0,
                 log_late: true,
-                mca_only: true
+                mca_only: true,
+                extra: Extra::parse("cap:27,msr:0x4d0").unwrap(),
             })
         );
         for wrong in [
@@ -117,6 +123,8 @@ mod tests {
             "ce=",
             "spare=257",
             "mca=all",
+            "extra=",
+            "extra=msr:0x4d0,cap:64",
             "quiet",
         ] {
             assert_eq!(Options::parse(wrong), Err(wrong));

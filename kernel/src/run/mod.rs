@@ -18,6 +18,7 @@ use kernel::handover::command_line::Options;
 use kernel::mca::{self, Config, Machine};
 use kernel::units::Pcpu;
 use kernel::vmce;
+use msr_runtime::Extra;
 
 use crate::entry::vm;
 use crate::guests;
@@ -71,12 +72,21 @@ static LOG_LATE: AtomicBool = AtomicBool::new(false);
 /// The machine goes off when the last guest has ended. Not where there is none to wait for (`mca=only`).
 static ENDS: AtomicBool = AtomicBool::new(true);
 
+/// What the administrator has named for guests from newer hosts.
+static EXTRA: memory::Once<Extra> = memory::Once::new();
+
+/// What the administrator has named for guests from newer hosts: nothing, if they said nothing.
+pub fn extra() -> &'static Extra {
+    EXTRA.get().unwrap_or(&Extra::NONE)
+}
+
 /// Takes the administrator's choices. Before any guest runs.
 pub fn configure(options: &Options) {
     PERIOD.store(options.period, Ordering::Relaxed);
     SLICE.store(options.slice, Ordering::Relaxed);
     LOG_LATE.store(options.log_late, Ordering::Relaxed);
     ENDS.store(!options.mca_only, Ordering::Relaxed);
+    EXTRA.set(options.extra);
     ENGINE.configure(Config {
         timeout: options.rendezvous,
         empty_is_fatal: true,

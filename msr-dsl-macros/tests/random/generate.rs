@@ -221,7 +221,8 @@ pub fn spec(random: &mut Random) -> String {
     let stored = random.one(&["1", "2", "3", "4", "8"]);
     let head = format!(
         "interface! {{\n    /// Random.\n    interface random {{\n        vendor any;\n        version 1 \"random\";\n        capability CAP;\n        \
-         banks {{ count CAP.COUNT; limit 8; stored {stored}; beyond {beyond}; }}\n    }}\n\n    \
+         banks {{ count CAP.COUNT; limit 8; stored {stored}; beyond {beyond}; }}\n        \
+         extra {{ most 8; msr 0x0..=0x1fff; capability all less COUNT; }}\n    }}\n\n    \
          /// A.\n    feature A {{ bit CAP.A_P; default; }}\n    /// B.\n    feature B {{ bit CAP.B_P; offered; }}\n    \
          /// Look.\n    hook Look(msr: u32, index: u32);\n    /// Poke.\n    hook Poke(value: u64, msr: u32);\n\n    \
          /// What the guest has.\n    register CAP @ 0x10 {{\n        cite \"x\"; reset 0x104; write ignore; migrate saved 1;\n        \

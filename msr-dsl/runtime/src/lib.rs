@@ -4,10 +4,12 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod extra;
 mod feature;
 pub mod record;
 
 pub use bitfield_struct;
+pub use extra::{Extra, ExtraLimits};
 pub use feature::{Feature, FeatureError};
 pub use record::RecordError;
 
@@ -98,12 +100,53 @@ pub trait Interface {
     /// What the record holds that this version cannot honour, or why the bytes are no record.
     fn restore(bytes: &[u8], crc32c: impl Fn(u32, &[u8]) -> u32) -> Result<Self, RecordError>
     where
+        Self: Sized,
+    {
+        Self::restore_with(bytes, crc32c, &Extra::NONE)
+    }
+    /// What an administrator may name beside this version.
+    const EXTRA: ExtraLimits<'static>;
+    /// As [`Interface::restore`]; capability bits and tags that `extra` names are accepted too.
+    ///
+    /// # Errors
+    /// As [`Interface::restore`].
+    fn restore_with(
+        bytes: &[u8],
+        crc32c: impl Fn(u32, &[u8]) -> u32,
+        extra: &Extra,
+    ) -> Result<Self, RecordError>
+    where
         Self: Sized;
 
     /// RDMSR of `msr` (32 bits, ECX).
     fn read(&self, msr: u32) -> Result<u64, Refusal<Self::Hook>>;
     /// WRMSR of `value` to `msr`.
     fn write(&mut self, msr: u32, value: u64) -> Result<(), Refusal<Self::Hook>>;
+    /// RDMSR where an administrator has named extras: those read zero if the interface does not list them.
+    ///
+    /// # Errors
+    /// As [`Interface::read`].
+    fn read_with(&self, msr: u32, extra: &Extra) -> Result<u64, Refusal<Self::Hook>> {
+        match self.read(msr) {
+            Err(Refusal::Unlisted) if extra.has_msr(msr) => Ok(0),
+            answer => answer,
+        }
+    }
+    /// WRMSR where an administrator has named extras: those ignore writes if the interface does not list them.
+    ///
+    /// # Errors
+    /// As [`Interface::write`].
+    fn write_with(
+        &mut self,
+        msr: u32,
+        value: u64,
+        extra: &Extra,
+    ) -> Result<(), Refusal<Self::Hook>> {
+        match self.write(msr, value) {
+            Err(Refusal::Unlisted) if extra.has_msr(msr) => Ok(()),
+            answer => answer,
+        }
+    }
     /// Power-on or INIT.
     fn reset(&mut self, reset: Reset);
 }

@@ -4,6 +4,7 @@
 mod addresses;
 mod banks;
 mod expression;
+mod extra;
 mod features;
 mod field;
 mod injection;
@@ -134,10 +135,7 @@ impl<'a> Context<'a> {
             registers,
             injection: None,
             dropped_tags: Vec::new(),
-            extra: interface
-                .extra
-                .first()
-                .map_or(0, |extra| extra.value as usize),
+            extra: None,
         };
         if diagnostics.has_errors() {
             return view;
@@ -150,6 +148,7 @@ impl<'a> Context<'a> {
         if diagnostics.has_errors() {
             return view;
         }
+        view.extra = extra::extra(self, &view, diagnostics);
         view.features = features::features(self, &view, diagnostics);
         view.injection = injection::injection(self, &view, diagnostics);
         register::storage(self, &mut view);

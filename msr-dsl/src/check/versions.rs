@@ -62,14 +62,6 @@ pub fn interface<'a>(
             suggest(vendor, &["intel", "amd", "any"]),
         );
     }
-    for extra in &first.extra {
-        diagnostics.add(
-            &codes::NOT_YET,
-            extra.span,
-            "MSR ranges that the administrator adds are not there yet",
-            "leave `extra` out; list the MSRs as registers with `read zero; write ignore;`",
-        );
-    }
     Some(first)
 }
 
@@ -168,6 +160,11 @@ pub fn ranges(spec: &Spec, numbers: &[u16], diagnostics: &mut Diagnostics) {
         all.extend(banks.versions);
         all.extend(banks.what.stored.iter().filter_map(|said| said.versions));
     }
+    let extras = spec
+        .interfaces
+        .iter()
+        .flat_map(|interface| &interface.extra);
+    all.extend(extras.filter_map(|said| said.versions));
     for versions in all {
         let unknown = [Some(versions.from).filter(|from| *from != 0), versions.to]
             .into_iter()

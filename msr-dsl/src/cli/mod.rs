@@ -110,6 +110,9 @@ enum Command {
         /// The guest's capability word (MCG_CAP), as a restored guest may have it; its features follow from it.
         #[arg(long, value_name = "VALUE", value_parser = sim::number)]
         cap: Option<u64>,
+        /// What the administrator has named at boot: cap:BIT, tag:NUMBER, msr:ADDRESS, msr:FIRST-LAST, with commas between them.
+        #[arg(long, value_name = "LIST")]
+        extra: Option<String>,
     },
     /// Print conformance vectors: lines for `sim`, each with its answer behind `#`.
     Vectors {
@@ -177,7 +180,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Show { spec, register } => show::show(&spec, register.as_deref()),
         Command::Lock { spec } => lock::lock(&spec),
         Command::Vectors { spec, feature, cap } => vectors::vectors(&spec, &feature, cap),
-        Command::Sim { spec, feature, cap } => sim::sim(&spec, &feature, cap),
+        Command::Sim {
+            spec,
+            feature,
+            cap,
+            extra,
+        } => sim::sim(&spec, &feature, cap, extra.as_deref()),
     }
 }
 

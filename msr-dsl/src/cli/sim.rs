@@ -7,7 +7,7 @@ use msr_dsl::compare::steps::deliver;
 use msr_dsl::interpret::{Answer, Machine};
 use msr_dsl::model::View;
 use msr_dsl::words::suggest;
-use msr_runtime::{ErrorRecord, MachineCheckEvent, Reset};
+use msr_runtime::{ErrorRecord, Extra, ExtraLimits, MachineCheckEvent, Reset};
 use std::io::BufRead;
 use std::process::ExitCode;
 
@@ -56,8 +56,8 @@ Lines (numbers are hexadecimal, with or without 0x; `#` begins a comment):
 Exit status: 0 at the end of the input, 2 for a wrong line, option or spec";
 
 /// Runs until the end of standard input, or to the first bad line.
-pub fn sim(spec: &str, features: &[String], cap: Option<u64>) -> ExitCode {
-    match run(spec, features, cap) {
+pub fn sim(spec: &str, features: &[String], cap: Option<u64>, extra: Option<&str>) -> ExitCode {
+    match run(spec, features, cap, extra) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             tell!("{message}");
@@ -66,9 +66,15 @@ pub fn sim(spec: &str, features: &[String], cap: Option<u64>) -> ExitCode {
     }
 }
 
-fn run(spec: &str, features: &[String], cap: Option<u64>) -> Result<(), String> {
+fn run(
+    spec: &str,
+    features: &[String],
+    cap: Option<u64>,
+    extra: Option<&str>,
+) -> Result<(), String> {
     let named = named(spec)?;
-    let mut machine = new_guest(named.view(), features, cap)?;
+    let extra = extra.map_or(Ok(Extra::NONE), |text| extras(named.view(), text))?;
+    let mut machine = new_guest(named.view(), features, cap, extra)?;
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line.map_err(|error| format!("standard input: {error}"))?;
         let answer = execute(&mut machine, &line)
@@ -82,13 +88,32 @@ fn run(spec: &str, features: &[String], cap: Option<u64>) -> Result<(), String> 
     Ok(())
 }
 
+/// What an administrator names, as the version takes it.
+fn extras(view: &View, text: &str) -> Result<Extra, String> {
+    let extra = Extra::parse(text).map_err(|error| format!("--extra: {error}"))?;
+    let named = view.extra.as_ref();
+    let limits = ExtraLimits {
+        most: named.map_or(0, |limits| limits.most),
+        msrs: named.map_or(&[], |limits| &limits.msrs),
+        capability: named.map_or(0, |limits| limits.capability),
+    };
+    match extra.within(&limits) {
+        Ok(()) => Ok(extra),
+        Err(refusal) => Err(format!(
+            "--extra {text}: version {} of `{}`: {refusal}",
+            view.version, view.name
+        )),
+    }
+}
+
 /// A guest as it is created: with features, or with the capability word of another one.
 pub fn new_guest<'a>(
     view: &'a View,
     features: &[String],
     cap: Option<u64>,
+    extra: Extra,
 ) -> Result<Machine<'a>, String> {
-    let mut machine = Machine::new(view);
+    let mut machine = Machine::new(view).with_extra(extra);
     for name in features {
         machine.add_feature(name).map_err(|known| {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -110,8 +135,8 @@ pub fn new_guest<'a>(
             return Err(format!("`{}` has no capability register", view.name));
         };
         let register = view.register(id);
-        if cap & !register.accepts != 0 {
-            let refused = cap & !register.accepts;
+        let refused = cap & !(register.accepts | extra.capability());
+        if refused != 0 {
             return Err(format!(
                 "`{}` {cap:#x} is refused: unknown bits {refused:#x}",
                 register.name

@@ -7,7 +7,7 @@ use super::sim::{answer_text, new_guest};
 use msr_dsl::interpret::Machine;
 use msr_dsl::model::View;
 use msr_dsl::vectors::{neighbours, values};
-use msr_runtime::Reset;
+use msr_runtime::{Extra, Reset};
 use std::process::ExitCode;
 
 /// Prints the vectors of a version for a guest.
@@ -23,7 +23,7 @@ pub fn vectors(spec: &str, features: &[String], cap: Option<u64>) -> ExitCode {
 
 fn run(spec: &str, features: &[String], cap: Option<u64>) -> Result<(), String> {
     let named = named(spec)?;
-    let guest = new_guest(named.view(), features, cap)?;
+    let guest = new_guest(named.view(), features, cap, Extra::NONE)?;
     let mut text = String::new();
     lines(named.view(), guest, &mut text);
     for line in text.lines() {

@@ -112,11 +112,8 @@ impl Released<'_> {
                 None => None,
             },
             dropped_tags: dropped.collect(),
-            extra: self
-                .view
-                .get("extra")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0),
+            // What an administrator may name is the host's affair and in no manifest.
+            extra: None,
             hooks: self.hooks,
             registers: read,
         })

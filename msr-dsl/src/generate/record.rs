@@ -48,7 +48,7 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
         );
         found.push(quote!(let #item = record::take::<#count>(items, #at, #tag)?;));
         if refuses(register) {
-            let refused = refused(view, register);
+            let refused = refused(view, register, &quote!());
             found.push(quote! {
                 let refused = #item.iter().fold(0, |all, word| { let word = u64::from_le_bytes(*word); all | #refused });
                 if refused != 0 { return None; }
@@ -73,7 +73,11 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
         let register = view.register(*id);
         let (cells, default) = (snake(&register.name), hex(*default));
         let count = words(*id);
-        let refused = refused(view, register);
+        let named = match view.capability == Some(*id) {
+            true => quote!(& !extra.capability()),
+            false => quote!(),
+        };
+        let refused = refused(view, register, &named);
         let (register_name, put) = (&register.name, if register.banked { quote!(words) } else { quote!(words[0]) });
         quote! {
             let mut words = [#default; #count];
@@ -103,12 +107,16 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
             Ok(#length)
         }
 
-        fn restore(bytes: &[u8], crc32c: impl Fn(u32, &[u8]) -> u32) -> Result<Self, ::msr_runtime::RecordError> {
+        fn restore_with(
+            bytes: &[u8],
+            crc32c: impl Fn(u32, &[u8]) -> u32,
+            extra: &::msr_runtime::Extra,
+        ) -> Result<Self, ::msr_runtime::RecordError> {
             use ::msr_runtime::record;
             let opened = record::Record::open(bytes, const { record::name(#name) }, crc32c)?;
             match Self::as_written(&opened) {
                 Some(state) => Ok(state),
-                None => Self::collected(&opened),
+                None => Self::collected(&opened, extra),
             }
         }
     };
@@ -125,7 +133,10 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
 
             /// The record as any version may have written it, or why it is refused.
             #[cold]
-            fn collected(opened: &::msr_runtime::record::Record<'_>) -> Result<Self, ::msr_runtime::RecordError> {
+            fn collected(
+                opened: &::msr_runtime::record::Record<'_>,
+                extra: &::msr_runtime::Extra,
+            ) -> Result<Self, ::msr_runtime::RecordError> {
                 use ::msr_runtime::{RecordError, record};
                 #(let mut #items: Option<&[u8]> = None;)*
                 for item in opened.items() {
@@ -133,7 +144,7 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
                     let known: &mut Option<&[u8]> = match tag {
                         #(#tags => &mut #items,)*
                         #(#dropped)*
-                        _ if payload.iter().all(|byte| *byte == 0) => continue,
+                        _ if payload.iter().all(|byte| *byte == 0) || extra.has_tag(tag) => continue,
                         _ => return Err(RecordError::UnknownItem(tag)),
                     };
                     if known.replace(payload).is_some() {
@@ -166,8 +177,9 @@ fn illegal_values(view: &View, register: &Register) -> TokenStream {
     quote!(#(#rules)*)
 }
 
-/// The bits of `word` that a restore refuses: those outside the mask, and values of enumerations that have no name.
-fn refused(view: &View, register: &Register) -> TokenStream {
+/// The bits of `word` that a restore refuses: those outside the mask (`named` takes some away), and values of enumerations that
+/// have no name.
+fn refused(view: &View, register: &Register, named: &TokenStream) -> TokenStream {
     let outside = hex(!register.accepts);
     let closed = register.fields.iter().filter_map(|field| {
         let FieldType::Enum {
@@ -184,5 +196,5 @@ fn refused(view: &View, register: &Register) -> TokenStream {
         )
     });
     let held = register.held.then(|| illegal_values(view, register));
-    quote!((word & #outside) #(#closed)* #held)
+    quote!((word & #outside #named) #(#closed)* #held)
 }

@@ -107,6 +107,7 @@ fn interface(view: &View, stored: &[(RegisterId, &Register)], table: &Table) -> 
     let pass = pass_through(view);
     let features = features(view);
     let (record, helpers) = record::record(view);
+    let extra = extra(view);
     quote! {
         #helpers
 
@@ -115,6 +116,7 @@ fn interface(view: &View, stored: &[(RegisterId, &Register)], table: &Table) -> 
             const VERSION: u16 = #version;
             const PASS_THROUGH: &'static [::msr_runtime::PassThrough] = &[#(#pass),*];
             #features
+            #extra
             #record
             type Hook = Hook;
 
@@ -236,5 +238,18 @@ fn features(view: &View) -> TokenStream {
     quote! {
         const FEATURES: &'static [::msr_runtime::Feature] = &[#(#list),*];
         #with
+    }
+}
+
+/// What an administrator may name.
+fn extra(view: &View) -> TokenStream {
+    let limits = view.extra.as_ref();
+    let most = limits.map_or(0, |limits| limits.most);
+    let capability = hex(limits.map_or(0, |limits| limits.capability));
+    let msrs = limits.map_or(&[][..], |limits| &limits.msrs);
+    let windows = msrs.iter().map(|(first, last)| quote!((#first, #last)));
+    quote! {
+        const EXTRA: ::msr_runtime::ExtraLimits<'static> =
+            ::msr_runtime::ExtraLimits { most: #most, msrs: &[#(#windows),*], capability: #capability };
     }
 }

@@ -1,9 +1,9 @@
 //! `interface`, `feature`, `hook`, `removed`.
 
 use super::words::{absent, error, integer, name, peek, string, take, unknown, waiver};
-use super::{Lines, bits, block, expression, head, semicolon};
+use super::{Lines, bits, block, expression, extra, head, semicolon};
 use crate::ast::{
-    At, Banks, Feature, Hook, Interface, Lost, Name, Offer, Removed, RemovedThing, Said,
+    At, Banks, Extra, Feature, Hook, Interface, Lost, Name, Offer, Removed, RemovedThing, Said,
     VersionLine, Waiver,
 };
 use crate::diagnostics::{Diagnostics, from_to};
@@ -19,7 +19,7 @@ enum InterfaceLine {
     Version(VersionLine),
     Capability(Name),
     Banks(Banks),
-    Extra(At<u64>),
+    Extra(Extra),
     Waive(Waiver),
     Poisoned(Lost),
 }
@@ -76,7 +76,13 @@ pub fn interface(
                     versions: said.versions,
                 });
             }
-            InterfaceLine::Extra(count) => interface.extra.push(count),
+            InterfaceLine::Extra(what) => {
+                interface.extra.push(Said {
+                    what,
+                    span: said.span,
+                    versions: said.versions,
+                });
+            }
             InterfaceLine::Waive(waiver) => interface.waivers.push(waiver),
             InterfaceLine::Poisoned(lost) => interface.lost.push(lost),
         }
@@ -105,6 +111,9 @@ fn interface_line(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Res
     if take(input, "banks").is_some() {
         return Ok(InterfaceLine::Banks(banks(input, diagnostics)));
     }
+    if take(input, "extra").is_some() {
+        return Ok(InterfaceLine::Extra(extra::extra(input, diagnostics)));
+    }
     let line = if take(input, "vendor").is_some() {
         InterfaceLine::Vendor(name(input)?)
     } else if take(input, "version").is_some() {
@@ -117,8 +126,6 @@ fn interface_line(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Res
         })
     } else if take(input, "capability").is_some() {
         InterfaceLine::Capability(name(input)?)
-    } else if take(input, "extra").is_some() {
-        InterfaceLine::Extra(integer(input)?)
     } else {
         let error = unknown(input, "statement of an interface", INTERFACE.known);
         // One that has a block and is nearly `banks` is taken as that.

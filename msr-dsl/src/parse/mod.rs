@@ -2,6 +2,7 @@
 
 mod bits;
 mod expression;
+mod extra;
 mod field;
 mod injection;
 mod interface;

@@ -153,8 +153,9 @@ fn read_msr(own: &Own, vmcs: &Current) -> Option<u64> {
     match own.platform.read(msr) {
         Ok(value) => Some(value),
         Err(Refusal::Hook(hook)) => hook::read(hook, vmcs),
+        Err(Refusal::Unlisted) => run::extra().has_msr(msr).then_some(0),
         // A pass-through register does not exit.
-        Err(Refusal::Fault | Refusal::Unlisted | Refusal::Pass) => None,
+        Err(Refusal::Fault | Refusal::Pass) => None,
     }
 }
 
@@ -176,7 +177,8 @@ fn write_msr(own: &mut Own, vmcs: &mut Current) -> bool {
     match own.platform.write(msr, value) {
         Ok(()) => true,
         Err(Refusal::Hook(hook)) => hook::write(hook, own, vmcs),
-        Err(Refusal::Fault | Refusal::Unlisted | Refusal::Pass) => false,
+        Err(Refusal::Unlisted) => run::extra().has_msr(msr),
+        Err(Refusal::Fault | Refusal::Pass) => false,
     }
 }
 
