@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use boot::command::bench_machines::{self, Cost};
 use boot::emulator::{Kind, Way};
 use boot::log::Event;
 use boot::run::{Followed, Options, Verdict, run};
-use boot::scenario::Scenario;
+use boot::scenario::{Known, Scenario};
 use boot::workspace::{Artifacts, Workspace};
 use msr_dsl::interpret::{Answer, Machine};
 use msr_dsl::model::Model;
@@ -429,6 +430,38 @@ fn bench() {
             medians[name]
         );
     }
+}
+
+/// The cost of a machine check is linear in banks, the same for the first page of a 2 MiB as for others, and does not depend on other
+/// guests or the guest's memory. docs/measurements.md has more machines.
+#[test]
+fn bench_on_other_machines() {
+    let known = Known::of(&workspace().root);
+    let cost = |processors, banks, guests, memory| -> Cost {
+        let machine = bench_machines::Machine {
+            processors,
+            banks,
+            guests,
+            memory,
+        };
+        let (verdict, followed) = boot(&machine.scenario(&known).unwrap(), &BOCHS);
+        assert_eq!(verdict, Verdict::Met, "{machine:?}");
+        bench_machines::cost(&followed.events).unwrap()
+    };
+    let base = cost(1, 2, 1, 16);
+    assert!((1..=2240).contains(&base.median), "{base:?}");
+    assert!(base.first <= base.median + 20, "the first page of a 2 MiB: {base:?}");
+    assert!(base.worst <= base.median + 20, "{base:?}");
+    let [four, eight] = [4, 8].map(|banks| cost(1, banks, 1, 16).median);
+    let bank = (four - base.median) / 2;
+    assert!((1..=40).contains(&bank), "{bank} for a bank");
+    assert_eq!(eight, base.median + 6 * bank);
+    assert_eq!(cost(1, 2, 1, 64), base, "memory");
+    let two = cost(2, 2, 1, 16);
+    assert!((1..=2460).contains(&two.median), "{two:?}");
+    // Another guest halts on a processor: that this is looked at once more is all that it costs.
+    let more = cost(2, 2, 3, 16);
+    assert!(more.median.abs_diff(two.median) <= 100, "{more:?} {two:?}");
 }
 
 /// Both vCPUs' handlers are timed, so each error reaches both.

@@ -5,7 +5,7 @@ use kernel::mca::{FatalReason, Interrupted, Kept, Verdict};
 use kernel::units::{GuestId, Hpa, Pcpu};
 use kernel::vmce::{Delivery, Outcome as Told, StopReason};
 use msr_runtime::ErrorRecord;
-use tests::sim::{Attendance, Order, Seen, Signal, Simulation, Step, World, running};
+use tests::sim::{Attendance, Order, Seen, Signal, Simulation, Step, Work, World, running};
 
 /// SRAO, memory scrub.
 const SRAO: u64 = 0xbd00_0000_0000_00cf;
@@ -1012,4 +1012,53 @@ fn pages_side_by_side_are_told_together() {
             ("hit free", behind, 1024)
         ]
     );
+}
+
+/// What a processor does in a rendezvous does not depend on how many take part; only how long it waits does.
+#[test]
+fn the_work_of_a_processor_is_the_same_on_every_machine() {
+    let work = |processors: u16| -> [Work; 3] {
+        let simulation = Simulation::new(world(processors));
+        let before: Vec<_> = (0..processors).map(|p| simulation.world.work(p)).collect();
+        simulation.world.put(0, 0, SRAO, GUEST_0 + 0x1000, MISC);
+        let signals: Vec<_> = (0..processors)
+            .map(|processor| {
+                let interrupted = match processor {
+                    0 | 1 => running(0, processor as u8),
+                    _ => Interrupted::Hypervisor { fix_up: false },
+                };
+                Signal::new(processor, interrupted, BYSTANDER)
+            })
+            .collect();
+        assert!(resumes(&simulation.run(Order::Turns, &signals)));
+        // Who recovers, who has a vCPU of the guest that is hit, and who closes the gate.
+        [0, 1, processors - 1].map(|processor| {
+            let (now, before) = (
+                simulation.world.work(processor),
+                before[usize::from(processor)],
+            );
+            Work {
+                msrs: now.msrs - before.msrs,
+                calls: now.calls - before.calls,
+                pauses: now.pauses - before.pauses,
+            }
+        })
+    };
+    let doing = |work: Work| (work.msrs, work.calls);
+    let of_three = work(3).map(doing);
+    // MCG_STATUS, two banks, and MCG_STATUS cleared; in the bank with the error ADDR, MISC, and STATUS looked at again and cleared.
+    assert_eq!(of_three.map(|(msrs, _)| msrs), [8, 4, 4]);
+    for processors in [4, 5, 16, 64, 100, 512, 1024, 2048, 4096] {
+        let now = work(processors);
+        assert_eq!(now.map(doing), of_three, "{processors} processors");
+        // The barriers' own term: a look or two of each waiting loop for each time that all others have had their turn.
+        assert!(
+            now.iter().all(|work| work.pauses <= 8),
+            "{processors} processors: {now:?}"
+        );
+    }
+    let [first, last] = [work(2)[0], work(2)[1]];
+    assert_eq!(doing(first), of_three[0], "2 processors");
+    // The second of two has the vCPU and closes the gate.
+    assert_eq!(last.msrs, of_three[1].0);
 }

@@ -47,8 +47,11 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Count the instructions of the guest's common accesses
+    /// Count the instructions of the guest's common accesses; with a machine, those of a machine check on it
     Bench {
+        /// Which machines
+        #[command(flatten)]
+        machines: Option<Machines>,
         /// How to run it
         #[command(flatten)]
         options: RunOptions,
@@ -73,6 +76,23 @@ pub enum Command {
     Watch(WatchArguments),
     /// Install the Debian packages that all commands together need
     Setup,
+}
+
+/// The machines of `bench`: every combination.
+#[derive(Clone, Debug, Args)]
+pub struct Machines {
+    /// Processors; the guest that is hit has a vCPU on each
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "2", value_parser = clap::value_parser!(u8).range(1..=15))]
+    pub processors: Vec<u8>,
+    /// Banks of each processor
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "2", value_parser = clap::value_parser!(u8).range(2..=32))]
+    pub banks: Vec<u8>,
+    /// Guests: the one that is hit, and others that are halted
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub guests: Vec<u8>,
+    /// Memory of the guest that is hit, in MiB
+    #[arg(long, value_name = "MIB,...", value_delimiter = ',', default_value = "16", value_parser = clap::value_parser!(u16).range(2..=1024))]
+    pub memory: Vec<u16>,
 }
 
 /// `run NAME|FILE`

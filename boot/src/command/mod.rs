@@ -1,6 +1,7 @@
 //! The commands of `cargo boot`.
 
 mod bench;
+pub mod bench_machines;
 mod cli;
 mod image;
 mod list;
@@ -57,7 +58,10 @@ fn dispatch(cli: Cli) -> Result<Answer> {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::List { json }) => list::list(json),
         Some(Command::Test { arguments }) => test::test(&arguments),
-        Some(Command::Bench { options }) => bench::bench(&options),
+        Some(Command::Bench { machines, options }) => match machines {
+            Some(machines) => bench_machines::bench(&machines, &options),
+            None => bench::bench(&options),
+        },
         Some(Command::Mce(arguments)) => mce::mce(&arguments),
         Some(Command::McaTable(arguments)) => mca_table::mca_table(&arguments),
         Some(Command::Image { output, scenario }) => image::image(&output, scenario.as_deref()),

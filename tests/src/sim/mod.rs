@@ -11,4 +11,4 @@ mod world;
 pub use run::{Attendance, Call, Order, Outcome, Signal, Simulation};
 pub use vcpu::{Seen, Vcpu};
 pub use view::View;
-pub use world::{Regs, Step, World, running};
+pub use world::{Regs, Step, Work, World, running};

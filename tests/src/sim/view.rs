@@ -8,7 +8,7 @@ use kernel::mca::{Addressee, Kept, Machine, McgCap, Owner, Replaced, Shared, cat
 use kernel::units::{Bank, GuestId, Hpa, Pcpu, Tsc};
 
 use super::run::PROCESSORS;
-use super::world::{Processor, Step, World};
+use super::world::{Processor, Step, Work, World};
 
 /// A processor of the machine, as a `Machine`.
 pub struct View<'a> {
@@ -41,6 +41,12 @@ impl View<'_> {
         }
     }
 
+    fn count(&self, add: impl Fn(&mut Work)) {
+        let mut work = self.state().work.get();
+        add(&mut work);
+        self.state().work.set(work);
+    }
+
     fn called(&self) {
         let clock = &self.state().clock;
         clock.set(clock.get() + 1);
@@ -66,6 +72,7 @@ impl Machine for View<'_> {
     }
 
     fn relax(&self) {
+        self.count(|work| work.pauses += 1);
         let clock = &self.state().clock;
         clock.set(clock.get() + 1);
         self.suspend();
@@ -76,6 +83,7 @@ impl Machine for View<'_> {
     }
 
     fn read_msr(&self, msr: u32) -> u64 {
+        self.count(|work| work.msrs += 1);
         self.called();
         match msr {
             registers::MCG_STATUS => self.state().mcg_status.get(),
@@ -95,6 +103,7 @@ impl Machine for View<'_> {
     }
 
     fn write_msr(&self, msr: u32, value: u64) {
+        self.count(|work| work.msrs += 1);
         self.called();
         match msr {
             registers::MCG_CTL => {}
@@ -123,12 +132,14 @@ impl Machine for View<'_> {
     }
 
     fn emit(&self, event: Event) {
+        self.count(|work| work.calls += 1);
         self.world.emit(self.processor, event);
         self.called();
     }
 
     fn owner_of(&self, page: Hpa) -> Owner {
         assert_eq!(page, page.page());
+        self.count(|work| work.calls += 1);
         self.world.owner_of(page)
     }
 
@@ -159,6 +170,7 @@ impl Machine for View<'_> {
     }
 
     fn flush_translations(&self) {
+        self.count(|work| work.calls += 1);
         self.world.did(self.processor, Step::Flush);
         self.state().stale.borrow_mut().clear();
     }
@@ -172,6 +184,7 @@ impl Machine for View<'_> {
     }
 
     fn guest(&self, guest: GuestId) -> Option<Addressee<'_>> {
+        self.count(|work| work.calls += 1);
         let guest = self.world.guests.get(usize::from(guest.0))?;
         Some(Addressee {
             mailboxes: &guest.mailboxes,

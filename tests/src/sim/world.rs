@@ -41,6 +41,17 @@ pub enum Step {
     Kick(Pcpu),
 }
 
+/// What a processor has done so far in machine checks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Reads and writes of MSRs.
+    pub msrs: u64,
+    /// Every other call of the machine, but for pauses and looks at the clock.
+    pub calls: u64,
+    /// Pauses of a loop that waits for others.
+    pub pauses: u64,
+}
+
 /// One processor.
 pub struct Processor {
     pub(super) cap: u64,
@@ -50,6 +61,7 @@ pub struct Processor {
     /// The physical bank behind each of its banks.
     pub(super) banks: Vec<usize>,
     pub(super) clock: Cell<u64>,
+    pub(super) work: Cell<Work>,
     pub(super) nmi: Cell<bool>,
     pub(super) in_machine_check: Cell<bool>,
     /// Pages whose translation it may still have cached.
@@ -85,6 +97,7 @@ impl World {
                 .map(|bank| usize::from(number) * usize::from(banks) + bank)
                 .collect(),
             clock: Cell::new(0),
+            work: Cell::default(),
             nmi: Cell::new(false),
             in_machine_check: Cell::new(false),
             stale: RefCell::default(),
@@ -157,6 +170,11 @@ impl World {
             Some(&(_, _, owner)) => owner,
             None => Owner::Free,
         }
+    }
+
+    /// What a processor has done so far.
+    pub fn work(&self, processor: u16) -> Work {
+        self.processors[usize::from(processor)].work.get()
     }
 
     /// Puts an error into a bank of a processor.

@@ -2,7 +2,9 @@
 //! raised to the first instruction of its machine-check handler.
 //!
 //! A line for each: `bench NAME MINIMUM MEDIAN WORST`, in ticks, with the ticks of the empty measurement taken off.
-//! Command line: `errors=N`, how many errors to raise (100, at most 128; 0 for images without the injector).
+//! Command line: `errors=N`, how many errors to raise (100, at most 128; 0 for images without the injector); `brief=1`, nothing
+//! else is measured; `others=N`, how many guests with `idle=1` there are besides, numbered from 1: they halt until an error
+//! of their own, raised in the end, wakes them.
 #![no_std]
 #![no_main]
 
@@ -15,7 +17,9 @@ use guests::mca::{self, MCG_CAP, MCG_STATUS, Register};
 use guests::platform::vcpus;
 use guests::tables::{ExceptionStack, Shared, exception_stack_top};
 use guests::{arguments, hypercall, line, msr, smp};
-use kernel::guest::hypercall::{FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, Hypercall};
+use kernel::guest::hypercall::{
+    FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_OTHER_GUEST, Hypercall,
+};
 
 guests::main!(run);
 
@@ -82,10 +86,46 @@ impl Summary {
 }
 
 fn run() -> u64 {
+    if arguments::number("idle", 0) != 0 {
+        return idle();
+    }
+    let others = arguments::number("others", 0);
+    // Each comes to its turn, and to its HLT.
+    smp::wait_for(others * SLICES, || false);
     let mut samples = [0; COUNT];
+    if arguments::number("brief", 0) == 0 {
+        accesses(&mut samples);
+    }
+    let exit = match arguments::number("errors", ERRORS as u64) as usize {
+        0 => 0,
+        errors => machine_checks(&mut samples[..errors.min(ERRORS)]),
+    };
+    for guest in 1..=others {
+        raise(IDLE_PAGE, FAULT_OTHER_GUEST << 8 | guest << 32);
+    }
+    exit
+}
+
+/// Some of the hypervisor's time slices (`slice=100000`), in ticks.
+const SLICES: u64 = 300_000;
+
+/// A page that no program uses.
+const IDLE_PAGE: u64 = 6 << 20;
+
+/// Halts until a machine check.
+fn idle() -> u64 {
+    machine_check_gate(handler());
+    mca::enable();
+    // SAFETY: the handler changes RAX, RCX and RDX alone.
+    unsafe { asm!("hlt", out("rax") _, out("rcx") _, out("rdx") _) };
+    0
+}
+
+/// Counts single accesses.
+fn accesses(samples: &mut [u32; COUNT]) {
     let mut measure = |ticks: &dyn Fn() -> u32| {
         samples.iter_mut().for_each(|sample| *sample = ticks());
-        Summary::of(&mut samples)
+        Summary::of(samples)
     };
     let empty = measure(&|| ticks!(0,)).minimum;
     let mut measure = |ticks: &dyn Fn() -> u32| measure(&|| ticks().saturating_sub(empty));
@@ -98,11 +138,6 @@ fn run() -> u64 {
     line!("slowest {register:#x}");
     measure(&|| ticks!(MC1_STATUS, "wrmsr")).print("wrmsr-mc1-status-0");
     measure(&|| ticks!(0, "cpuid")).print("cpuid-0");
-
-    match arguments::number("errors", ERRORS as u64) as usize {
-        0 => 0,
-        errors => machine_checks(&mut samples[..errors.min(ERRORS)]),
-    }
 }
 
 /// Every register of the interface that this guest can read.
@@ -145,7 +180,8 @@ fn machine_checks(first: &mut [u32]) -> u64 {
     let last = &mut last[..first.len()];
     for (error, (first, last)) in first.iter_mut().zip(last.iter_mut()).enumerate() {
         (0..vcpus()).for_each(|vcpu| write_entered(vcpu, 0));
-        let answer = raise(VICTIMS.get() as u64 + (error * PAGE_BYTES) as u64);
+        let page = VICTIMS.get() as u64 + (error * PAGE_BYTES) as u64;
+        let answer = raise(page, FAULT_GUEST_PHYSICAL << 8);
         let everyone = || (0..vcpus()).all(|vcpu| entered(vcpu) != 0);
         if answer != HANDLED || !smp::wait_for(PATIENCE, everyone) {
             line!("late what=machine-check error={error} answer={answer:#x}");
@@ -156,6 +192,8 @@ fn machine_checks(first: &mut [u32]) -> u64 {
         *last = (0..vcpus()).map(&ticks).max().unwrap_or(0);
         *first = ticks(0);
     }
+    // The first one of all is the first in its 2 MiB.
+    Summary::of(&mut [last[0]]).print("machine-check-first");
     Summary::of(first).print("machine-check");
     if others > 0 {
         Summary::of(last).print("machine-check-last-vcpu");
@@ -171,8 +209,9 @@ fn wait(_vcpu: usize) {
     unsafe { asm!("2: pause", "jmp 2b", options(noreturn, nomem, nostack)) }
 }
 
-/// Has an SRAO memory-scrub error raised on this processor's bank 1, with the machine check on every processor.
-fn raise(address: u64) -> u64 {
+/// Has an SRAO memory-scrub error raised on this processor's bank 1, with the machine check on every processor. `whose` says in RDI
+/// whose the address is.
+fn raise(address: u64, whose: u64) -> u64 {
     const THIS_PROCESSOR: u64 = 0xffff << 16;
     const STATUS: u64 = 0xbd00_0000_0000_00cf;
     const MCG_STATUS_VALUE: u64 = 5;
@@ -183,7 +222,7 @@ fn raise(address: u64) -> u64 {
         asm!(
             "vmcall",
             inlateout("rax") Hypercall::Fault as u64 => answer,
-            in("rdi") 1 | (FAULT_BROADCAST | FAULT_GUEST_PHYSICAL) << 8 | THIS_PROCESSOR,
+            in("rdi") 1 | FAULT_BROADCAST << 8 | THIS_PROCESSOR | whose,
             in("rsi") STATUS,
             inlateout("rdx") MCG_STATUS_VALUE => _,
             in("r10") address,
