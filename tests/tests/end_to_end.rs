@@ -450,7 +450,10 @@ fn bench_on_other_machines() {
     };
     let base = cost(1, 2, 1, 16);
     assert!((1..=2240).contains(&base.median), "{base:?}");
-    assert!(base.first <= base.median + 20, "the first page of a 2 MiB: {base:?}");
+    assert!(
+        base.first <= base.median + 20,
+        "the first page of a 2 MiB: {base:?}"
+    );
     assert!(base.worst <= base.median + 20, "{base:?}");
     let [four, eight] = [4, 8].map(|banks| cost(1, banks, 1, 16).median);
     let bank = (four - base.median) / 2;
