@@ -75,7 +75,12 @@ impl Observed {
             "mc.late" => self.late.push(short("cpu")),
             "mc.resumed" => self.resumed += 1,
             "mc.fatal" => self.reset = Some(text(event, "reason")),
-            "page.retired" => self.retired.push(number("hpa")),
+            // Pages side by side are told together.
+            "page.retired" => {
+                let pages = 0..event.number("pages").unwrap_or(1);
+                self.retired
+                    .extend(pages.map(|page| number("hpa").wrapping_add(page << 12)));
+            }
             "mc.hit" if text(event, "owner") == "hypervisor" => {
                 self.host_pages.push(number("hpa"));
             }
