@@ -455,12 +455,19 @@ fn vectors_are_what_sim_answers() {
     ] {
         let vectors = msr(&["vectors", &spec(file)], "");
         let text = String::from_utf8_lossy(&vectors.stdout).into_owned();
-        let accesses = text
+        let promised: Vec<&str> = text
             .lines()
-            .filter(|line| line.starts_with("rdmsr") || line.starts_with("wrmsr"));
-        let promised: Vec<&str> = accesses
-            .map(|line| line.split_once(" # ").expect("an answer").1)
+            .filter_map(|line| line.split_once(" # ").map(|(_, answer)| answer))
             .collect();
+        for word in ["rdmsr", "wrmsr", "init", "save", "restore"] {
+            let said = text.lines().any(|line| line.starts_with(word));
+            assert!(said, "{file}: nothing tries {word}");
+        }
+        let refused = |answer: &&str| answer.starts_with("refused: item");
+        assert!(
+            promised.iter().any(refused),
+            "{file}: every record restores"
+        );
         let answers = msr(&["sim", &spec(file)], &text);
         assert_eq!(
             String::from_utf8_lossy(&answers.stdout)

@@ -3,7 +3,9 @@
 use super::USAGE;
 use super::file::named;
 use super::output::{Reader, put, tell};
-use super::sim::{answer_text, new_guest};
+use super::sim::new_guest;
+use msr_dsl::compare::items::{Item, items, record, smallest};
+use msr_dsl::compare::steps::{Step, execute};
 use msr_dsl::interpret::Machine;
 use msr_dsl::model::View;
 use msr_dsl::vectors::{neighbours, values};
@@ -41,27 +43,65 @@ fn lines(view: &View, mut guest: Machine, out: &mut String) {
         for (msr, _) in register.addresses.iter().flat_map(|address| address.msrs()) {
             guest.reset(Reset::PowerOn);
             *out += "reset\n";
-            *out += &read(&guest, msr);
+            line(&mut guest, Step::Read(msr), out);
             for value in values(register) {
-                *out += &write(&mut guest, msr, value);
-                *out += &read(&guest, msr);
+                line(&mut guest, Step::Write { msr, value }, out);
+                line(&mut guest, Step::Read(msr), out);
             }
         }
     }
     *out += "# next to the registers\n";
     for msr in neighbours(view) {
-        *out += &read(&guest, msr);
-        *out += &write(&mut guest, msr, 0);
+        line(&mut guest, Step::Read(msr), out);
+        line(&mut guest, Step::Write { msr, value: 0 }, out);
+    }
+    moves(view, guest, out);
+}
+
+/// What a restore takes and refuses, item by item, what it does with a record that lacks the item, and what INIT leaves of it.
+fn moves(view: &View, mut guest: Machine, out: &mut String) {
+    let items = items(view);
+    let word = guest.capability().unwrap_or(0);
+    let own: Vec<(u16, Vec<u64>)> = items
+        .iter()
+        .filter(|item| item.capability)
+        .map(|item| (item.tag, vec![word; item.words]))
+        .collect();
+    for item in &items {
+        *out += &format!("# {} in a record\n", item.name);
+        let with = |value: u64| {
+            let others = own.iter().filter(|(tag, _)| *tag != item.tag).cloned();
+            let one = (item.tag, vec![value; item.words]);
+            record(view, &others.chain([one]).collect::<Vec<_>>())
+        };
+        let accepted = smallest(view, item, |value| value != 0).filter(|_| !item.capability);
+        let refused = (0..64)
+            .map(|bit| 1 << bit)
+            .find(|bit| item.accepts & bit == 0);
+        let records = accepted.into_iter().chain(refused).map(with);
+        for record in records.chain([record(view, &own)]) {
+            line(&mut guest, Step::Restore(record), out);
+            seen(&mut guest, item, out);
+        }
+        line(&mut guest, Step::Init, out);
+        seen(&mut guest, item, out);
+    }
+    if !items.is_empty() {
+        line(&mut guest, Step::Save, out);
     }
 }
 
-fn read(guest: &Machine, msr: u32) -> String {
-    format!("rdmsr {msr:#x} # {}\n", answer_text(guest.read(msr)))
+/// Reads the item's register.
+fn seen(guest: &mut Machine, item: &Item, out: &mut String) {
+    for msr in &item.msrs {
+        line(guest, Step::Read(*msr), out);
+    }
 }
 
-fn write(guest: &mut Machine, msr: u32, value: u64) -> String {
-    format!(
-        "wrmsr {msr:#x} {value:#x} # {}\n",
-        answer_text(guest.write(msr, value))
-    )
+/// A line, with its answer if it has one.
+fn line(guest: &mut Machine, step: Step, out: &mut String) {
+    *out += &match execute(guest, &step) {
+        Some(answer) => format!("{step} # {answer}\n"),
+        None => format!("{step}\n"),
+    };
 }
