@@ -133,13 +133,16 @@ pub struct Banks {
     pub lost: Vec<Lost>,
 }
 
+/// `A..=B, ...`: ranges of MSRs, the first and the last.
+pub type Windows = Vec<At<(u64, u64)>>;
+
 /// `extra { most N; msr A..=B, ...; capability BITS; }`: what an administrator may name at boot.
 #[derive(Clone, Debug)]
 pub struct Extra {
     /// How many in all.
     pub most: Vec<At<u64>>,
     /// Where MSRs may lie.
-    pub msrs: Vec<At<Vec<At<(u64, u64)>>>>,
+    pub msrs: Vec<At<Windows>>,
     /// Which bits of the capability register.
     pub capability: Vec<Bits>,
     /// Lines with a mistake in their words.

@@ -2,14 +2,14 @@
 
 use super::words::{error, integer, take, unknown};
 use super::{Lines, bits, block, head, semicolon};
-use crate::ast::{At, Bits, Extra, Lost};
+use crate::ast::{At, Bits, Extra, Lost, Windows};
 use crate::diagnostics::{Diagnostics, from_to};
 use syn::Token;
 use syn::parse::ParseStream;
 
 enum Line {
     Most(At<u64>),
-    Msrs(At<Vec<At<(u64, u64)>>>),
+    Msrs(At<Windows>),
     Capability(Bits),
     Poisoned(Lost),
 }
