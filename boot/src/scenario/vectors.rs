@@ -1,6 +1,6 @@
 //! The table of conformance vectors that a guest program executes (tests/guests/src/bin/vectors.rs).
 //!
-//! Little-endian: [`MAGIC`], how many (four bytes), four bytes of zero; then 16 bytes for each: what to do ([`code`]), zero, the line of the
+//! Little-endian: [`MAGIC`], how many (four bytes), four bytes of zero; then 16 bytes for each: what to do (`code`), zero, the line of the
 //! spec (two bytes), the MSR (four bytes), the value that is read or written (eight bytes).
 
 use msr_dsl::interpret::Machine;
