@@ -22,7 +22,7 @@ fn refused(arguments: &[&str]) -> String {
 #[test]
 fn a_scenario_that_is_not_there_is_said_so() {
     assert!(refused(&["run", "broadcast-sroa"]).contains("did you mean `broadcast-srao`?"));
-    assert!(refused(&["run", "zzzzzzzzzzzz"]).contains("known: bench, bench-two-processors, "));
+    assert!(refused(&["run", "zzzzzzzzzzzz"]).contains("known: amd-consumer, bench, bench-two-processors, "));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn install(exit: u8) -> (Output, String) {
                [ $1 = --version ] && exit 0\n\
                echo \"$@\" >> asked\n\
                [ $1 = update ] && exit 0\n\
-               for program in bochs qemu-system-x86_64 grub-mkrescue xorriso mformat; do : > $program; done\n";
+               for program in bochs qemu-system-x86_64 grub-mkrescue xorriso mformat chromium valgrind; do : > $program; done\n";
     script(
         "apt-get",
         &format!("{apt}\necho no such package >&2\nexit {exit}"),
