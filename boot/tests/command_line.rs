@@ -22,7 +22,10 @@ fn refused(arguments: &[&str]) -> String {
 #[test]
 fn a_scenario_that_is_not_there_is_said_so() {
     assert!(refused(&["run", "broadcast-sroa"]).contains("did you mean `broadcast-srao`?"));
-    assert!(refused(&["run", "zzzzzzzzzzzz"]).contains("known: amd-consumer, bench, bench-two-processors, "));
+    assert!(
+        refused(&["run", "zzzzzzzzzzzz"])
+            .contains("known: amd-consumer, bench, bench-two-processors, ")
+    );
 }
 
 #[test]

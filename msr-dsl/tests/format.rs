@@ -35,9 +35,12 @@ fn shipped() -> Vec<(String, String)> {
 /// What the spec means, word for word.
 fn meaning(text: &str) -> String {
     let outcome = compile_text(text);
-    let model = outcome
+    let mut model = outcome
         .model
         .unwrap_or_else(|| panic!("{:?}", outcome.diagnostics));
+    // Where a register stands is no part of what it means.
+    let registers = model.views.iter_mut().flat_map(|view| &mut view.registers);
+    registers.for_each(|register| register.line = 0);
     format!("{model:?}")
 }
 
