@@ -21,7 +21,7 @@ const SAID: [(&str, &str); 11] = [
         "s/read all_ones/read zero/",
         "version 2 is released, and this would alter MCi_CTL: 0x400 read: was 0xffffffffffffffff, would be 0x0",
     ),
-    ("0x4d0' | cargo msr sim specs/vmce.msr@2", "#GP\n"),
+    ("0x4d0' | cargo msr sim specs/vmce.msr@2", "unhandled\n"),
     (
         "sim specs/vmce.msr@3 --feature LMCE",
         "0x0000000000000000\n",
