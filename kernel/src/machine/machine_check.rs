@@ -58,6 +58,13 @@ pub fn write(capabilities: McgCap, msr: u32, value: u64) {
     }
 }
 
+/// As [`write`], of a value that the MSR may refuse with #GP: banks take zero alone on hardware. True if it was taken.
+#[cfg(feature = "faults")]
+pub fn try_write(capabilities: McgCap, msr: u32, value: u64) -> bool {
+    // SAFETY: machine-check registers do not touch memory; a fault of the one instruction is caught.
+    has(capabilities, msr) && unsafe { super::traps::write_if_accepted(msr, value) }
+}
+
 /// Lets #MC through on this processor: without it one shuts the processor down (CR4.MCE).
 pub fn enable_exception() {
     const MACHINE_CHECK_ENABLE: u64 = 1 << 6;

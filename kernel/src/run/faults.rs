@@ -17,7 +17,7 @@ use crate::guests::vcpu::Shared;
 use crate::machine::guest_copy::Raise;
 use crate::machine::lock::Lock;
 use crate::machine::processor::{MAX_PROCESSORS, Processor, RAISE_MACHINE_CHECK};
-use crate::machine::{machine_check, traps, tsc};
+use crate::machine::{machine_check, tsc};
 use crate::vmx::ept::Violation;
 use crate::vmx::operation;
 use crate::vmx::registers::Registers;
@@ -209,15 +209,14 @@ static BANKS_TAKE_ERRORS: AtomicBool = AtomicBool::new(true);
 /// Finds out whether this processor's banks take an error by WRMSR: an emulator's may, hardware's fault. Ordinary context, the
 /// banks clear.
 pub fn try_banks() {
-    let first = Bank(0);
-    let this = Processor::current();
-    if this.machine_check.banks() == 0 {
+    let capabilities = Processor::current().machine_check;
+    if capabilities.banks() == 0 {
         return;
     }
-    // SAFETY: the bank exists, is clear, and what it holds without VAL means nothing.
-    let taken = unsafe { traps::write_if_accepted(first.status(), 1) };
-    if taken {
-        machine_check::write(this.machine_check, first.status(), 0);
+    let status = Bank(0).status();
+    // Without VAL it means nothing.
+    if machine_check::try_write(capabilities, status, 1) {
+        machine_check::write(capabilities, status, 0);
     } else {
         BANKS_TAKE_ERRORS.store(false, Ordering::Relaxed);
     }
