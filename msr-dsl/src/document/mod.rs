@@ -60,7 +60,7 @@ fn header(model: &Model) -> Markup {
             // Shown by the script, which makes it work.
             p #search hidden {
                 label for="find" { "Find a register, a field or an address " }
-                input #find type="search" placeholder="MCIP, 0x17a …";
+                input #find type="search" placeholder="MCIP or 0x17a";
                 span #found role="status" {}
             }
         }
