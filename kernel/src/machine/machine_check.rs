@@ -58,7 +58,7 @@ pub fn write(capabilities: McgCap, msr: u32, value: u64) {
     }
 }
 
-/// As [`write`], of a value that the MSR may refuse with #GP: banks take zero alone on hardware. True if it was taken.
+/// As [`write()`], of a value that the MSR may refuse with #GP: banks take zero alone on hardware. True if it was taken.
 #[cfg(feature = "faults")]
 pub fn try_write(capabilities: McgCap, msr: u32, value: u64) -> bool {
     // SAFETY: machine-check registers do not touch memory; a fault of the one instruction is caught.
