@@ -1,0 +1,143 @@
+//! The reference interpreter: what an access does, read off the checked model bit by bit, with no thought of speed.
+//! It shares nothing with the generator but the model; that they agree is the proof of both.
+
+mod capability;
+mod expression;
+mod machine_check;
+mod read;
+mod record;
+mod rules;
+mod write;
+
+pub use expression::{at_reset, constant, holds_with};
+pub use rules::in_sets;
+
+use crate::model::{BitRule, RegisterId, View};
+use msr_runtime::{Extra, Reset};
+use rules::rule_of;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// What an access does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// RDMSR gives this.
+    Value(u64),
+    /// WRMSR is done (or dropped).
+    Ok,
+    /// #GP(0).
+    Fault,
+    /// The spec does not list the MSR.
+    Unlisted,
+    /// The hypervisor acts.
+    Hook(String),
+    /// To the hardware register.
+    Pass,
+}
+
+/// The state of one vCPU under one version.
+#[derive(Clone, Debug)]
+pub struct Machine<'a> {
+    view: &'a View,
+    /// Per register, its cells.
+    cells: Vec<Vec<u64>>,
+    /// The register at an MSR, and its bank (or place in a range).
+    places: Rc<HashMap<u32, (RegisterId, u32)>>,
+    /// What the administrator has named.
+    extra: Extra,
+}
+
+/// What an expression is evaluated against.
+pub(crate) struct Place {
+    state: u64,
+    value: u64,
+    index: u32,
+}
+
+impl<'a> Machine<'a> {
+    /// A new guest's vCPU, with the features that every guest has.
+    pub fn new(view: &'a View) -> Self {
+        let cells = view
+            .registers
+            .iter()
+            .map(|register| vec![register.reset; view.cells(register)])
+            .collect();
+        let places = view.ids().flat_map(|(id, register)| {
+            let msrs = register.addresses.iter().flat_map(|address| address.msrs());
+            msrs.map(move |(msr, index)| (msr, (id, index)))
+        });
+        Self {
+            view,
+            cells,
+            places: Rc::new(places.collect()),
+            extra: Extra::NONE,
+        }
+    }
+
+    /// The same where the administrator has named these: their MSRs read zero and ignore writes, unless they are listed, and a
+    /// restore accepts their bits and tags.
+    #[must_use]
+    pub fn with_extra(mut self, extra: Extra) -> Self {
+        self.extra = extra;
+        self
+    }
+
+    /// The version it runs.
+    pub fn view(&self) -> &'a View {
+        self.view
+    }
+
+    /// All cells, register by register: what a comparison looks at.
+    pub fn cells(&self) -> &[Vec<u64>] {
+        &self.cells
+    }
+
+    /// Power-on or INIT. The capability register keeps its value over both: it is what the guest was promised.
+    pub fn reset(&mut self, reset: Reset) {
+        for (id, register) in self.view.ids() {
+            if self.view.capability == Some(id) {
+                continue;
+            }
+            for cell in &mut self.cells[id.0] {
+                let old = *cell;
+                *cell = match (reset, register.init) {
+                    (Reset::PowerOn, _) => register.reset,
+                    (Reset::Init, None) => old,
+                    (Reset::Init, Some(value)) => (0..64).fold(0, |word, bit| {
+                        let sticky = matches!(rule_of(register, bit), BitRule::Sticky);
+                        word | if sticky { old } else { value } & 1 << bit
+                    }),
+                };
+            }
+        }
+    }
+
+    pub(super) fn cell(&self, id: RegisterId, index: u32) -> u64 {
+        let at = if self.view.register(id).banked {
+            index as usize
+        } else {
+            0
+        };
+        self.cells[id.0].get(at).copied().unwrap_or(0)
+    }
+
+    pub(super) fn place(&self, id: RegisterId, index: u32, value: u64) -> Place {
+        Place {
+            state: self.cell(id, index),
+            value,
+            index,
+        }
+    }
+
+    /// Sets the state of a held register; false if there is none of that name.
+    pub fn hold(&mut self, name: &str, value: u64) -> bool {
+        let id = self.view.find(name);
+        match id.filter(|id| self.view.register(*id).held) {
+            Some(id) => {
+                self.cells[id.0] = vec![value];
+                true
+            }
+            None => false,
+        }
+    }
+}
