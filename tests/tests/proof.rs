@@ -32,7 +32,7 @@ fn every_named_proof_exists() {
         read("tests/tests/machine_check.rs") + &read("tests/tests/machine_check_random.rs");
     let interleavings = read("tests/interleavings/tests/rendezvous.rs");
     let unit = sources(&root().join("kernel/src"));
-    let end_to_end = read("tests/tests/end_to_end.rs");
+    let end_to_end = sources(&root().join("tests/tests/end_to_end"));
     // Its attributes stand between the function before and its name.
     let is_test = |text: &str, name: &str| {
         text.split_once(&format!("fn {name}()"))

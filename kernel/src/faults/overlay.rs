@@ -91,8 +91,8 @@ impl Overlay {
 
     /// Moves what there is to the processor's own registers, by its RDMSR and WRMSR. On that processor.
     pub fn settle(&self, read: impl Fn(u32) -> u64, write: impl Fn(u32, u64)) {
-        // MCIP first: a poll that sees the bank leaves it to the #MC.
-        if self.mcg_status.load(Ordering::Relaxed) != 0 {
+        // MCIP first: a poll that sees the bank leaves it to the #MC. Without it, the rest waits for the #MC.
+        if McgStatus::from(self.mcg_status.load(Ordering::Relaxed)).mcip() {
             write(MCG_STATUS, self.mcg_status.swap(0, Ordering::AcqRel));
         }
         if self.banks.load(Ordering::Relaxed) == 0 {
@@ -124,11 +124,26 @@ impl Overlay {
         let new = Status::from(fault.status);
         let value = new.with_over(new.over() || (was_valid && new.val()));
         // MCIP first: a poll that sees the bank leaves it to the #MC.
-        self.mcg_status.store(fault.mcg_status, Ordering::Release);
+        if fault.mcg_status != 0 {
+            self.mcg_status.store(fault.mcg_status, Ordering::Release);
+        }
         addr.store(fault.addr, Ordering::Relaxed);
         misc.store(fault.misc, Ordering::Relaxed);
         status.store(value.into(), Ordering::Relaxed);
         self.banks.fetch_or(1 << fault.bank.0, Ordering::AcqRel);
+    }
+
+    /// The processor gets the #MC of another one's error: its context is untouched, unless an error of its own that waits for
+    /// this #MC says otherwise.
+    fn join(&self) {
+        let own = McgStatus::from(self.mcg_status.load(Ordering::Acquire));
+        let status = if own == McgStatus::new() {
+            own.with_ripv(true)
+        } else {
+            own
+        };
+        self.mcg_status
+            .store(status.with_mcip(true).into(), Ordering::Release);
     }
 }
 
@@ -147,11 +162,9 @@ pub fn raise(fault: &Fault, overlays: &[Overlay]) -> Result<Event, Refused> {
         .ok_or(Refused::NoProcessor)?;
     target.put(fault);
     if fault.broadcast {
-        // Those whom the error does not concern: their context is untouched.
-        let bystander = McgStatus::new().with_ripv(true).with_mcip(true).into();
         for (number, overlay) in overlays.iter().enumerate() {
             if number != usize::from(fault.processor.0) {
-                overlay.mcg_status.store(bystander, Ordering::Release);
+                overlay.join();
             }
         }
     }
@@ -210,6 +223,29 @@ mod tests {
         assert!(this.write(0x17a, 0));
         assert!(!this.write(0x17a, 0), "it is the hardware's again");
         assert_eq!([0x17a, 0x405, 0x406].map(|msr| this.read(msr)), [None; 3]);
+    }
+
+    #[test]
+    fn an_error_that_waits_for_the_others_machine_check_keeps_its_mcg_status() {
+        let overlays = [const { Overlay::new() }; 2];
+        let waits = |mcg_status, bank| Fault {
+            mcg_status,
+            bank: Bank(bank),
+            ..fault(1, false)
+        };
+        let settled = || {
+            let written = RefCell::new(Vec::new());
+            overlays[1].settle(|_| 0, |msr, value| written.borrow_mut().push((msr, value)));
+            written.into_inner()
+        };
+        raise(&waits(3, 1), &overlays).expect("processor 1 exists");
+        raise(&waits(0, 2), &overlays).expect("processor 1 exists");
+        // A poll comes first: the banks are the machine's, MCG_STATUS not yet.
+        assert!(settled().iter().all(|(msr, _)| *msr != 0x17a));
+        raise(&fault(0, true), &overlays).expect("processor 0 exists");
+        assert_eq!(settled(), [(0x17a, 7)]);
+        raise(&fault(0, true), &overlays).expect("processor 0 exists");
+        assert_eq!(settled(), [(0x17a, 5)], "once");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Options {
     pub rendezvous: u64,
     /// How many corrected errors a page may have before it is taken out of use; 0: any number.
     pub corrected_limit: u32,
+    /// A machine check for which no bank of any processor holds anything resets the machine.
+    pub empty_is_fatal: bool,
     /// Pages set aside to replace such pages of guests.
     pub spare_pages: u32,
     /// Records stay in their rings until something else is written to the log: as if nobody read them.
@@ -41,6 +43,7 @@ impl Options {
         slice: 5_000_000,
         rendezvous: 200_000_000,
         corrected_limit: 100,
+        empty_is_fatal: true,
         spare_pages: 16,
         log_late: false,
         mca_only: false,
@@ -54,6 +57,7 @@ impl Options {
             match word.split_once('=') {
                 Some(("mca", "only")) => options.mca_only = true,
                 Some(("log", "late")) => options.log_late = true,
+                Some(("empty", "resume")) => options.empty_is_fatal = false,
                 Some(("period", value)) => {
                     options.period = number(value)
                         .filter(|ticks| PERIODS.contains(ticks))
@@ -98,13 +102,14 @@ mod tests {
         assert_eq!(Options::parse(""), Ok(Options::DEFAULT));
         assert_eq!(
             Options::parse(
-                " /boot/bankshot mca=only rendezvous=5 extra=cap:27,msr:0x4d0 period=0x1000 slice=4096 ce=3 spare=0 log=late "
+                " /boot/bankshot mca=only rendezvous=5 extra=cap:27,msr:0x4d0 period=0x1000 slice=4096 ce=3 spare=0 log=late empty=resume "
             ),
             Ok(Options {
                 period: 4096,
                 slice: 4096,
                 rendezvous: 5,
                 corrected_limit: 3,
+                empty_is_fatal: false,
                 spare_pages: 0,
                 log_late: true,
                 mca_only: true,
@@ -123,6 +128,7 @@ mod tests {
             "ce=",
             "spare=257",
             "mca=all",
+            "empty=fatal",
             "extra=",
             "extra=msr:0x4d0,cap:64",
             "quiet",

@@ -89,7 +89,7 @@ pub fn configure(options: &Options) {
     EXTRA.set(options.extra);
     ENGINE.configure(Config {
         timeout: options.rendezvous,
-        empty_is_fatal: true,
+        empty_is_fatal: options.empty_is_fatal,
         corrected_limit: options.corrected_limit,
     });
 }

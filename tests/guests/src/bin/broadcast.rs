@@ -3,7 +3,7 @@
 //!
 //! vCPU 0 sums a page of numbers again and again and says where that page is (`page 0x...`). When an error takes the page
 //! away, the handler builds the numbers anew in another page and sends the interrupted sum there. Command line:
-//! `errors=N`, how many to wait for (1); `hold=1`, wait for any number of them for ever; `touch=1`, in the end vCPU 0 reads the
+//! `errors=N`, how many to wait for (1); `patience=N`, how long for each, in time stamp ticks; `hold=1`, wait for any number of them for ever; `touch=1`, in the end vCPU 0 reads the
 //! page that the first error took, and the one behind it before; `touch=2`, only the one behind it, whose address it says with the first's.
 #![no_std]
 #![no_main]
@@ -72,7 +72,10 @@ fn run() -> u64 {
     let first = TABLE.load(Ordering::Acquire);
     let beside = arguments::number("touch", 0) == 2;
     let (errors, patience) = match arguments::number("hold", 0) {
-        0 => (arguments::number("errors", 1), PATIENCE),
+        0 => (
+            arguments::number("errors", 1),
+            arguments::number("patience", PATIENCE),
+        ),
         _ => (u64::MAX, u64::MAX),
     };
     for error in 1..=errors {

@@ -1,0 +1,219 @@
+//! Each scenario, to its good end.
+
+use boot::emulator::Way;
+use boot::log::Event;
+use boot::run::{Followed, Options, Verdict};
+
+use super::{BOCHS, boot, log, met, scenario, workspace};
+
+/// Each file under tests/scenarios has its test here.
+#[test]
+fn no_scenario_is_forgotten() {
+    let mut files: Vec<_> = std::fs::read_dir(workspace().root.join("tests/scenarios"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(
+        files,
+        [
+            "amd-consumer.toml",
+            "bench-two-processors.toml",
+            "bench.toml",
+            "broadcast-srao.toml",
+            "consumed-srar.toml",
+            "context-lost.toml",
+            "delivery-states.toml",
+            "endurance.toml",
+            "failed-copy.toml",
+            "fatal-reset.toml",
+            "free-vcpus.toml",
+            "left-over.toml",
+            "local.toml",
+            "mce-disabled.toml",
+            "missing-processor.toml",
+            "moved-page.toml",
+            "no-address.toml",
+            "no-bank-resume.toml",
+            "no-bank.toml",
+            "no-recovery.toml",
+            "nobody-hit.toml",
+            "page-put-back.toml",
+            "reserved-writes.toml",
+            "retired-page.toml",
+            "second-error.toml",
+            "several-pages.toml",
+            "shared-halted.toml",
+            "shared-srao-waiting.toml",
+            "shared-srar-running.toml",
+            "shared-startup.toml",
+            "sixteen-guests.toml",
+            "stack-lost.toml",
+            "two-consumers.toml",
+            "two-guests.toml",
+            "unlisted-code.toml",
+            "vectors.toml",
+        ]
+    );
+}
+
+#[test]
+fn broadcast_srao() {
+    met("broadcast-srao", &BOCHS);
+}
+
+/// The record goes to the vCPU that met the error.
+#[test]
+fn consumed_srar() {
+    met("consumed-srar", &BOCHS);
+}
+
+/// What was fatal is told after the reset, once, and not again.
+#[test]
+fn fatal_reset() {
+    let events = met("fatal-reset", &BOCHS);
+    let earlier: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind == "mc.earlier")
+        .collect();
+    assert_eq!(earlier.len(), 1, "{}", log(&events));
+    assert_eq!(earlier[0].boot, 2);
+}
+
+/// The hypervisor survives an error that it meets for a guest.
+#[test]
+fn failed_copy() {
+    met("failed-copy", &BOCHS);
+}
+
+/// What went out of use by command comes back by command.
+#[test]
+fn page_put_back() {
+    met("page-put-back", &BOCHS);
+}
+
+/// A page that gets worse is replaced, and where there is none to replace it, it stays.
+#[test]
+fn moved_page() {
+    met("moved-page", &BOCHS);
+    let mut scenario = scenario("moved-page");
+    scenario.command_line = "ce=10 spare=0".into();
+    scenario
+        .expects
+        .retain(|expect| expect.event != "page.replaced");
+    let (verdict, Followed { events, .. }) = boot(&scenario, &BOCHS);
+    assert_eq!(verdict, Verdict::Met, "{}", log(&events));
+    let kept: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind == "page.kept")
+        .collect();
+    assert_eq!(kept.len(), 1, "{}", log(&events));
+    assert_eq!(kept[0].get("reason").unwrap().to_string(), "no-spare");
+    assert!(events.iter().all(|event| event.kind != "page.replaced"));
+}
+
+/// Nobody waits for ever.
+#[test]
+fn missing_processor() {
+    met("missing-processor", &BOCHS);
+}
+
+/// What goes out of use is out of use, and nothing else.
+#[test]
+fn retired_page() {
+    met("retired-page", &BOCHS);
+}
+
+/// What a vCPU has in the processor is still there after others have had their turns.
+#[test]
+fn sixteen_guests() {
+    met("sixteen-guests", &BOCHS);
+}
+
+/// What the handlers find on their stacks, state by state.
+#[test]
+fn delivery_in_every_state() {
+    met("delivery-states", &BOCHS);
+}
+
+/// An error reaches its guest's vCPUs whatever they are doing, and nobody else.
+#[test]
+fn machine_checks_on_shared_processors() {
+    for name in [
+        "shared-srao-waiting",
+        "shared-srar-running",
+        "shared-halted",
+        "shared-startup",
+    ] {
+        met(name, &BOCHS);
+    }
+}
+
+/// Every way in which an attempt to tell a guest can end, beside the ordinary ones.
+#[test]
+fn outcomes() {
+    for name in [
+        "mce-disabled",
+        "second-error",
+        "stack-lost",
+        "left-over",
+        "amd-consumer",
+        "local",
+    ] {
+        met(name, &BOCHS);
+    }
+}
+
+/// Nothing is dropped without a word: what a processor kept and what it counted as lost make the same number for each error.
+#[test]
+fn endurance() {
+    const ERRORS: u64 = 10_000;
+    let events = met("endurance", &BOCHS);
+    let of_processor_1 = |event: &&Event| event.number("cpu") == Some(1);
+    let own = events.iter().filter(of_processor_1);
+    let told = |event: &&Event| event.kind.starts_with("mc.") || event.kind.starts_with("vmce.");
+    let kept = own.clone().filter(told).count() as u64;
+    let lost: u64 = own
+        .filter(|event| event.kind == "records.lost")
+        .filter_map(|event| event.number("count"))
+        .sum();
+    assert!(lost > kept, "{lost} {kept}");
+    assert_eq!((kept + lost) % ERRORS, 0, "{kept} kept, {lost} lost");
+}
+
+/// The main job again, through firmware and GRUB.
+#[test]
+fn broadcast_srao_from_an_iso() {
+    let iso = Options {
+        way: Way::Iso,
+        ..BOCHS
+    };
+    met("broadcast-srao", &iso);
+}
+
+/// Several errors in one machine check: each record where it belongs, and what is left over after.
+#[test]
+fn several_errors_at_once() {
+    for name in ["two-consumers", "two-guests", "free-vcpus", "several-pages"] {
+        met(name, &BOCHS);
+    }
+}
+
+/// Machine checks that nobody can be told of, or not of all.
+#[test]
+fn errors_that_say_too_little() {
+    for name in ["no-address", "context-lost", "nobody-hit", "no-bank-resume"] {
+        met(name, &BOCHS);
+    }
+}
+
+/// Whatever makes a machine check fatal but PCC: one reset, and the next boot logs what the banks hold, once.
+#[test]
+fn fatal_for_other_reasons() {
+    for (name, earlier) in [("no-bank", 0), ("unlisted-code", 1), ("no-recovery", 1)] {
+        let events = met(name, &BOCHS);
+        let count = |kind| events.iter().filter(|event| event.kind == kind).count();
+        assert_eq!(count("mc.fatal"), 1, "{name}");
+        assert_eq!(count("mc.earlier"), earlier, "{name}");
+    }
+}
