@@ -1,0 +1,111 @@
+//! The programs that hold the generated code.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A package under `target/tmp`, with a program for each group of specs.
+pub struct Package {
+    root: PathBuf,
+    programs: usize,
+}
+
+/// How a program gets the code of its specs.
+pub enum Code {
+    /// As text.
+    Generated(String),
+    /// The spec itself, for the macro.
+    Macro(String),
+}
+
+impl Package {
+    /// Writes a program for each group.
+    pub fn write<'c>(groups: impl Iterator<Item = Vec<&'c Code>>) -> Self {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("random-specs");
+        let bins = root.join("src/bin");
+        if bins.exists() {
+            std::fs::remove_dir_all(&bins).expect("a folder of this test");
+        }
+        std::fs::create_dir_all(&bins).expect("a folder under target/tmp");
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let put = |name: &str, text: &str| std::fs::write(root.join(name), text).expect(name);
+        put("Cargo.toml", &manifest(here));
+        put("src/lib.rs", include_str!("subject.rs"));
+        std::fs::copy(here.join("../Cargo.lock"), root.join("Cargo.lock")).expect("Cargo.lock");
+        let mut programs = 0;
+        for group in groups {
+            program(&bins.join(format!("part{programs}")), &group);
+            programs += 1;
+        }
+        Self { root, programs }
+    }
+
+    /// Compiles all programs; what the compiler says if it refuses.
+    pub fn build(&self) -> Result<(), String> {
+        let output = Command::new(env!("CARGO"))
+            .args(["build", "--quiet"])
+            .env("CARGO_TARGET_DIR", self.root.join("target"))
+            .current_dir(&self.root)
+            .output()
+            .expect("cargo runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let first: Vec<&str> = said.lines().take(60).collect();
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(format!("in {}: {}", self.root.display(), first.join("\n"))),
+        }
+    }
+
+    /// What a program answers to some lines.
+    pub fn run(&self, program: usize, lines: &str) -> String {
+        assert!(program < self.programs, "there is no program {program}");
+        let (input, bin) = (
+            self.root.join(format!("part{program}.lines")),
+            self.root.join(format!("target/debug/part{program}")),
+        );
+        std::fs::write(&input, lines).expect("lines");
+        let output = Command::new(bin)
+            .stdin(std::fs::File::open(&input).expect("lines"))
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("the program runs");
+        String::from_utf8(output.stdout).expect("text")
+    }
+}
+
+fn manifest(here: &Path) -> String {
+    let here = here.display();
+    format!(
+        "[package]\nname = \"random-specs\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[dependencies]\n\
+         msr-dsl-macros = {{ path = \"{here}\" }}\nmsr-runtime = {{ path = \"{here}/../msr-dsl/runtime\" }}\n\n\
+         [profile.dev]\ndebug = false\nincremental = false\n\n[workspace]\n"
+    )
+}
+
+/// A program whose modules are the specs of a group.
+fn program(folder: &Path, group: &[&Code]) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    let put = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect(name);
+    let (mut main, mut table) = (String::new(), String::new());
+    for (number, code) in group.iter().enumerate() {
+        let body = match code {
+            Code::Generated(text) => {
+                put(&format!("s{number}.rs"), text);
+                format!("include!(\"s{number}.rs\");")
+            }
+            Code::Macro(spec) => {
+                put(&format!("s{number}.msr"), spec);
+                format!("use msr_dsl_macros::interface; include!(\"s{number}.msr\");")
+            }
+        };
+        let _ = writeln!(main, "mod s{number} {{ {body} }}");
+        let _ = writeln!(
+            table,
+            "    || random_specs::new::<s{number}::v1::State>(|state, value| state.hold(s{number}::v1::Held::Kept, value)),"
+        );
+    }
+    put(
+        "main.rs",
+        &format!("{main}\nfn main() {{\n    random_specs::run(&[\n{table}    ]);\n}}\n"),
+    );
+}
