@@ -306,14 +306,44 @@ fn the_hypervisors_own_context_and_memory() {
         "an optional error in unused memory"
     );
 
-    let (outcomes, simulation) = run(COPY, CONSUMER, SRAR, GUEST_0);
+    let (outcomes, _) = run(COPY, CONSUMER, SRAR, GUEST_0);
     assert_eq!(outcomes, [[Verdict::FixUp], [Verdict::Resume]]);
-    simulation.enter(0);
-    assert_eq!(
-        seen_by(&simulation, 0),
-        [vec![seen(5, SRAR, 0)], vec![clean(5)]],
-        "tied to no vCPU"
-    );
+}
+
+/// With action required, stock Linux panics: it looks for the context that met the error, and none of its own has.
+#[test]
+fn a_guest_that_has_not_consumed_the_error_gets_it_with_action_optional() {
+    for (interrupted, mcg_status) in [
+        (COPY, CONSUMER),
+        (HYPERVISOR, BYSTANDER),
+        (running(1, 0), BYSTANDER),
+        (running(0, 1), BYSTANDER),
+        (running(1, 0), CONSUMER),
+    ] {
+        let simulation = Simulation::new(world(2));
+        let model_specific = 0x1234 << 16;
+        let status = SRAR | model_specific;
+        simulation
+            .world
+            .put(0, 1, status, GUEST_0 + 0x3040, MISC & !0x3f | 6);
+        let signals = [
+            Signal::new(0, interrupted, mcg_status),
+            Signal::new(1, running(0, 0), BYSTANDER),
+        ];
+        simulation.run(Order::Turns, &signals);
+        simulation.enter(0);
+        let record = seen_misc(5, SRAO | model_specific, 0x3040, MISC & !0x3f | 6);
+        assert_eq!(
+            seen_by(&simulation, 0),
+            [vec![record], vec![clean(5)]],
+            "{interrupted:?} {mcg_status}"
+        );
+        let stopped = simulation.enter(1) == [Delivery::Stop(StopReason::ForeignPage)];
+        assert_eq!(
+            stopped,
+            mcg_status == CONSUMER && interrupted == running(1, 0)
+        );
+    }
 }
 
 #[test]

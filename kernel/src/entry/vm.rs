@@ -201,10 +201,9 @@ pub fn enter(
 ) {
     // SAFETY: `prepare` has filled the VMCS in on this processor. Ordinary context: nothing else borrows the block.
     unsafe {
-        if operation::load(processor, vmcs_of(vcpu)).is_err() {
+        if change_hands(processor, vcpu).is_err() {
             return;
         }
-        change_hands(processor, vcpu);
         let own = vcpu.own.borrow();
         if ready(own, &mut Current::assume()) {
             enter_guest((&raw mut *own).cast());
@@ -212,22 +211,24 @@ pub fn enter(
     }
 }
 
-/// The vCPU whose unswitched state each processor holds.
+/// The vCPU whose VMCS is current on each processor, and whose unswitched state it holds.
 static HELD: [Slot<Vcpu>; MAX_PROCESSORS] = [const { Slot::new() }; MAX_PROCESSORS];
 
-/// Puts a vCPU's unswitched state into the processor, if it is not there, and keeps that of the one before.
+/// Makes a vCPU's VMCS current and puts its unswitched state into the processor, if they are not there, and keeps that of the one
+/// before.
 ///
 /// # Safety
 /// Ordinary context on the vCPU's processor, no borrow of any of its vCPUs in use.
-unsafe fn change_hands(processor: &Processor, vcpu: &'static Vcpu) {
+unsafe fn change_hands(processor: &Processor, vcpu: &'static Vcpu) -> Result<(), Failed> {
     let held = &HELD[usize::from(processor.number.0) % MAX_PROCESSORS];
     let previous = held.get();
     if previous.is_some_and(|previous| core::ptr::eq(previous, vcpu)) {
-        return;
+        return Ok(());
     }
-    held.replace(Some(vcpu));
     // SAFETY: by the caller; the two are not the same, and a vCPU never changes its processor.
     unsafe {
+        operation::load(processor, vmcs_of(vcpu))?;
+        held.replace(Some(vcpu));
         if let Some(previous) = previous {
             let own = previous.own.borrow();
             own.unswitched.save();
@@ -237,6 +238,7 @@ unsafe fn change_hands(processor: &Processor, vcpu: &'static Vcpu) {
         own.unswitched.load();
         platform::load_processor(&own.platform);
     }
+    Ok(())
 }
 
 fn vmcs_of(vcpu: &Vcpu) -> Hpa {

@@ -44,6 +44,9 @@ pub struct Processor {
     pub apic_id: u32,
     /// Its MCG_CAP.
     pub machine_check: McgCap,
+    /// How many MSRs from MC0_CTL on are its banks' and nobody else's; 0 where the injector stands before them. See
+    /// [`machine_check::read_bank`].
+    pub bank_msrs: AtomicU32,
     /// What others ask, by [`RAISE_MACHINE_CHECK`] and its like.
     pub requests: AtomicU32,
     /// What happened here and has not been logged.
@@ -80,6 +83,7 @@ impl Processor {
             number: Pcpu(number),
             apic_id: 0,
             machine_check: McgCap::new(),
+            bank_msrs: AtomicU32::new(0),
             requests: AtomicU32::new(0),
             ring: EventRing::new(),
             task: TaskState::new(nmi, machine_check, exception),
@@ -127,6 +131,9 @@ impl Processor {
         apic::init();
         self.apic_id = apic::id();
         self.machine_check = machine_check::capabilities();
+        if cfg!(not(feature = "faults")) {
+            self.bank_msrs = AtomicU32::new(4 * u32::from(self.machine_check.banks()));
+        }
         PROCESSORS.set(self.number.0.into(), self);
         COUNT.fetch_add(1, Ordering::Release);
         self

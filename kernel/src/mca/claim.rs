@@ -3,10 +3,12 @@
 //! A bank that several processors share shows its error to each. The first to read and clear it owns it; the others find it empty,
 //! and only say how they were affected by what they had read.
 
+use msr_runtime::ErrorRecord;
+
 use super::fatal::FatalReason;
-use super::grade::{Class, grade};
+use super::grade::Class;
 use super::machine::{Interrupted, Machine};
-use super::pool::{Effect, Finding};
+use super::pool::{Effect, Finding, Who};
 use super::registers::Status;
 use super::scan::{Found, Here, Scan, Severity};
 use super::shared::Shared;
@@ -22,39 +24,39 @@ pub(super) fn claim<M: Machine, const P: usize>(
     here: &Here,
     scan: &Scan,
 ) -> Result<Severity, Stuck> {
-    let lost = context_lost(here);
+    let lost = context_lost(machine, here);
     if scan.found.is_empty() && lost.is_none() {
         return Ok(Severity::NONE);
     }
     shared.claim.take(shared, machine)?;
     let mut owned = Severity::NONE;
     for found in &scan.found {
-        owned = owned.max(claim_one(shared, machine, here, scan, found));
+        owned = owned.max(claim_one(shared, machine, scan, found));
     }
-    if let Some(effect) = lost {
-        let record = msr_runtime::ErrorRecord {
-            status: 0,
-            address: 0,
-            misc: 0,
-        };
-        let finding = Finding {
-            processor: machine.processor(),
-            class: Class::None,
-            effect,
-            record,
-        };
-        if !shared.pool.add(&finding) {
-            owned = Severity::fatal(FatalReason::TooManyErrors);
-        }
+    if let Some(finding) = lost
+        && !shared.pool.add(&finding)
+    {
+        owned = Severity::fatal(FatalReason::TooManyErrors);
     }
     shared.claim.give();
     Ok(owned)
 }
 
 /// The vCPU that this processor ran cannot go on where it was.
-fn context_lost(here: &Here) -> Option<Effect> {
+#[inline(always)]
+fn context_lost<M: Machine>(machine: &M, here: &Here) -> Option<Finding> {
     match here.interrupted {
-        Interrupted::Guest(vcpu) if !here.mcg_status.ripv() => Some(Effect::ContextLost(vcpu)),
+        Interrupted::Guest(vcpu) if !here.mcg_status.ripv() => Some(Finding {
+            who: Who::new()
+                .with_processor(machine.processor())
+                .with_effect(Effect::ContextLost)
+                .with_vcpu(vcpu),
+            record: ErrorRecord {
+                status: 0,
+                address: 0,
+                misc: 0,
+            },
+        }),
         _ => None,
     }
 }
@@ -63,50 +65,45 @@ fn context_lost(here: &Here) -> Option<Effect> {
 fn claim_one<M: Machine, const P: usize>(
     shared: &Shared<P>,
     machine: &M,
-    here: &Here,
     scan: &Scan,
     found: &Found,
 ) -> Severity {
-    let effect = if found.class == Class::Srar {
-        here.effect()
-    } else {
-        Effect::Untouched
-    };
-    let matters = matches!(found.class, Class::Srao | Class::Srar);
     let now = Status::from(machine.read_msr(found.bank.status()));
     let is_owner = now.val();
-    if is_owner && now.into_bits() != found.record.status && grade(now, scan.recovery) > found.class
+    if is_owner
+        && now.into_bits() != found.finding.record.status
+        && scan.grades.class(now) > found.class()
     {
         // Something worse came after the decision was taken. It stays where it is, for the next machine check or poll.
         return Severity::NONE;
     }
-    if matters && (is_owner || effect != Effect::Untouched) {
-        let finding = Finding {
-            processor: machine.processor(),
-            class: found.class,
-            effect,
-            record: found.record,
-        };
-        if !shared.pool.add(&finding) {
-            return Severity::fatal(FatalReason::TooManyErrors);
-        }
+    let matters = matches!(found.class(), Class::Srao | Class::Srar);
+    let is_concerned = is_owner || found.finding.who.effect() != Effect::Untouched;
+    if matters && is_concerned && !shared.pool.add(&found.finding) {
+        return Severity::fatal(FatalReason::TooManyErrors);
     }
     if !is_owner {
         return Severity::NONE;
     }
     machine.write_msr(found.bank.status(), 0);
     report(machine, found);
-    Severity::of(found.class)
+    Severity::of(found.class())
 }
 
 /// The administrator's record of an error.
+#[inline(always)]
 pub(super) fn report<M: Machine>(machine: &M, found: &Found) {
+    let ErrorRecord {
+        status,
+        address: addr,
+        misc,
+    } = found.finding.record;
     machine.emit(Event::BankError {
         bank: found.bank,
-        class: found.class,
+        class: found.class(),
         code: found.code(),
-        status: found.record.status,
-        addr: found.record.address,
-        misc: found.record.misc,
+        status,
+        addr,
+        misc,
     });
 }

@@ -8,6 +8,9 @@ pub struct ErrorCode(pub u16);
 const FILTERED: u16 = 1 << 12;
 
 impl ErrorCode {
+    /// Memory scrub, on a channel that is not named.
+    pub const MEMORY_SCRUB: Self = Self(0x00cf);
+
     const fn unfiltered(self) -> u16 {
         self.0 & !FILTERED
     }

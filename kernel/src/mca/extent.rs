@@ -3,7 +3,7 @@
 use msr_runtime::ErrorRecord;
 
 use super::registers::{Misc, Status};
-use crate::units::{Hpa, PAGE_SIZE};
+use crate::units::{Gpa, Hpa, PAGE_SIZE};
 
 /// Pages of physical memory that an error makes unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,7 @@ const MAX_LSB: u8 = 30;
 impl Extent {
     /// The memory that a bank names, if it names any: ADDR counts with ADDRV, and is a memory page with MISCV and address mode
     /// "physical"; its bits below MISC's LSB are not valid.
+    #[inline(always)]
     pub fn of(record: &ErrorRecord) -> Option<Self> {
         let status = Status::from(record.status);
         let misc = Misc::from(record.misc);
@@ -38,6 +39,15 @@ impl Extent {
             pages: 1 << misc.lsb().saturating_sub(Misc::PAGE_LSB),
             offset: valid & (PAGE_SIZE - 1),
         })
+    }
+
+    /// The record for the guest that has the page at `gpa`.
+    #[inline(always)]
+    pub fn record(self, record: &ErrorRecord, gpa: Gpa) -> ErrorRecord {
+        ErrorRecord {
+            address: gpa.0 + self.offset,
+            ..*record
+        }
     }
 
     /// Start of each page.

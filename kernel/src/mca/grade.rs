@@ -80,22 +80,42 @@ impl Class {
 /// The class of what a bank shows in #MC context. `recovery` is MCG_CAP.MCG_SER_P of the processor that reads it.
 #[inline]
 pub fn grade(status: Status, recovery: bool) -> Class {
-    let [without, with] = &CLASSES;
-    let classes = if recovery { with } else { without };
-    classes
-        .get((u64::from(status) >> LOWEST) as usize)
-        .copied()
-        .unwrap_or(Class::Fatal)
+    Grades::of(recovery).class(status)
 }
+
+/// The table for one processor.
+#[derive(Clone, Copy)]
+pub(super) struct Grades(&'static Table);
+
+impl Grades {
+    /// `recovery` is the processor's MCG_CAP.MCG_SER_P.
+    #[inline(always)]
+    pub fn of(recovery: bool) -> Self {
+        let [without, with] = &CLASSES;
+        Self(if recovery { with } else { without })
+    }
+
+    /// The class of what a bank of that processor shows in #MC context.
+    #[inline(always)]
+    pub fn class(self, status: Status) -> Class {
+        let Self(classes) = self;
+        classes
+            .get((u64::from(status) >> LOWEST) as usize)
+            .copied()
+            .unwrap_or(Class::Fatal)
+    }
+}
+
+type Table = [Class; 1 << (64 - LOWEST)];
 
 /// AR is the lowest of the bits that matter: they are those from here up.
 const LOWEST: u32 = 55;
 
 /// The class for every value of those bits, without and with MCG_SER_P. In a table, since it is asked for each bank of each
 /// processor in each machine check.
-static CLASSES: [[Class; 1 << (64 - LOWEST)]; 2] = [classes(false), classes(true)];
+static CLASSES: [Table; 2] = [classes(false), classes(true)];
 
-const fn classes(recovery: bool) -> [Class; 1 << (64 - LOWEST)] {
+const fn classes(recovery: bool) -> Table {
     let mut classes = [Class::None; 1 << (64 - LOWEST)];
     let mut bits = 0;
     while bits < classes.len() {

@@ -8,9 +8,9 @@ use super::machine::{Interrupted, Machine};
 use super::mutant::{self, Mutant};
 use super::recover::{Recovered, Recovery};
 use super::registers::{MCG_STATUS, McgStatus};
-use super::rendezvous::{Entry, Member, Rendezvous, missing};
+use super::rendezvous::{Barrier, Entry, Member, Rendezvous, missing};
 use super::scan::{Here, Scan, Severity};
-use super::shared::Shared;
+use super::shared::{Quiet, Shared};
 use super::wait::{Stuck, wait_until};
 use crate::event::Event;
 use crate::sync::Ordering;
@@ -47,16 +47,6 @@ pub fn handle<M: Machine, const P: usize>(
         interrupted,
         mcg_status: McgStatus::from(machine.read_msr(MCG_STATUS)),
     };
-    machine.emit(match interrupted {
-        Interrupted::Guest(vcpu) => Event::EnteredGuest {
-            guest: vcpu.guest,
-            vcpu: vcpu.index,
-            mcg_status: here.mcg_status.into(),
-        },
-        Interrupted::Hypervisor { .. } => Event::EnteredHypervisor {
-            mcg_status: here.mcg_status.into(),
-        },
-    });
     match take_part(shared, machine, &here) {
         Ok(verdict) => {
             machine.emit(Event::Resumed {});
@@ -84,11 +74,24 @@ fn take_part<M: Machine, const P: usize>(
         here,
     };
     if here.mcg_status.lmce_s() {
+        here.tell(machine);
         return part.alone(0);
     }
-    match Rendezvous::enter(shared, machine) {
-        Ok(Entry::Member(member)) => part.together(member),
+    // On the way to the gate: others may be on theirs, and whoever comes last is waited for.
+    let quiet = Quiet::now(shared);
+    let mut scan = Scan::new(here);
+    scan.read(machine, here);
+    match Rendezvous::enter(shared, machine, here) {
+        Ok(Entry::Member(member)) => {
+            if !quiet.until_here(shared) {
+                // Somebody else has recovered in between, and may have cleared what was seen.
+                scan = Scan::new(here);
+                scan.read(machine, here);
+            }
+            part.together(member, &scan)
+        }
         Ok(Entry::Late { missed }) => {
+            here.tell(machine);
             machine.emit(Event::Late {});
             part.alone(missed)
         }
@@ -105,33 +108,35 @@ struct Part<'a, M, const P: usize> {
 
 impl<M: Machine, const P: usize> Part<'_, M, P> {
     /// The broadcast case.
-    fn together(&self, member: Member) -> Result<Verdict, Fatality> {
+    #[inline(always)]
+    fn together(&self, member: Member, scan: &Scan) -> Result<Verdict, Fatality> {
         let Self {
             shared, machine, ..
         } = *self;
         let meeting = &shared.rendezvous;
-        self.show_context();
-
-        let mut scan = Scan::new(self.here);
-        scan.read(machine, self.here);
         if scan.severity != Severity::NONE {
             meeting
                 .worst
                 .fetch_max(scan.severity.to_word(), Ordering::AcqRel);
         }
-        self.pass(&meeting.graded, member)?;
+        meeting.graded.arrive();
+        // Before the recovery looks at it, and after all that others wait for.
+        self.show_context();
+        member.tell(shared, machine, self.here);
+        self.wait(&meeting.graded, member)?;
         let worst = Severity::from_word(meeting.worst.load(Ordering::Acquire));
-        self.check_fatal(worst, scan.severity, member.some_are_missing(), &scan)?;
+        self.check_fatal(worst, scan.severity, member.some_are_missing(), scan)?;
 
-        let owned = self.claim(&scan)?;
+        let owned = self.claim(scan)?;
         if owned.fatal_reason().is_some() {
             meeting.worst.fetch_max(owned.to_word(), Ordering::AcqRel);
         }
         let mut recovers = owned == worst && (self.is_first() || mutant::is(Mutant::RecoversTwice));
-        self.pass(&meeting.claimed, member)?;
+        meeting.claimed.arrive();
+        self.wait(&meeting.claimed, member)?;
         let worst = Severity::from_word(meeting.worst.load(Ordering::Acquire));
         if worst.fatal_reason().is_some() {
-            self.check_fatal(worst, owned, false, &scan)?;
+            self.check_fatal(worst, owned, false, scan)?;
         }
 
         // The worst error may be nobody's, if its bank changed in between: somebody has to do what is left to do.
@@ -146,9 +151,10 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
             self.await_recovery()?;
         }
         catch_up(shared, machine);
-        self.pass(&meeting.leaving, member)?;
+        meeting.leaving.arrive();
+        self.wait(&meeting.leaving, member)?;
         Rendezvous::leave(shared, member);
-        Ok(self.verdict(&scan))
+        Ok(self.verdict(scan))
     }
 
     /// A local #MC, or one for which the others have not waited: that of rendezvous `missed`.
@@ -247,15 +253,17 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
 
     #[inline(always)]
     fn recover(&self, worst: Class, is_local: bool) -> Recovered {
-        self.machine.emit(Event::Worst {
-            class: worst,
-            owner: self.machine.processor(),
-        });
         let local = match self.here.interrupted {
             Interrupted::Guest(vcpu) if is_local => Some(vcpu),
             _ => None,
         };
-        Recovery::new(self.shared, self.machine, local).run()
+        Recovery {
+            shared: self.shared,
+            machine: self.machine,
+            worst,
+            local,
+        }
+        .run()
     }
 
     fn kick_missing(&self) {
@@ -271,9 +279,9 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
     }
 
     #[inline(always)]
-    fn pass(&self, barrier: &super::rendezvous::Barrier, member: Member) -> Result<(), Fatality> {
+    fn wait(&self, barrier: &Barrier, member: Member) -> Result<(), Fatality> {
         barrier
-            .pass(self.shared, self.machine, member)
+            .wait(self.shared, self.machine, member)
             .map_err(|Stuck| self.stuck())
     }
 

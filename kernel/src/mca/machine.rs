@@ -23,6 +23,13 @@ pub enum Owner {
     },
 }
 
+impl Owner {
+    /// Whether it is this guest; `None` is nobody.
+    pub fn is_guest(self, this: Option<GuestId>) -> bool {
+        matches!(self, Self::Guest { guest, .. } if this == Some(guest))
+    }
+}
+
 /// What was put in the place of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replaced {
@@ -97,7 +104,12 @@ pub trait Machine {
     /// Keeps an event in this processor's own ring, never in a log.
     fn emit(&self, event: Event);
 
-    /// Whose the page at `page` (a multiple of 4 KiB) is; in logarithmic time at most.
+    /// The same of three events of one moment.
+    fn emit_three(&self, events: [Event; 3]) {
+        events.into_iter().for_each(|event| self.emit(event));
+    }
+
+    /// Whose the page at `page` (a multiple of 4 KiB) is: a guest's in constant time, any other in logarithmic time at most.
     fn owner_of(&self, page: Hpa) -> Owner;
 
     /// Takes a page out of use: unmaps it from its guest's EPT and never hands it out again. Returns whether that is new.

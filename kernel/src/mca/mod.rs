@@ -40,7 +40,7 @@ pub use grade::{Class, grade, grade_poll};
 pub use handle::{Verdict, handle};
 pub use machine::{Addressee, Interrupted, Kept, Machine, Owner, Replaced};
 pub use poll::poll;
-pub(crate) use pool::{CAPACITY, Effect, Finding};
+pub(crate) use pool::{CAPACITY, Finding};
 pub use registers::{McgCap, McgStatus, Misc, Status};
 pub use shared::{Config, Shared};
 pub use start::start;

@@ -9,7 +9,7 @@ use super::extent::Extent;
 use super::grade::{Class, grade_poll};
 use super::machine::{Kept, Machine, Owner, Replaced};
 use super::registers::{MCG_STATUS, McgStatus, Status};
-use super::scan::Found;
+use super::scan::record;
 use super::shared::Shared;
 use crate::event::Event;
 use crate::sync::{AtomicU32, Ordering, constructor};
@@ -54,18 +54,16 @@ fn poll_bank<M: Machine, const P: usize>(
     let Some(class @ (Class::Corrected | Class::Ucna)) = grade_poll(status, recovery) else {
         return;
     };
-    let Some(found) = Found::read(machine, bank, recovery) else {
-        return;
-    };
-    let is_same = |status| status == found.record.status;
+    let record = record(machine, bank, status);
     let is_signalled = McgStatus::from(machine.read_msr(MCG_STATUS)).mcip();
     // With MCIP set an #MC is on its way to this processor, and the bank is its handler's.
-    if is_signalled || !is_same(status.into()) || !is_same(machine.read_msr(bank.status())) {
+    if is_signalled || machine.read_msr(bank.status()) != record.status {
         return;
     }
     machine.write_msr(bank.status(), 0);
-    let code = found.code();
-    let (status, addr, misc) = (found.record.status, found.record.address, found.record.misc);
+    let code = status.code();
+    let extent = Extent::of(&record);
+    let (status, addr, misc) = (record.status, record.address, record.misc);
     if class == Class::Ucna {
         machine.emit(Event::UncorrectedError {
             bank,
@@ -76,7 +74,6 @@ fn poll_bank<M: Machine, const P: usize>(
         });
         return;
     }
-    let extent = Extent::of(&found.record);
     let page = extent.map_or(Hpa(0), |extent| extent.first);
     let errors = corrected(status);
     let count = shared.polls.counts.add(page, errors);

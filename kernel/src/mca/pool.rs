@@ -1,5 +1,6 @@
 //! What the processors of a machine check have found, for the one that recovers.
 
+use bitfield_struct::bitfield;
 use msr_runtime::ErrorRecord;
 
 use super::grade::Class;
@@ -8,23 +9,79 @@ use crate::units::{GuestId, Pcpu, VcpuId};
 
 /// How a processor was affected by what it found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Effect {
     /// Not: its context has nothing to do with the error.
     Untouched,
-    /// This vCPU consumed the error.
-    Consumed(VcpuId),
+    /// Its vCPU consumed the error.
+    Consumed,
     /// The hypervisor's marked copy of guest memory met it, and fails.
     CopyFailed,
-    /// No error of a bank; this vCPU's context cannot go on.
-    ContextLost(VcpuId),
+    /// No error of a bank; its vCPU's context cannot go on.
+    ContextLost,
+}
+
+impl Effect {
+    const fn into_bits(self) -> u8 {
+        self as u8
+    }
+
+    const fn from_bits(bits: u8) -> Self {
+        match bits {
+            0 => Self::Untouched,
+            1 => Self::Consumed,
+            2 => Self::CopyFailed,
+            _ => Self::ContextLost,
+        }
+    }
+}
+
+/// Who met an error, and what it meant there. In one word, as it is kept: nothing is packed or unpacked on the way.
+#[bitfield(u64)]
+#[derive(PartialEq, Eq)]
+pub(crate) struct Who {
+    #[bits(16, from = Pcpu, into = processor_bits)]
+    pub processor: Pcpu,
+    #[bits(8, from = Class::from_rank, into = Class::rank)]
+    pub class: Class,
+    #[bits(2)]
+    pub effect: Effect,
+    #[bits(6)]
+    __: u8,
+    vcpu_index: u8,
+    vcpu_guest: u8,
+    __: u16,
+}
+
+const fn processor_bits(processor: Pcpu) -> u16 {
+    processor.0
+}
+
+impl Who {
+    /// The same, of the processor's vCPU.
+    pub const fn with_vcpu(self, vcpu: VcpuId) -> Self {
+        self.with_vcpu_index(vcpu.index)
+            .with_vcpu_guest(vcpu.guest.0)
+    }
+
+    /// The vCPU that consumed the error, or whose context is lost.
+    pub const fn vcpu(self) -> VcpuId {
+        VcpuId {
+            guest: GuestId(self.vcpu_guest()),
+            index: self.vcpu_index(),
+        }
+    }
+
+    /// The vCPU that consumed the error, if one did.
+    pub fn consumer(self) -> Option<VcpuId> {
+        (self.effect() == Effect::Consumed).then(|| self.vcpu())
+    }
 }
 
 /// One processor met one error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
-    pub processor: Pcpu,
-    pub class: Class,
-    pub effect: Effect,
+    pub who: Who,
     /// Registers of the bank; the address is host-physical.
     pub record: ErrorRecord,
 }
@@ -45,45 +102,6 @@ pub(super) struct Pool {
     places: [Place; CAPACITY],
 }
 
-const UNTOUCHED: u64 = 0;
-const CONSUMED: u64 = 1;
-const COPY_FAILED: u64 = 2;
-const CONTEXT_LOST: u64 = 3;
-
-impl Finding {
-    /// Processor, class, effect and vCPU in one word.
-    fn who(&self) -> u64 {
-        let (effect, vcpu) = match self.effect {
-            Effect::Untouched => (UNTOUCHED, None),
-            Effect::Consumed(vcpu) => (CONSUMED, Some(vcpu)),
-            Effect::CopyFailed => (COPY_FAILED, None),
-            Effect::ContextLost(vcpu) => (CONTEXT_LOST, Some(vcpu)),
-        };
-        let vcpu = vcpu.map_or(0, |vcpu| {
-            u64::from(vcpu.guest.0) << 8 | u64::from(vcpu.index)
-        });
-        u64::from(self.processor.0) | u64::from(self.class.rank()) << 16 | effect << 24 | vcpu << 32
-    }
-
-    fn from_who(who: u64, record: ErrorRecord) -> Self {
-        let vcpu = VcpuId {
-            guest: GuestId((who >> 40) as u8),
-            index: (who >> 32) as u8,
-        };
-        Self {
-            processor: Pcpu(who as u16),
-            class: Class::from_rank((who >> 16) as u8),
-            effect: match who >> 24 & 3 {
-                CONSUMED => Effect::Consumed(vcpu),
-                COPY_FAILED => Effect::CopyFailed,
-                CONTEXT_LOST => Effect::ContextLost(vcpu),
-                _ => Effect::Untouched,
-            },
-            record,
-        }
-    }
-}
-
 impl Place {
     constructor! {
         fn new() -> Self {
@@ -93,6 +111,20 @@ impl Place {
                 address: AtomicU64::new(0),
                 misc: AtomicU64::new(0),
             }
+        }
+    }
+}
+
+impl Place {
+    #[inline(always)]
+    fn load(&self) -> Finding {
+        Finding {
+            who: self.who.load(Ordering::Relaxed).into(),
+            record: ErrorRecord {
+                status: self.status.load(Ordering::Relaxed),
+                address: self.address.load(Ordering::Relaxed),
+                misc: self.misc.load(Ordering::Relaxed),
+            },
         }
     }
 }
@@ -118,12 +150,13 @@ impl Pool {
 
     /// Adds a finding; false if there is no room.
     #[must_use]
+    #[inline(always)]
     pub fn add(&self, finding: &Finding) -> bool {
         let len = self.len.load(Ordering::Relaxed);
         let Some(place) = self.places.get(len as usize) else {
             return false;
         };
-        place.who.store(finding.who(), Ordering::Relaxed);
+        place.who.store(finding.who.into(), Ordering::Relaxed);
         place.status.store(finding.record.status, Ordering::Relaxed);
         place
             .address
@@ -137,16 +170,17 @@ impl Pool {
         self.len.store(0, Ordering::Relaxed);
     }
 
+    /// The finding, if there is one only.
+    #[inline(always)]
+    pub fn only(&self) -> Option<Finding> {
+        let is_one = self.len.load(Ordering::Acquire) == 1;
+        self.places.first().filter(|_| is_one).map(Place::load)
+    }
+
     /// Everything found.
+    #[inline(always)]
     pub fn iter(&self) -> impl Iterator<Item = Finding> + '_ {
         let len = self.len.load(Ordering::Acquire) as usize;
-        self.places.iter().take(len).map(|place| {
-            let record = ErrorRecord {
-                status: place.status.load(Ordering::Relaxed),
-                address: place.address.load(Ordering::Relaxed),
-                misc: place.misc.load(Ordering::Relaxed),
-            };
-            Finding::from_who(place.who.load(Ordering::Relaxed), record)
-        })
+        self.places.iter().take(len).map(Place::load)
     }
 }

@@ -1,8 +1,5 @@
 //! Recovery, by one processor for all: pages out of use, and who is hit.
 
-use msr_runtime::ErrorRecord;
-
-use super::code::ErrorCode;
 use super::extent::Extent;
 use super::grade::Class;
 use super::machine::{Machine, Owner};
@@ -11,8 +8,8 @@ use super::registers::Status;
 use super::shared::Shared;
 use crate::event::Event;
 use crate::sync::Ordering;
-use crate::units::{GuestId, Hpa, PAGE_SIZE, VcpuId};
-use crate::vmce::{Routes, StopReason};
+use crate::units::{Gpa, GuestId, Hpa, PAGE_SIZE, VcpuId};
+use crate::vmce::{Post, Routes, StopReason};
 
 /// What a recovery has changed for other processors.
 #[derive(Clone, Copy, Debug)]
@@ -29,33 +26,139 @@ impl Recovered {
     }
 }
 
+/// One error, in one page, of one guest, and no other finding: told apart, so that it does not pay for what is rare.
+struct Ordinary {
+    finding: Finding,
+    extent: Extent,
+    guest: GuestId,
+    /// The page, as the guest counts.
+    gpa: Gpa,
+}
+
+/// The recovery of one machine check.
 pub(super) struct Recovery<'a, M, const P: usize> {
+    pub shared: &'a Shared<P>,
+    pub machine: &'a M,
+    /// The class of the worst error.
+    pub worst: Class,
+    /// The vCPU whose processor was told alone.
+    pub local: Option<VcpuId>,
+}
+
+/// The recovery of anything.
+struct General<'a, M, const P: usize> {
     shared: &'a Shared<P>,
     machine: &'a M,
     routes: Routes<'a, M>,
     retired: bool,
 }
 
-impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
-    /// `local` is the vCPU whose processor was told alone. Made where it stays: it is too large to be moved about.
+impl<M: Machine, const P: usize> Recovery<'_, M, P> {
+    /// Handles everything in the pool.
     #[inline(always)]
-    pub fn new(shared: &'a Shared<P>, machine: &'a M, local: Option<VcpuId>) -> Self {
-        let serial = shared.serial.load(Ordering::Relaxed);
-        Self {
-            shared,
-            machine,
-            routes: Routes::new(machine, serial, local),
-            retired: false,
+    pub fn run(&self) -> Recovered {
+        match self.ordinary() {
+            Some(ordinary) => self.run_ordinary(&ordinary),
+            None => self.run_all(),
         }
     }
 
-    /// Handles everything in the pool.
+    /// What has been found, if it is what most machine checks are about.
     #[inline(always)]
-    pub fn run(&mut self) -> Recovered {
+    fn ordinary(&self) -> Option<Ordinary> {
+        let finding = self.shared.pool.only()?;
+        let class = finding.who.class();
+        let code = Status::from(finding.record.status).code();
+        let is_recoverable =
+            class == Class::Srar || class == Class::Srao && code.is_known_optional();
+        let extent = Extent::of(&finding.record)?;
+        if !is_recoverable || extent.pages != 1 {
+            return None;
+        }
+        let Owner::Guest { guest, gpa } = self.machine.owner_of(extent.first) else {
+            return None;
+        };
+        let consumer = finding.who.consumer();
+        let is_foreign = consumer.is_some_and(|vcpu| vcpu.guest != guest);
+        (!is_foreign).then_some(Ordinary {
+            finding,
+            extent,
+            guest,
+            gpa,
+        })
+    }
+
+    #[inline(always)]
+    fn run_ordinary(&self, ordinary: &Ordinary) -> Recovered {
+        let &Ordinary {
+            ref finding,
+            extent,
+            guest,
+            gpa,
+        } = ordinary;
+        let (hpa, pages) = (extent.first, 1);
+        let hit = Event::GuestHit {
+            guest,
+            gpa,
+            hpa,
+            pages,
+        };
+        let is_new = self.machine.retire(hpa, Owner::Guest { guest, gpa });
+        if is_new {
+            self.shared.flushes.begin();
+            let retired = Event::PageRetired {
+                hpa,
+                guest,
+                gpa,
+                pages,
+            };
+            self.machine.emit_three([self.worst(), retired, hit]);
+        } else {
+            self.machine.emit(self.worst());
+            self.machine.emit(hit);
+        }
+        let record = extent.record(&finding.record, gpa);
+        Recovered {
+            retired: is_new,
+            posted: self.post().send_one(finding, guest, record, self.local),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn run_all(&self) -> Recovered {
+        self.machine.emit(self.worst());
+        General {
+            shared: self.shared,
+            machine: self.machine,
+            routes: Routes::new(self.post(), self.local),
+            retired: false,
+        }
+        .run()
+    }
+
+    fn worst(&self) -> Event {
+        Event::Worst {
+            class: self.worst,
+            owner: self.machine.processor(),
+        }
+    }
+
+    #[inline(always)]
+    fn post(&self) -> Post<'_, M> {
+        Post {
+            machine: self.machine,
+            serial: self.shared.serial.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl<M: Machine, const P: usize> General<'_, M, P> {
+    fn run(&mut self) -> Recovered {
         let shared = self.shared;
         for finding in shared.pool.iter() {
-            match finding.effect {
-                Effect::ContextLost(vcpu) => self.routes.lose_context(&finding, vcpu),
+            match finding.who.effect() {
+                Effect::ContextLost => self.routes.lose_context(&finding),
                 _ if self.is_told_elsewhere(&finding) => {}
                 _ => self.locate(&finding),
             }
@@ -71,24 +174,21 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
 
     /// A bystander owns the bank, and a consumer of the same error has its own finding.
     fn is_told_elsewhere(&self, finding: &Finding) -> bool {
-        let consumed =
-            |other: Finding| other.effect != Effect::Untouched && other.record == finding.record;
-        finding.class == Class::Srar
-            && finding.effect == Effect::Untouched
+        let consumed = |other: Finding| {
+            other.who.effect() != Effect::Untouched && other.record == finding.record
+        };
+        finding.who.class() == Class::Srar
+            && finding.who.effect() == Effect::Untouched
             && self.shared.pool.iter().any(consumed)
     }
 
     /// Takes the memory of a finding out of use, and finds whom that hits.
-    #[inline(always)]
     fn locate(&mut self, finding: &Finding) {
-        let code = ErrorCode(Status::from(finding.record.status).mcacod());
-        if finding.class == Class::Srao && !code.is_known_optional() {
+        let code = Status::from(finding.record.status).code();
+        if finding.who.class() == Class::Srao && !code.is_known_optional() {
             return;
         }
-        let consumer = match finding.effect {
-            Effect::Consumed(vcpu) => Some(vcpu.guest),
-            _ => None,
-        };
+        let consumer = finding.who.consumer().map(|vcpu| vcpu.guest);
         let Some(extent) = Extent::of(&finding.record) else {
             if let Some(guest) = consumer {
                 self.routes.stop(guest, StopReason::NoAddress);
@@ -104,7 +204,6 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
     }
 
     /// Takes pages out of use. Returns whether one of them is `consumer`'s.
-    #[inline(always)]
     fn retire_all(&mut self, finding: &Finding, extent: Extent, consumer: Option<GuestId>) -> bool {
         let mut own_page = false;
         // Pages side by side are told together: an error may be about a whole GiB.
@@ -112,22 +211,22 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
         for page in extent.pages() {
             self.shared.progress.fetch_add(1, Ordering::Relaxed);
             let owner = self.machine.owner_of(page);
-            own_page |= matches!(owner, Owner::Guest { guest, .. } if consumer == Some(guest));
             let is_new = match owner {
                 Owner::Hypervisor | Owner::Firmware => false,
                 Owner::Free | Owner::Guest { .. } => self.machine.retire(page, owner),
             };
             self.retired |= is_new;
+            own_page |= owner.is_guest(consumer);
             let next = is_new.then_some((page, owner));
             if let Some(run) = Run::go_on(&mut retired, next) {
-                self.tell_retired(run);
+                self.machine.emit(run.retired());
             }
             if let Some(run) = Run::go_on(&mut hit, Some((page, owner))) {
                 self.tell_hit(finding, extent, run);
             }
         }
         if let Some(run) = retired {
-            self.tell_retired(run);
+            self.machine.emit(run.retired());
         }
         if let Some(run) = hit {
             self.tell_hit(finding, extent, run);
@@ -135,37 +234,12 @@ impl<'a, M: Machine, const P: usize> Recovery<'a, M, P> {
         own_page
     }
 
-    fn tell_retired(&self, Run { owner, hpa, pages }: Run) {
-        self.machine.emit(match owner {
-            Owner::Guest { guest, gpa } => Event::PageRetired {
-                hpa,
-                guest,
-                gpa,
-                pages,
-            },
-            _ => Event::FreePageRetired { hpa, pages },
-        });
-    }
-
-    fn tell_hit(&mut self, finding: &Finding, extent: Extent, Run { owner, hpa, pages }: Run) {
-        let (guest, gpa) = match owner {
-            Owner::Guest { guest, gpa } => (guest, gpa),
-            Owner::Hypervisor => return self.machine.emit(Event::HypervisorHit { hpa, pages }),
-            Owner::Free => return self.machine.emit(Event::FreeHit { hpa, pages }),
-            Owner::Firmware => return self.machine.emit(Event::FirmwareHit { hpa, pages }),
-        };
-        self.machine.emit(Event::GuestHit {
-            guest,
-            gpa,
-            hpa,
-            pages,
-        });
-        let address = gpa.0 + extent.offset;
-        let record = ErrorRecord {
-            address,
-            ..finding.record
-        };
-        self.routes.hit(finding, guest, record, pages);
+    fn tell_hit(&mut self, finding: &Finding, extent: Extent, run: Run) {
+        self.machine.emit(run.hit());
+        if let Owner::Guest { guest, gpa } = run.owner {
+            let record = extent.record(&finding.record, gpa);
+            self.routes.hit(finding, guest, record, run.pages);
+        }
     }
 }
 
@@ -180,7 +254,6 @@ struct Run {
 
 impl Run {
     /// Adds a page to the run, or begins another; none ends it. Returns the run that has ended.
-    #[inline(always)]
     fn go_on(run: &mut Option<Self>, page: Option<(Hpa, Owner)>) -> Option<Self> {
         let Some((hpa, owner)) = page else {
             return run.take();
@@ -195,6 +268,36 @@ impl Run {
                 hpa,
                 pages: 1,
             }),
+        }
+    }
+
+    /// They went out of use.
+    fn retired(self) -> Event {
+        let Self { owner, hpa, pages } = self;
+        match owner {
+            Owner::Guest { guest, gpa } => Event::PageRetired {
+                hpa,
+                guest,
+                gpa,
+                pages,
+            },
+            _ => Event::FreePageRetired { hpa, pages },
+        }
+    }
+
+    /// They were hit.
+    fn hit(self) -> Event {
+        let Self { owner, hpa, pages } = self;
+        match owner {
+            Owner::Guest { guest, gpa } => Event::GuestHit {
+                guest,
+                gpa,
+                hpa,
+                pages,
+            },
+            Owner::Hypervisor => Event::HypervisorHit { hpa, pages },
+            Owner::Free => Event::FreeHit { hpa, pages },
+            Owner::Firmware => Event::FirmwareHit { hpa, pages },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use bitfield_struct::bitfield;
 
+use super::code::ErrorCode;
 use crate::units::{Bank, PAGE_SIZE};
 
 /// IA32_FEATURE_CONTROL.
@@ -138,6 +139,19 @@ pub struct Status {
     pub over: bool,
     /// The bank holds an error.
     pub val: bool,
+}
+
+impl Status {
+    /// MCACOD, to be read.
+    pub fn code(self) -> ErrorCode {
+        ErrorCode(self.mcacod())
+    }
+
+    /// An error that requires action, for a guest of whose contexts none consumed it: to that guest it is what a memory scrub has
+    /// found. With AR its handler would look for the instruction that met it, which there is not: Linux panics.
+    pub fn without_consumer(self) -> Self {
+        self.with_ar(false).with_mcacod(ErrorCode::MEMORY_SCRUB.0)
+    }
 }
 
 /// IA32_MCi_MISC, as a bank with MCG_SER_P reports an address ("UCR errors" in the SDM).

@@ -8,6 +8,7 @@ use bitfield_struct::bitfield;
 
 use super::machine::Machine;
 use super::mutant::{self, Mutant};
+use super::scan::Here;
 use super::shared::{Shared, Slot};
 use super::wait::{Stuck, Wait, wait_until};
 use crate::event::Event;
@@ -63,10 +64,12 @@ impl Gate {
 
     /// The gate with one more inside; closed if that was the last.
     fn with_one_more(self) -> Self {
-        let arrived = self.arrived() + 1;
-        let is_last = arrived >= self.expected();
-        self.with_arrived(arrived)
-            .with_state(if is_last { State::Closed } else { State::Open })
+        let more = self.with_arrived(self.arrived() + 1);
+        if more.arrived() >= more.expected() {
+            more.with_state(State::Closed)
+        } else {
+            more
+        }
     }
 }
 
@@ -121,6 +124,8 @@ pub(super) struct Member {
     pub members: u16,
     /// How many should have.
     pub expected: u16,
+    /// It closed the gate.
+    closed: bool,
 }
 
 impl Rendezvous {
@@ -177,6 +182,7 @@ impl Rendezvous {
     pub fn enter<M: Machine, const P: usize>(
         shared: &Shared<P>,
         machine: &M,
+        here: &Here,
     ) -> Result<Entry, Stuck> {
         let this = &shared.rendezvous;
         let slot = shared.slot(machine.processor());
@@ -190,6 +196,18 @@ impl Rendezvous {
         if gate.state() == State::Closed {
             return this.make_ready(shared, machine, gate).map(Entry::Member);
         }
+        this.await_the_others(shared, machine, here)
+    }
+
+    /// Waits until all have come, or closes the gate when time is up.
+    fn await_the_others<M: Machine, const P: usize>(
+        &self,
+        shared: &Shared<P>,
+        machine: &M,
+        here: &Here,
+    ) -> Result<Entry, Stuck> {
+        let this = self;
+        here.tell(machine);
         let is_ready = || this.read().state() == State::Running;
         let mut wait = Wait::for_arrival(shared, machine);
         while wait.until(is_ready).is_err() {
@@ -221,13 +239,13 @@ impl Rendezvous {
             let missed = slot.missing.load(Ordering::Acquire);
             let before = slot.joined.load(Ordering::Relaxed);
             let next = match gate.state() {
+                State::Open => gate.with_one_more(),
                 // This machine check was announced to a rendezvous that has gone on without this processor.
                 State::Idle if missed != 0 => return Ok(Way::Missed(missed)),
                 State::Idle => {
                     self.opened.store(machine.now().0, Ordering::Relaxed);
-                    gate.next().with_one_more()
+                    gate.next().with_state(State::Open).with_one_more()
                 }
-                State::Open => gate.with_one_more(),
                 State::Closed | State::Running if before != gate.number() => {
                     return Ok(Way::Missed(gate.number()));
                 }
@@ -251,15 +269,17 @@ impl Rendezvous {
     }
 
     /// The processor that closed the gate makes everything ready for those inside.
+    #[inline(always)]
     fn make_ready<M: Machine, const P: usize>(
         &self,
         shared: &Shared<P>,
         machine: &M,
         gate: Gate,
     ) -> Result<Member, Stuck> {
-        let opened = Tsc(self.opened.load(Ordering::Relaxed));
-        let ticks = machine.now().since(opened);
-        let member = Member::of(gate);
+        let member = Member {
+            closed: true,
+            ..Member::of(gate)
+        };
         if member.some_are_missing() {
             for (_, slot) in shared.online() {
                 if slot.joined.load(Ordering::Acquire) != gate.number() {
@@ -270,15 +290,6 @@ impl Rendezvous {
         shared.recovery.take(shared, machine)?;
         shared.serial.fetch_add(1, Ordering::Relaxed);
         self.set(gate.with_state(State::Running));
-        // The others are under way by now.
-        machine.emit(Event::Rendezvous {
-            expected: member.expected,
-            arrived: member.members,
-            ticks,
-        });
-        if member.some_are_missing() {
-            missing(shared).for_each(|processor| machine.emit(Event::Missing { processor }));
-        }
         Ok(member)
     }
 
@@ -316,6 +327,25 @@ impl Member {
         Self {
             members: gate.arrived(),
             expected: gate.expected(),
+            closed: false,
+        }
+    }
+
+    /// What the one that closed the gate has to say, once nobody waits for it any more.
+    #[inline(always)]
+    pub fn tell<M: Machine, const P: usize>(self, shared: &Shared<P>, machine: &M, here: &Here) {
+        if self.closed {
+            let opened = Tsc(shared.rendezvous.opened.load(Ordering::Relaxed));
+            let ticks = machine.now().since(opened);
+            here.tell(machine);
+            machine.emit(Event::Rendezvous {
+                expected: self.expected,
+                arrived: self.members,
+                ticks,
+            });
+            if self.some_are_missing() {
+                missing(shared).for_each(|processor| machine.emit(Event::Missing { processor }));
+            }
         }
     }
 
@@ -332,15 +362,20 @@ impl Barrier {
         }
     }
 
+    /// This processor has come here.
+    #[inline(always)]
+    pub fn arrive(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Waits until every member has come here.
     #[inline(always)]
-    pub fn pass<M: Machine, const P: usize>(
+    pub fn wait<M: Machine, const P: usize>(
         &self,
         shared: &Shared<P>,
         machine: &M,
         member: Member,
     ) -> Result<(), Stuck> {
-        self.count.fetch_add(1, Ordering::AcqRel);
         let all = u32::from(member.members) - u32::from(mutant::is(Mutant::LeavesEarly));
         wait_until(shared, machine, || {
             self.count.load(Ordering::Acquire) >= all

@@ -1,4 +1,7 @@
 //! The first round: every processor reads and grades its banks. Nothing is cleared.
+//!
+//! It does so on its way to the gate, where it may have to wait for others. What it has seen counts if nobody has recovered
+//! since ([`super::shared::Quiet`]); else it looks again, inside.
 
 use arrayvec::ArrayVec;
 use msr_runtime::ErrorRecord;
@@ -6,12 +9,13 @@ use msr_runtime::ErrorRecord;
 use super::code::ErrorCode;
 use super::extent::Extent;
 use super::fatal::FatalReason;
-use super::grade::{Class, grade};
+use super::grade::{Class, Grades};
 use super::machine::{Interrupted, Machine, Owner};
 use super::mutant::{self, Mutant};
-use super::pool::Effect;
+use super::pool::{Effect, Finding, Who};
 use super::registers::{MAX_BANKS, McgStatus, Status};
-use crate::units::Bank;
+use crate::event::Event;
+use crate::units::{Bank, VcpuId};
 
 /// Why this processor is in a machine check, and what it was doing.
 #[derive(Clone, Copy, Debug)]
@@ -28,16 +32,15 @@ pub(super) struct Severity(u32);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     pub bank: Bank,
-    pub class: Class,
-    pub record: ErrorRecord,
+    pub finding: Finding,
 }
 
 /// What a processor found.
 pub(super) struct Scan {
     pub found: ArrayVec<Found, MAX_BANKS>,
     pub severity: Severity,
-    /// MCG_CAP.MCG_SER_P.
-    pub recovery: bool,
+    /// How this processor grades.
+    pub grades: Grades,
     /// The hypervisor was copying a guest's memory, and the copy has to fail.
     pub copy_failed: bool,
 }
@@ -71,14 +74,32 @@ impl Severity {
 }
 
 impl Here {
-    /// What an error that requires action means for this processor's context.
-    pub fn effect(&self) -> Effect {
-        if self.mcg_status.is_bystander() && !self.mcg_status.lmce_s() {
-            return Effect::Untouched;
+    /// Says that this processor is in a machine check, and in which context.
+    pub fn tell<M: Machine>(&self, machine: &M) {
+        let mcg_status = self.mcg_status.into();
+        machine.emit(match self.interrupted {
+            Interrupted::Guest(VcpuId { guest, index: vcpu }) => Event::EnteredGuest {
+                guest,
+                vcpu,
+                mcg_status,
+            },
+            Interrupted::Hypervisor { .. } => Event::EnteredHypervisor { mcg_status },
+        });
+    }
+
+    /// What an error of this class means for this processor's context.
+    #[inline(always)]
+    fn affected<M: Machine>(&self, machine: &M, class: Class) -> Who {
+        let who = Who::new()
+            .with_processor(machine.processor())
+            .with_class(class);
+        let is_bystander = self.mcg_status.is_bystander() && !self.mcg_status.lmce_s();
+        if class != Class::Srar || is_bystander {
+            return who;
         }
         match self.interrupted {
-            Interrupted::Guest(vcpu) => Effect::Consumed(vcpu),
-            Interrupted::Hypervisor { .. } => Effect::CopyFailed,
+            Interrupted::Guest(vcpu) => who.with_effect(Effect::Consumed).with_vcpu(vcpu),
+            Interrupted::Hypervisor { .. } => who.with_effect(Effect::CopyFailed),
         }
     }
 
@@ -93,43 +114,41 @@ impl Here {
     }
 }
 
+/// What a bank that holds `status` holds besides.
+#[inline(always)]
+pub(super) fn record<M: Machine>(machine: &M, bank: Bank, status: Status) -> ErrorRecord {
+    let address = if status.addrv() {
+        machine.read_msr(bank.addr())
+    } else {
+        0
+    };
+    let misc = if status.miscv() {
+        machine.read_msr(bank.misc())
+    } else {
+        0
+    };
+    ErrorRecord {
+        status: status.into(),
+        address,
+        misc,
+    }
+}
+
 impl Found {
-    /// Reads a bank; none if it holds nothing.
-    pub fn read<M: Machine>(machine: &M, bank: Bank, recovery: bool) -> Option<Self> {
-        let status = Status::from(machine.read_msr(bank.status()));
-        let class = grade(status, recovery);
-        if class == Class::None {
-            return None;
-        }
-        let address = if status.addrv() {
-            machine.read_msr(bank.addr())
-        } else {
-            0
-        };
-        let misc = if status.miscv() {
-            machine.read_msr(bank.misc())
-        } else {
-            0
-        };
-        Some(Self {
-            bank,
-            class,
-            record: ErrorRecord {
-                status: status.into(),
-                address,
-                misc,
-            },
-        })
+    /// Its class.
+    pub fn class(&self) -> Class {
+        self.finding.who.class()
     }
 
     /// Its MCACOD.
     pub fn code(&self) -> ErrorCode {
-        ErrorCode(Status::from(self.record.status).mcacod())
+        Status::from(self.finding.record.status).code()
     }
 
     /// How bad it is where it was found.
+    #[inline(always)]
     fn severity<M: Machine>(&self, machine: &M, here: &Here) -> Severity {
-        match self.class {
+        match self.class() {
             Class::Fatal => Severity::fatal(FatalReason::Bank),
             Class::Srar => self.severity_of_required(machine, here),
             class => Severity::of(class),
@@ -140,8 +159,8 @@ impl Found {
         if !self.code().is_known_required() {
             return Severity::fatal(FatalReason::UnknownRequired);
         }
-        let extent = Extent::of(&self.record);
-        if here.effect() == Effect::CopyFailed {
+        let extent = Extent::of(&self.finding.record);
+        if self.finding.who.effect() == Effect::CopyFailed {
             let guarded = here.interrupted == Interrupted::Hypervisor { fix_up: true };
             if !guarded || extent.is_none() {
                 return Severity::fatal(FatalReason::HypervisorConsumed);
@@ -162,7 +181,7 @@ impl Scan {
         Self {
             found: ArrayVec::new_const(),
             severity: here.severity(),
-            recovery: false,
+            grades: Grades::of(false),
             copy_failed: false,
         }
     }
@@ -171,18 +190,40 @@ impl Scan {
     #[inline(always)]
     pub fn read<M: Machine>(&mut self, machine: &M, here: &Here) {
         let cap = machine.capabilities();
-        self.recovery = cap.ser_p();
+        let grades = Grades::of(cap.ser_p());
+        self.grades = grades;
         for bank in (0..cap.banks()).map(Bank) {
-            let Some(found) = Found::read(machine, bank, self.recovery) else {
-                continue;
-            };
-            if mutant::is(Mutant::ClearsInFirstRound) {
-                machine.write_msr(bank.status(), 0);
+            let status = Status::from(machine.read_msr(bank.status()));
+            let class = grades.class(status);
+            if class != Class::None {
+                self.add(machine, here, bank, status, class);
             }
-            self.severity = self.severity.max(found.severity(machine, here));
-            self.copy_failed |= found.class == Class::Srar && here.effect() == Effect::CopyFailed;
-            // There are as many places as banks.
-            let _ = self.found.try_push(found);
         }
+    }
+
+    /// A bank holds an error. Few do, and whoever finds one mostly waits for those who have found none.
+    #[inline(never)]
+    fn add<M: Machine>(
+        &mut self,
+        machine: &M,
+        here: &Here,
+        bank: Bank,
+        status: Status,
+        class: Class,
+    ) {
+        let found = Found {
+            bank,
+            finding: Finding {
+                who: here.affected(machine, class),
+                record: record(machine, bank, status),
+            },
+        };
+        if mutant::is(Mutant::ClearsInFirstRound) {
+            machine.write_msr(bank.status(), 0);
+        }
+        self.severity = self.severity.max(found.severity(machine, here));
+        self.copy_failed |= found.finding.who.effect() == Effect::CopyFailed;
+        // There are as many places as banks.
+        let _ = self.found.try_push(found);
     }
 }

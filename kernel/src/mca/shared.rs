@@ -54,6 +54,31 @@ pub struct Shared<const P: usize> {
     pub(super) resetter: AtomicU32,
 }
 
+/// A moment at which nobody recovered.
+pub(super) struct Quiet {
+    /// The number of the last machine check; none if its recovery went on.
+    serial: Option<u32>,
+}
+
+impl Quiet {
+    /// This moment.
+    #[inline(always)]
+    pub fn now<const P: usize>(shared: &Shared<P>) -> Self {
+        let serial = shared.serial.load(Ordering::Acquire);
+        Self {
+            serial: shared.recovery.is_free().then_some(serial),
+        }
+    }
+
+    /// Whether nobody has recovered since, seen from inside the next machine check.
+    #[inline(always)]
+    pub fn until_here<const P: usize>(&self, shared: &Shared<P>) -> bool {
+        let now = shared.serial.load(Ordering::Relaxed);
+        self.serial
+            .is_some_and(|serial| serial.wrapping_add(1) == now)
+    }
+}
+
 impl Slot {
     crate::sync::constructor! {
         fn new() -> Self {

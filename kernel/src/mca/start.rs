@@ -1,12 +1,12 @@
 //! A processor begins to take machine checks.
 
-use super::grade::Class;
+use super::grade::{Class, grade};
 use super::machine::Machine;
 use super::registers::{
     FEATURE_CONTROL, FEATURE_CONTROL_LMCE_ON, FEATURE_CONTROL_LOCKED, LMCE_EN, MCG_CTL,
-    MCG_EXT_CTL, MCG_STATUS,
+    MCG_EXT_CTL, MCG_STATUS, Status,
 };
-use super::scan::Found;
+use super::scan::record;
 use super::shared::Shared;
 use crate::event::Event;
 use crate::sync::Ordering;
@@ -40,14 +40,15 @@ pub fn start<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
 }
 
 fn take_earlier_error<M: Machine>(machine: &M, bank: Bank, recovery: bool) {
-    if let Some(found) = Found::read(machine, bank, recovery) {
-        debug_assert!(found.class != Class::None);
+    let status = Status::from(machine.read_msr(bank.status()));
+    if grade(status, recovery) != Class::None {
+        let record = record(machine, bank, status);
         machine.emit(Event::EarlierError {
             bank,
-            code: found.code(),
-            status: found.record.status,
-            addr: found.record.address,
-            misc: found.record.misc,
+            code: status.code(),
+            status: record.status,
+            addr: record.address,
+            misc: record.misc,
         });
     }
     // Cleared in any case: after power-on a bank may hold anything but VAL.

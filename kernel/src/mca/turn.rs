@@ -33,6 +33,12 @@ impl Turn {
         })
     }
 
+    /// It is nobody's turn.
+    #[inline(always)]
+    pub fn is_free(&self) -> bool {
+        self.holder.load(Ordering::Acquire) == 0
+    }
+
     /// Gives the turn back.
     pub fn give(&self) {
         self.holder.store(0, Ordering::Release);

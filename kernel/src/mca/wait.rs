@@ -15,7 +15,7 @@ const PATIENCE: u64 = 4;
 
 /// Looks between two steps of a wait: whoever waits goes on as soon as it can, and the rest is done now and then. One where every
 /// interleaving is explored.
-const LOOKS: u32 = if cfg!(loom) { 1 } else { 16 };
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 64 };
 
 /// Waits until `is_over`, which is looked at once at least. What the wait itself needs is made only if there is one.
 #[inline(always)]

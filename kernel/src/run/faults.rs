@@ -209,7 +209,8 @@ static BANKS_TAKE_ERRORS: AtomicBool = AtomicBool::new(true);
 /// Finds out whether this processor's banks take an error by WRMSR: an emulator's may, hardware's fault. Ordinary context, the
 /// banks clear.
 pub fn try_banks() {
-    let capabilities = Processor::current().machine_check;
+    let this = Processor::current();
+    let capabilities = this.machine_check;
     if capabilities.banks() == 0 {
         return;
     }
@@ -217,8 +218,14 @@ pub fn try_banks() {
     // Without VAL it means nothing.
     if machine_check::try_write(capabilities, status, 1) {
         machine_check::write(capabilities, status, 0);
+        let count = 4 * u32::from(capabilities.banks());
+        this.bank_msrs.store(count, Ordering::SeqCst);
     } else {
-        BANKS_TAKE_ERRORS.store(false, Ordering::Relaxed);
+        BANKS_TAKE_ERRORS.store(false, Ordering::SeqCst);
+    }
+    if !BANKS_TAKE_ERRORS.load(Ordering::SeqCst) {
+        // From now on the overlays stand before every processor's.
+        Processor::all().for_each(|processor| processor.bank_msrs.store(0, Ordering::SeqCst));
     }
 }
 

@@ -36,20 +36,16 @@ impl Machine for Host {
         Processor::current().machine_check
     }
 
+    #[inline(always)]
     fn read_msr(&self, msr: u32) -> u64 {
-        #[cfg(feature = "faults")]
-        if let Some(value) = super::faults::read_overlay(msr) {
-            return value;
-        }
-        machine_check::read(Processor::current().machine_check, msr)
+        machine_check::read_bank(Processor::current(), msr).unwrap_or_else(|| read_msr(msr))
     }
 
+    #[inline(always)]
     fn write_msr(&self, msr: u32, value: u64) {
-        #[cfg(feature = "faults")]
-        if super::faults::write_overlay(msr, value) {
-            return;
+        if !machine_check::write_bank(Processor::current(), msr, value) {
+            write_msr(msr, value);
         }
-        machine_check::write(Processor::current().machine_check, msr, value);
     }
 
     #[inline(always)]
@@ -57,10 +53,17 @@ impl Machine for Host {
         Processor::current().ring.emit(Tsc(tsc()), event);
     }
 
+    #[inline(always)]
+    fn emit_three(&self, events: [Event; 3]) {
+        Processor::current().ring.emit_three(Tsc(tsc()), events);
+    }
+
+    #[inline(always)]
     fn owner_of(&self, page: Hpa) -> Owner {
         guests::owner_of(page)
     }
 
+    #[inline(always)]
     fn retire(&self, page: Hpa, owner: Owner) -> bool {
         match owner {
             Owner::Guest { guest, gpa } => {
@@ -110,4 +113,22 @@ impl Machine for Host {
             broadcast: guest.broadcast,
         })
     }
+}
+
+/// RDMSR of what is no bank's MSR, or no longer the processor's own.
+fn read_msr(msr: u32) -> u64 {
+    #[cfg(feature = "faults")]
+    if let Some(value) = super::faults::read_overlay(msr) {
+        return value;
+    }
+    machine_check::read(Processor::current().machine_check, msr)
+}
+
+/// WRMSR of such.
+fn write_msr(msr: u32, value: u64) {
+    #[cfg(feature = "faults")]
+    if super::faults::write_overlay(msr, value) {
+        return;
+    }
+    machine_check::write(Processor::current().machine_check, msr, value);
 }

@@ -19,17 +19,22 @@ pub fn machine_check(interrupted: Interrupted) -> bool {
     running.store(false, Ordering::Relaxed);
     // Any vCPU of this processor may have mail.
     local.turns.look_round();
-    match verdict {
-        Verdict::Resume => false,
-        Verdict::FixUp => true,
-        Verdict::Fatal { resets: true, .. } => {
-            // Nothing that was interrupted goes on, on any processor: whoever holds the log does not need it any more.
-            log::break_open();
-            super::log_events();
-            power::reset()
-        }
-        Verdict::Fatal { resets: false, .. } => halt(),
+    if let Verdict::Fatal { resets, .. } = verdict {
+        end(resets);
     }
+    verdict == Verdict::FixUp
+}
+
+/// The machine cannot go on.
+#[cold]
+fn end(resets: bool) -> ! {
+    if !resets {
+        halt();
+    }
+    // Nothing that was interrupted goes on, on any processor: whoever holds the log does not need it any more.
+    log::break_open();
+    super::log_events();
+    power::reset()
 }
 
 /// #MC in root mode; whether in a marked copy. Returns whether that has to fail.
@@ -66,11 +71,16 @@ pub fn nmi_in_guest_mode() {
 }
 
 /// Does what other processors ask of this one.
+#[inline(always)]
 pub(super) fn answer_requests(processor: &Processor) {
-    let requests = processor.requests.swap(0, Ordering::AcqRel);
-    if requests != 0 {
-        local(processor).turns.look_round();
+    if processor.requests.load(Ordering::Acquire) != 0 {
+        answer(processor);
     }
+}
+
+fn answer(processor: &Processor) {
+    let requests = processor.requests.swap(0, Ordering::AcqRel);
+    local(processor).turns.look_round();
     if requests & RAISE_MACHINE_CHECK != 0 {
         #[cfg(feature = "faults")]
         super::faults::settle();

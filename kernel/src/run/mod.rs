@@ -29,7 +29,7 @@ use crate::machine::{
     log, machine_check as machine_check_msrs, memory, messages, power, traps, tsc,
 };
 use crate::vmx::controls::Controls;
-use crate::vmx::{capability, operation, vmcs};
+use crate::vmx::{capability, vmcs};
 use exit::slow;
 use host::{ENGINE, HOST};
 use turns::Turns;
@@ -145,35 +145,48 @@ pub fn current_vcpu() -> Option<&'static Vcpu> {
 /// Does what is next: what others ask, housekeeping, a vCPU, or sleep.
 pub fn next() -> ! {
     let processor = Processor::current();
+    let local = local(processor);
+    machine_check::answer_requests(processor);
+    deliver_at_once(processor, local);
+    look_round(processor, local)
+}
+
+/// Does one thing after the other.
+#[inline(never)]
+fn look_round(processor: &'static Processor, local: &'static Local) -> ! {
     loop {
         machine_check::answer_requests(processor);
+        deliver_at_once(processor, local);
         keep_house(processor);
         if guests::running() == 0 && ENDS.load(Ordering::Relaxed) {
             finish(processor);
         }
-        if enter_next(processor) == Entry::NothingToRun {
-            rest(processor);
+        // Where all are halted, one is entered halted: the timer ticks there too.
+        let slice = SLICE.load(Ordering::Relaxed);
+        match local.turns.next(tsc(), slice) {
+            Some(vcpu) => {
+                local.current.replace(Some(vcpu));
+                enter(processor, local, vcpu, 0);
+            }
+            None => rest(processor),
         }
     }
 }
 
-/// Why a vCPU was not entered.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Entry {
-    /// This processor has none that could be entered.
-    NothingToRun,
-    /// Something came up that goes first.
-    LookAgain,
+/// Enters the vCPU that is here if a machine check waits for it: that comes before all else. Returns if none does, or something came
+/// up that goes before even that.
+#[inline(always)]
+fn deliver_at_once(processor: &'static Processor, local: &'static Local) {
+    if let Some(vcpu) = local.current.get().filter(|vcpu| turns::is_urgent(vcpu)) {
+        // Not even housekeeping comes between the machine check and its handler.
+        const HANDLERS_START: u64 = 1000;
+        local.turns.keep(tsc(), SLICE.load(Ordering::Relaxed));
+        enter(processor, local, vcpu, HANDLERS_START);
+    }
 }
 
-/// Enters the vCPU whose turn it is. Where all are halted, one is entered halted: the timer ticks there too.
-fn enter_next(processor: &'static Processor) -> Entry {
-    let local = local(processor);
-    let slice = SLICE.load(Ordering::Relaxed);
-    let Some(vcpu) = local.turns.next(tsc(), slice) else {
-        return Entry::NothingToRun;
-    };
-    local.current.replace(Some(vcpu));
+/// Enters a vCPU, for `least` time stamp ticks if nothing exits. Returns if something came up that goes first.
+fn enter(processor: &'static Processor, local: &'static Local, vcpu: &'static Vcpu, least: u64) {
     vm::enter(processor, vcpu, |own, vmcs| {
         if !slow::before_entry(own, vmcs) {
             return false;
@@ -181,8 +194,8 @@ fn enter_next(processor: &'static Processor) -> Entry {
         // The timer first, then the look: an NMI before the look is seen by it, one after it sets the timer to 0 again.
         let housekeeping = local.next_housekeeping.load(Ordering::Relaxed);
         let until = housekeeping.min(local.turns.deadline());
-        let ticks = until.saturating_sub(tsc());
-        operation::set_timer(match slow::ask_again(own, vmcs) {
+        let ticks = until.saturating_sub(tsc()).max(least);
+        vmcs.set_timer(match slow::ask_again(own, vmcs) {
             // Delivers the event, executes nothing, and exits.
             Some(0) => 0,
             Some(most) => timer_value(ticks.min(most)),
@@ -190,7 +203,6 @@ fn enter_next(processor: &'static Processor) -> Entry {
         });
         processor.requests.load(Ordering::Acquire) == 0 && !vcpu.shared.mailbox.is_pending()
     });
-    Entry::LookAgain
 }
 
 /// There is nothing to run here until somebody asks for something.

@@ -55,18 +55,11 @@ impl Turns {
             self.slice_end
                 .store(now.saturating_add(slice), Ordering::Relaxed)
         };
-        match current.map(need) {
-            // However many others there are, a machine check for the one that is here does not wait for a look at them.
-            Some(Need::Urgent) => {
-                if slice_over {
-                    begin_slice();
-                }
-                return current;
-            }
-            Some(Need::Runs) if !slice_over && !self.look_round.load(Ordering::Acquire) => {
-                return current;
-            }
-            _ => {}
+        if current.map(need) == Some(Need::Runs)
+            && !slice_over
+            && !self.look_round.load(Ordering::Acquire)
+        {
+            return current;
         }
         // What comes from here on asks for another look.
         self.look_round.swap(false, Ordering::AcqRel);
@@ -81,6 +74,15 @@ impl Turns {
         vcpus.get(place).copied()
     }
 
+    /// The vCPU that is here has a machine check to take: it stays at least for so long.
+    #[inline(always)]
+    pub fn keep(&self, now: u64, slice: u64) {
+        if now >= self.slice_end.load(Ordering::Relaxed) {
+            self.slice_end
+                .store(now.saturating_add(slice), Ordering::Relaxed);
+        }
+    }
+
     /// When the vCPU that [`Turns::next`] has given must make room, in time stamp ticks.
     pub fn deadline(&self) -> u64 {
         if self.contended.load(Ordering::Relaxed) || self.look_round.load(Ordering::Relaxed) {
@@ -89,6 +91,12 @@ impl Turns {
             u64::MAX
         }
     }
+}
+
+/// A machine check waits for the vCPU. However many others there are, that does not wait for a look at them.
+#[inline(always)]
+pub fn is_urgent(vcpu: &Vcpu) -> bool {
+    vcpu.shared.mailbox.is_pending() && need(vcpu) == Need::Urgent
 }
 
 /// What a vCPU wants of its processor.

@@ -208,7 +208,7 @@ impl Mailbox {
 
     /// Leaves mail. `about.follows` says that it belongs behind other mail of the same machine check.
     #[inline(always)]
-    pub(crate) fn post(&self, mail: &Mail) -> Outcome {
+    pub(crate) fn post(&self, mail: Mail) -> Outcome {
         if !self.started.load(Ordering::Acquire) {
             return Outcome::NotStarted;
         }
@@ -221,7 +221,7 @@ impl Mailbox {
 
     /// Leaves mail where some waits already.
     #[cold]
-    fn post_behind(&self, tail: u32, waiting: u32, mail: &Mail) -> Outcome {
+    fn post_behind(&self, tail: u32, waiting: u32, mail: Mail) -> Outcome {
         let mut about = mail.about;
         // With MCIP set nothing of a later machine check can wait, whatever waits already.
         if !self.in_progress.load(Ordering::Acquire) && !about.follows() {
@@ -239,7 +239,7 @@ impl Mailbox {
     }
 
     #[inline(always)]
-    fn put(&self, tail: u32, mail: &Mail, about: About) -> Outcome {
+    fn put(&self, tail: u32, mail: Mail, about: About) -> Outcome {
         let Some(slot) = self.slots.get(tail as usize % DEPTH) else {
             return Outcome::Stopped;
         };

@@ -11,4 +11,4 @@ mod route;
 
 pub use deliver::{Delivery, StopReason, after_write, deliver, follow_up};
 pub use mailbox::{About, Mail, Mailbox, Outcome};
-pub(crate) use route::Routes;
+pub(crate) use route::{Post, Routes};

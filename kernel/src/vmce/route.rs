@@ -10,24 +10,27 @@ use msr_runtime::ErrorRecord;
 use super::deliver::StopReason;
 use super::mailbox::{About, Mail, Mailbox, Outcome};
 use crate::event::Event;
-use crate::mca::{Addressee, CAPACITY, Effect, Finding, Machine};
+use crate::mca::{Addressee, CAPACITY, Class, Finding, Machine, Status};
 use crate::units::{GuestId, PAGE_SIZE, Pcpu, VcpuId};
 
 /// An error that hits a guest, or a context of it that is lost.
+#[derive(Clone, Copy)]
 struct Hit<'a> {
     guest: GuestId,
     /// The guest's vCPUs.
     to: Addressee<'a>,
-    /// The error at the guest's own address; none if only a context was lost.
-    record: Option<ErrorRecord>,
+    /// There is a record; else only a context was lost.
+    has_record: bool,
+    /// The error at the guest's own address.
+    record: ErrorRecord,
     /// Pages from there on.
     pages: u32,
     /// The processor that found it.
     processor: Pcpu,
     /// The vCPU that consumed it or lost its context.
-    vcpu: Option<usize>,
+    vcpu: Option<u8>,
     /// The vCPU that alone gets it, as a local machine check.
-    local: Option<usize>,
+    local: Option<u8>,
     /// Its first page went to a vCPU in this machine check.
     sent: bool,
 }
@@ -38,64 +41,48 @@ pub(crate) struct Routes<'a, M> {
     /// The vCPU whose processor was told alone.
     local: Option<VcpuId>,
     hits: ArrayVec<Hit<'a>, CAPACITY>,
-    /// A vCPU has mail, or is to be stopped.
-    posted: bool,
+    /// A guest is to be stopped.
+    stopped: bool,
 }
 
+const NO_RECORD: ErrorRecord = ErrorRecord {
+    status: 0,
+    address: 0,
+    misc: 0,
+};
+
 impl<'a, M: Machine> Routes<'a, M> {
-    /// Nobody is hit yet. Made where it stays: it is too large to be moved about.
-    #[inline(always)]
-    pub fn new(machine: &'a M, serial: u32, local: Option<VcpuId>) -> Self {
+    /// Nobody is hit yet.
+    pub fn new(post: Post<'a, M>, local: Option<VcpuId>) -> Self {
         Self {
-            post: Post { machine, serial },
+            post,
             local,
             hits: ArrayVec::new_const(),
-            posted: false,
+            stopped: false,
         }
     }
 
     /// The error of `finding` hits `pages` pages of `guest` from the record's (guest-physical) address on.
     pub fn hit(&mut self, finding: &Finding, guest: GuestId, record: ErrorRecord, pages: u32) {
-        let vcpu = match finding.effect {
-            Effect::Consumed(vcpu) if vcpu.guest == guest => Some(vcpu.index),
-            _ => None,
-        };
-        self.add(finding.processor, guest, vcpu, Some(record), pages);
+        if let Some(hit) = self.post.hit(finding, guest, record, pages, self.local) {
+            self.add(hit);
+        }
     }
 
     /// A vCPU cannot go on where it was.
-    pub fn lose_context(&mut self, finding: &Finding, vcpu: VcpuId) {
-        self.add(finding.processor, vcpu.guest, Some(vcpu.index), None, 0);
+    pub fn lose_context(&mut self, finding: &Finding) {
+        let VcpuId { guest, index } = finding.who.vcpu();
+        if let Some(hit) = self.post.hit(finding, guest, NO_RECORD, 0, self.local) {
+            self.add(Hit {
+                has_record: false,
+                vcpu: Some(index),
+                ..hit
+            });
+        }
     }
 
-    #[inline(always)]
-    fn add(
-        &mut self,
-        processor: Pcpu,
-        guest: GuestId,
-        vcpu: Option<u8>,
-        record: Option<ErrorRecord>,
-        pages: u32,
-    ) {
-        let Some(to) = self.post.machine.guest(guest) else {
-            return;
-        };
-        self.posted = true;
-        let local = self
-            .local
-            .filter(|vcpu| vcpu.guest == guest)
-            .map(|vcpu| usize::from(vcpu.index))
-            .filter(|&vcpu| to.mailboxes.get(vcpu).is_some_and(Mailbox::local_enabled));
-        let hit = Hit {
-            guest,
-            to,
-            record,
-            pages,
-            processor,
-            vcpu: vcpu.map(usize::from),
-            local,
-            sent: false,
-        };
+    fn add(&mut self, hit: Hit<'a>) {
+        let guest = hit.guest;
         if self.hits.try_push(hit).is_err() {
             self.stop(guest, StopReason::TooManyErrors);
         }
@@ -107,7 +94,7 @@ impl<'a, M: Machine> Routes<'a, M> {
         let Some(to) = self.post.machine.guest(guest) else {
             return;
         };
-        self.posted = true;
+        self.stopped = true;
         for (index, mailbox) in to.mailboxes.iter().enumerate() {
             mailbox.post_stop(reason);
             self.post.report(guest, index, Outcome::Stopped);
@@ -115,9 +102,13 @@ impl<'a, M: Machine> Routes<'a, M> {
     }
 
     /// Leaves mail for everybody who is hit. Returns whether somebody has mail, or is to be stopped.
-    #[inline(always)]
     pub fn send(&mut self) -> bool {
-        let Self { post, hits, .. } = self;
+        let Self {
+            post,
+            hits,
+            stopped,
+            ..
+        } = self;
         for hit in hits.iter_mut() {
             post.to_consumer(hit);
         }
@@ -129,9 +120,9 @@ impl<'a, M: Machine> Routes<'a, M> {
             post.clean(hit);
         }
         for hit in hits.iter().filter(|hit| hit.pages_left() != 0) {
-            post.left_over(hit);
+            post.left_over(*hit);
         }
-        self.posted
+        *stopped || !hits.is_empty()
     }
 }
 
@@ -144,8 +135,8 @@ impl Hit<'_> {
     #[inline(always)]
     fn free_vcpu(&self, serial: u32) -> Option<usize> {
         let mut mailboxes = self.to.mailboxes.iter();
-        if self.local.is_some() {
-            self.local
+        if let Some(local) = self.local {
+            Some(usize::from(local))
         } else if self.to.broadcast {
             mailboxes.position(|mailbox| mailbox.is_started() && !mailbox.was_told(serial))
         } else {
@@ -154,14 +145,9 @@ impl Hit<'_> {
     }
 
     fn mail(&self, about: About) -> Mail {
-        const NONE: ErrorRecord = ErrorRecord {
-            status: 0,
-            address: 0,
-            misc: 0,
-        };
         Mail {
-            about: about.with_has_record(self.record.is_some()),
-            record: self.record.unwrap_or(NONE),
+            about: about.with_has_record(self.has_record),
+            record: self.record,
         }
     }
 
@@ -177,25 +163,82 @@ impl Hit<'_> {
 }
 
 /// Who leaves the mail of one machine check.
-struct Post<'a, M> {
-    machine: &'a M,
+pub(crate) struct Post<'a, M> {
+    pub machine: &'a M,
     /// Number of the machine check.
-    serial: u32,
+    pub serial: u32,
 }
 
-impl<M: Machine> Post<'_, M> {
+impl<'a, M: Machine> Post<'a, M> {
+    /// Leaves mail for everybody who is hit by the only error there is, which is about one page. Returns whether somebody has mail.
+    #[inline(always)]
+    pub fn send_one(
+        &self,
+        finding: &Finding,
+        guest: GuestId,
+        record: ErrorRecord,
+        local: Option<VcpuId>,
+    ) -> bool {
+        let Some(mut hit) = self.hit(finding, guest, record, 1, local) else {
+            return false;
+        };
+        match hit.vcpu {
+            Some(_) => self.to_consumer(&mut hit),
+            None => self.to_a_free_one(&mut hit),
+        }
+        self.clean(&hit);
+        if hit.pages_left() != 0 {
+            self.left_over(hit);
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn hit(
+        &self,
+        finding: &Finding,
+        guest: GuestId,
+        mut record: ErrorRecord,
+        pages: u32,
+        local: Option<VcpuId>,
+    ) -> Option<Hit<'a>> {
+        let to = self.machine.guest(guest)?;
+        let ours = |vcpu: Option<VcpuId>| vcpu.filter(|vcpu| vcpu.guest == guest);
+        let local = ours(local).filter(|vcpu| {
+            let mailbox = to.mailboxes.get(usize::from(vcpu.index));
+            mailbox.is_some_and(Mailbox::local_enabled)
+        });
+        let consumer = ours(finding.who.consumer());
+        if finding.who.class() == Class::Srar && consumer.is_none() {
+            record.status = Status::from(record.status).without_consumer().into();
+        }
+        Some(Hit {
+            guest,
+            to,
+            has_record: true,
+            record,
+            pages,
+            processor: finding.who.processor(),
+            vcpu: consumer.map(|vcpu| vcpu.index),
+            local: local.map(|vcpu| vcpu.index),
+            sent: false,
+        })
+    }
+
     /// A consumer gets its own record.
+    #[inline(always)]
     fn to_consumer(&self, hit: &mut Hit<'_>) {
-        if let (Some(_), Some(vcpu)) = (hit.record, hit.vcpu) {
-            self.record(hit, vcpu);
+        if hit.has_record
+            && let Some(vcpu) = hit.vcpu
+        {
+            self.record(hit, usize::from(vcpu));
         }
     }
 
     /// A record that nobody consumed goes to a free vCPU, unless another one of its processor has.
-    #[inline(always)]
     fn to_free(&self, hits: &mut [Hit<'_>], at: usize) {
         let Some(hit) = hits.get(at) else { return };
-        if hit.record.is_none() || hit.vcpu.is_some() {
+        if !hit.has_record || hit.vcpu.is_some() {
             return;
         }
         let has_sent = |other: &Hit<'_>| {
@@ -204,8 +247,14 @@ impl<M: Machine> Post<'_, M> {
         if hits.iter().any(has_sent) {
             return;
         }
-        let free = hit.free_vcpu(self.serial);
-        if let (Some(vcpu), Some(hit)) = (free, hits.get_mut(at)) {
+        if let Some(hit) = hits.get_mut(at) {
+            self.to_a_free_one(hit);
+        }
+    }
+
+    #[inline(always)]
+    fn to_a_free_one(&self, hit: &mut Hit<'_>) {
+        if let Some(vcpu) = hit.free_vcpu(self.serial) {
             self.record(hit, vcpu);
         }
     }
@@ -224,30 +273,31 @@ impl<M: Machine> Post<'_, M> {
             .with_error_ip_valid(mailbox.error_ip_valid(self.serial))
             .with_local(hit.local.is_some())
             .with_pages(1);
-        let outcome = self.leave(hit.guest, index, mailbox, &hit.mail(about));
+        let outcome = self.leave(hit.guest, index, mailbox, hit.mail(about));
         hit.sent = outcome != Outcome::NotStarted;
     }
 
     /// An #MC with clean banks for those vCPUs of a guest that is hit which have got none.
     #[inline(always)]
     fn clean(&self, hit: &Hit<'_>) {
-        if hit.record.is_some() && (!hit.to.broadcast || hit.local.is_some()) {
+        if hit.has_record && (!hit.to.broadcast || hit.local.is_some()) {
             return;
         }
         let mail = hit.mail(About::new().with_pages(1));
         for (index, mailbox) in hit.to.mailboxes.iter().enumerate() {
-            let concerned = hit.to.broadcast || hit.vcpu == Some(index);
+            let concerned = hit.to.broadcast || hit.vcpu.map(usize::from) == Some(index);
             if concerned && !mailbox.was_told(self.serial) {
-                self.leave(hit.guest, index, mailbox, &mail);
+                self.leave(hit.guest, index, mailbox, mail);
             }
         }
     }
 
     /// What is left of a hit follows, for the vCPU that it belongs to, or the first that runs.
     #[cold]
-    fn left_over(&self, hit: &Hit<'_>) {
+    fn left_over(&self, hit: Hit<'_>) {
         let first = || hit.to.mailboxes.iter().position(Mailbox::is_started);
-        let receiver = hit.local.or(hit.vcpu).or_else(first).unwrap_or(0);
+        let receiver = hit.local.or(hit.vcpu).map(usize::from);
+        let receiver = receiver.or_else(first).unwrap_or(0);
         for (index, mailbox) in hit.to.mailboxes.iter().enumerate() {
             let shown = index == receiver;
             if shown || (hit.to.broadcast && hit.local.is_none()) {
@@ -255,13 +305,13 @@ impl<M: Machine> Post<'_, M> {
                     .with_shown(shown)
                     .with_local(hit.local.is_some())
                     .with_follows(true);
-                self.leave(hit.guest, index, mailbox, &hit.left_over(about));
+                self.leave(hit.guest, index, mailbox, hit.left_over(about));
             }
         }
     }
 
     #[inline(always)]
-    fn leave(&self, guest: GuestId, index: usize, mailbox: &Mailbox, mail: &Mail) -> Outcome {
+    fn leave(&self, guest: GuestId, index: usize, mailbox: &Mailbox, mail: Mail) -> Outcome {
         mailbox.tell(self.serial);
         let outcome = mailbox.post(mail);
         self.report(guest, index, outcome);

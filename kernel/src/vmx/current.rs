@@ -78,6 +78,12 @@ impl Current {
         self.read(guest::SS_ACCESS_RIGHTS) >> 5 & 3
     }
 
+    /// Sets the preemption timer, in its own ticks.
+    #[inline(always)]
+    pub fn set_timer(&mut self, ticks: u64) {
+        self.write(guest::VMX_PREEMPTION_TIMER_VALUE, ticks);
+    }
+
     /// The guest's own CR4.MCE.
     pub fn guest_machine_check_enabled(&self) -> bool {
         self.read(control::CR4_READ_SHADOW) & CR4_MACHINE_CHECK != 0

@@ -94,9 +94,10 @@ impl GuestMemory {
         self.root.0 | EPTP
     }
 
-    /// Where it lies in the host.
-    pub fn base(&self) -> Hpa {
-        self.base
+    /// Number of the first 2 MiB page of the host's memory that it has, and how many there are.
+    pub fn large_pages(&self) -> (usize, usize) {
+        let number = |bytes: u64| (bytes / LARGE_PAGE_SIZE) as usize;
+        (number(self.base.0), number(self.size))
     }
 
     /// Host address of a guest address, whether in use or not.
@@ -112,6 +113,7 @@ impl GuestMemory {
     }
 
     /// Guest address of a page of the host's memory; none for one that is not, or not any more, the guest's.
+    #[inline(always)]
     pub fn guest_address(&self, page: Hpa) -> Option<Gpa> {
         let gpa = Gpa(page.0.checked_sub(self.base.0)?);
         (self.page_of(gpa) == Some(page)).then_some(gpa)
@@ -161,6 +163,7 @@ impl GuestMemory {
 
     /// Takes a page out of use. In #MC context. True if it was in use until now. Until a processor has flushed its translations
     /// it may go on with either mapping.
+    #[inline(always)]
     pub fn retire(&self, page: Gpa) -> bool {
         let Some((word, bit)) = self.retired_bit(page) else {
             return false;

@@ -137,8 +137,9 @@ fn a_shared_error() {
     explore(3, shared_error);
 }
 
+/// Who consumed the error comes to a bank that is empty, and is told nothing.
 #[test]
-#[should_panic(expected = "one owner")]
+#[should_panic(expected = "nobody leaves before mail is there")]
 fn mutant_that_clears_in_the_first_round() {
     mutant::set(Some(Mutant::ClearsInFirstRound));
     explore(3, shared_error);

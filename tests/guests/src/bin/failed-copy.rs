@@ -33,8 +33,10 @@ static OTHER: Page = {
     Page(page)
 };
 
+static MCG_STATUS: AtomicU64 = AtomicU64::new(0);
 static STATUS: AtomicU64 = AtomicU64::new(0);
 static ADDRESS: AtomicU64 = AtomicU64::new(0);
+static MISC: AtomicU64 = AtomicU64::new(0);
 
 fn run() -> u64 {
     exceptions::on_machine_check(machine_check);
@@ -52,11 +54,9 @@ fn run() -> u64 {
         }
     };
     line!("copy result={result}");
-    let (status, address) = (
-        STATUS.load(Ordering::Acquire),
-        ADDRESS.load(Ordering::Acquire),
-    );
-    line!("mc status={status:#x} addr={address:#x}");
+    let [mcg_status, status, address, misc] =
+        [&MCG_STATUS, &STATUS, &ADDRESS, &MISC].map(|value| value.load(Ordering::Acquire));
+    line!("mc mcg_status={mcg_status:#x} status={status:#x} addr={address:#x} misc={misc:#x}");
     // The page is out of use: the hypervisor does not touch it for anybody.
     line!("again result={}", console(page, 16));
     line!("outside result={}", console(1 << 40, 16));
@@ -69,13 +69,17 @@ fn console(from: u64, length: u64) -> i64 {
 }
 
 fn machine_check(_: &mut Frame) {
+    MCG_STATUS.store(mca::read(mca::MCG_STATUS), Ordering::Release);
     for bank in 0..mca::banks() {
         let Record {
-            status, address, ..
+            status,
+            address,
+            misc,
         } = mca::record(bank);
         if status & mca::VALID != 0 {
             STATUS.store(status, Ordering::Release);
             ADDRESS.store(address, Ordering::Release);
+            MISC.store(misc, Ordering::Release);
         }
         mca::clear(bank);
     }
