@@ -37,8 +37,6 @@ codes! {
         "An unbalanced bracket, an unfinished text or comment, or a character that belongs to no word. From the macro rustc itself reports it.";
     E003 NOT_ALONE "more than one invocation"
         "A spec file is exactly one `interface! { ... }`. `include!` would compile whatever else stands in the file, unchecked by the language.";
-    E004 NOT_YET "not there yet"
-        "The construct belongs to the language, and this version of the tool does not implement it. It is refused because a line that is accepted and ignored would be worse.";
 
     E101 NO_INTERFACE "one interface per file"
         "A file says `interface NAME { ... }` exactly once: name, vendor, versions, banks.";
@@ -138,6 +136,11 @@ codes! {
     E415 HELD "held register"
         "The hypervisor sets and takes the state of a `held` register by its name: it is a single register with an address.";
 
+    E416 SCOPE "not the guest's"
+        "`scope guest` is for state that all vCPUs of a guest share. The register has none, or its state is that of one processor by its nature: the capability word, what passes to hardware, what a machine check sets, a hidden register.";
+    E417 SCOPE_DEPENDS "guest's register by a vCPU's state"
+        "A register of scope `guest` answers every vCPU alike. It depends on nothing that differs between vCPUs: on registers of scope `guest`, on the capability register, and on what is computed from these.";
+
     E501 FEATURE_WITHOUT_BIT "feature without a bit"
         "A guest learns of a feature by a bit of the capability register.";
     E502 FEATURE_BIT "not a capability bit"
@@ -180,13 +183,13 @@ codes! {
     E705 TAG_TWICE "tag used twice"
         "Two items of one record with the same tag.";
     E706 TAG_REUSED "tag with two meanings"
-        "Records of all versions are read for ever: a tag means the same register in each.";
+        "Records of all versions are read for ever: a tag means the same register, and the same kind of record, in each.";
     E707 RESTORE_WITHOUT_SAVE "restore without save"
         "What is not in the record is not restored.";
     E708 RESTORE_RESET "restore refuses a new guest"
         "The capability word of a new guest would be refused when the guest is restored.";
     E709 RESTORE_CYCLE "restore order"
-        "A register would be restored after itself.";
+        "A register would be restored after itself, or after one that is in another record: what a guest's vCPUs share has its own.";
     E710 TOMBSTONE "used again"
         "What was removed leaves a tombstone: old records and old guests know the tag or the bit by its old meaning.";
 

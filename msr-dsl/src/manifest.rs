@@ -3,7 +3,7 @@
 
 use crate::model::{
     Absent, BitRule, Expr, Field, FieldType, Illegal, Legal, Migrate, Offer, Op, Read, Register,
-    RegisterId, Rule, Set, View, Write,
+    RegisterId, Rule, Scope, Set, View, Write,
 };
 use std::collections::BTreeMap;
 
@@ -214,6 +214,9 @@ pub(crate) fn register_lines(view: &View, register: &Register) -> Vec<(String, S
     }
     if register.held {
         put("state", "held by the hypervisor".to_owned());
+    }
+    if register.scope == Scope::Guest {
+        put("scope", "guest".to_owned());
     }
     if register.stored {
         let init = register

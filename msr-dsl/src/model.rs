@@ -2,6 +2,7 @@
 //! lowers it, and they share nothing else.
 
 pub use crate::ast::{Absent, Illegal, Offer};
+use std::collections::BTreeSet;
 
 /// A whole spec: one view per version.
 #[derive(Clone, Debug)]
@@ -83,8 +84,20 @@ impl View {
             .map(|(i, register)| (RegisterId(i), register))
     }
 
-    /// The registers whose state is saved, with tag and default, in the order in which a restore takes them.
+    /// Whether some state is that of the whole guest.
+    pub fn is_shared(&self) -> bool {
+        self.registers
+            .iter()
+            .any(|register| register.scope == Scope::Guest)
+    }
+
+    /// The registers whose state a vCPU's record holds, with tag and default, in the order in which a restore takes them.
     pub fn saved(&self) -> Vec<(RegisterId, u16, u64)> {
+        self.saved_of(Scope::Vcpu)
+    }
+
+    /// The same for the record of a vCPU, or for that of what a guest's vCPUs share.
+    pub fn saved_of(&self, scope: Scope) -> Vec<(RegisterId, u16, u64)> {
         let mut waiting: Vec<RegisterId> = self.ids().map(|(id, _)| id).collect();
         let mut order = Vec::new();
         while !waiting.is_empty() {
@@ -100,11 +113,38 @@ impl View {
         }
         let saved = order
             .into_iter()
+            .filter(|id| self.register(*id).scope == scope)
             .filter_map(|id| match self.register(id).migrate {
                 Migrate::Saved { tag, default } => Some((id, tag, default)),
                 _ => None,
             });
         saved.collect()
+    }
+
+    /// These registers, and all from which what they show is made.
+    pub fn computed_from(&self, from: Vec<RegisterId>) -> BTreeSet<RegisterId> {
+        let (mut seen, mut waiting) = (BTreeSet::new(), from);
+        while let Some(id) = waiting.pop() {
+            if seen.insert(id) {
+                waiting.extend(self.shown_from(id));
+            }
+        }
+        seen
+    }
+
+    /// The registers that a read of one looks at.
+    fn shown_from(&self, id: RegisterId) -> Vec<RegisterId> {
+        let register = self.register(id);
+        let mut all: Vec<&Expr> = register.present.iter().map(|(when, _)| when).collect();
+        if let Read::Value(value) = &register.read {
+            all.push(value);
+        }
+        let fields = register.fields.iter();
+        all.extend(fields.flat_map(|field| field.read.iter().chain(&field.present)));
+        if let (true, Some(banks)) = (register.banked, &self.banks) {
+            all.push(&banks.count);
+        }
+        all.into_iter().flat_map(Expr::registers).collect()
     }
 
     /// Cells of a register: one, or one for each bank with state.
@@ -198,6 +238,8 @@ pub struct Register {
     pub addresses: Vec<Address>,
     /// It has state (a cell, or one for each bank with state).
     pub stored: bool,
+    /// Whose state that is.
+    pub scope: Scope,
     /// The hypervisor sets and takes its state, which lives elsewhere or is not the guest's to change.
     pub held: bool,
     /// The condition under which a guest has it, and what accesses do otherwise.
@@ -231,6 +273,15 @@ impl Register {
     pub fn hidden(&self) -> bool {
         self.addresses.is_empty()
     }
+}
+
+/// Whose state a register has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Each vCPU has its own.
+    Vcpu,
+    /// All vCPUs of a guest have one.
+    Guest,
 }
 
 /// Where a register is reached.
@@ -521,6 +572,17 @@ impl Expr {
                 _ => Type::Bool,
             },
         }
+    }
+
+    /// The registers that it names.
+    pub fn registers(&self) -> Vec<RegisterId> {
+        let mut found = Vec::new();
+        self.walk(&mut |one| {
+            if let Self::Register(id) | Self::Cell(id, _) = one {
+                found.push(*id);
+            }
+        });
+        found
     }
 
     /// Calls `visit` for it and everything in it.

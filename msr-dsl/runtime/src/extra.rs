@@ -62,7 +62,9 @@ impl Extra {
                 self.capability |= 1 << bit;
             }
             "tag" => {
-                let tag = number(value).and_then(|tag| u16::try_from(tag).ok());
+                // Tag 0 is no register's: it says of what a record is.
+                let tag = number(value).filter(|tag| *tag != 0);
+                let tag = tag.and_then(|tag| u16::try_from(tag).ok());
                 let to = self.tags.get_mut(self.tag_count);
                 *to.ok_or(ExtraError::TooMany(part))? = tag.ok_or(form)?;
                 self.tag_count += 1;

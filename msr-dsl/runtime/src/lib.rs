@@ -7,11 +7,13 @@
 pub mod extra;
 mod feature;
 pub mod record;
+mod shared;
 
 pub use bitfield_struct;
 pub use extra::{Extra, ExtraLimits};
 pub use feature::{Feature, FeatureError};
 pub use record::RecordError;
+pub use shared::{SharedInterface, SharedState};
 
 /// Why an access was not answered from the state of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +50,8 @@ pub struct PassThrough {
     pub write: bool,
 }
 
-/// One version of an interface: the registers of one vCPU and their behaviour.
+/// One version of an interface: the registers of one vCPU and their behaviour. Where some registers are the whole guest's, it is a
+/// [`SharedInterface`] instead.
 pub trait Interface {
     /// The interface's name, as in its spec.
     const NAME: &'static str;

@@ -1,7 +1,9 @@
-//! The saved record of one vCPU.
+//! The saved record of one vCPU, or of what a guest's vCPUs share.
 //!
 //! Little-endian. A header of [`HEADER`] bytes: magic, the interface's name (zero-padded), the version that wrote it, the
-//! whole length in bytes, and a CRC-32C over everything but itself. Then items: tag, length of the payload, payload.
+//! whole length in bytes, and a CRC-32C over everything but itself. Then items: tag, length of the payload, payload. Tag 0 is
+//! no register's: as the first item, with [`OF_GUEST`], it marks the record of what a guest's vCPUs share. To a reader of a vCPU's
+//! record that is an item that it does not know, so that also one that was built before there were such records refuses it.
 //! Nothing in it is trusted.
 
 use core::fmt;
@@ -12,6 +14,10 @@ pub const MAGIC: [u8; 4] = *b"MSR1";
 pub const HEADER: usize = 20;
 /// Bytes of an item before its payload.
 pub const ITEM: usize = 4;
+/// The tag of the item that says of what a record is; a vCPU's has none.
+pub const KIND: u16 = 0;
+/// What that item holds in the record of what a guest's vCPUs share.
+pub const OF_GUEST: u64 = 1;
 /// No record is longer.
 pub const LONGEST: usize = 4096;
 
@@ -45,6 +51,8 @@ pub enum RecordError {
         /// The bits.
         bits: u64,
     },
+    /// The record of what a guest's vCPUs share was expected, and this is none.
+    NotOfGuest,
     /// The buffer for a new record is too small.
     NoSpace,
 }
@@ -64,6 +72,9 @@ impl fmt::Display for RecordError {
             Self::Damaged => f.write_str("the record is damaged: its checksum differs"),
             Self::ItemLength(tag) => write!(f, "item {tag} has a wrong length"),
             Self::ItemTwice(tag) => write!(f, "item {tag} is there twice"),
+            Self::UnknownItem(KIND) => {
+                f.write_str("item 0: the record is of what a guest's vCPUs share, not of a vCPU")
+            }
             Self::UnknownItem(tag) => write!(f, "item {tag} is unknown and not zero"),
             Self::Refused {
                 tag,
@@ -75,6 +86,9 @@ impl fmt::Display for RecordError {
                     "item {tag}: {register} with bits {bits:#x} is not accepted"
                 )
             }
+            Self::NotOfGuest => f.write_str(
+                "the record is not of what a guest's vCPUs share: item 0 does not say so",
+            ),
             Self::NoSpace => f.write_str("no space for the record"),
         }
     }
@@ -242,6 +256,21 @@ impl<'r> Record<'r> {
             version: u16::from_le_bytes(version),
             items,
         })
+    }
+
+    /// The record without the item that says that it is of what a guest's vCPUs share.
+    ///
+    /// # Errors
+    /// [`RecordError::NotOfGuest`] if there is no such item.
+    pub fn of_guest(&self) -> Result<Self, RecordError> {
+        let kind = take::<1>(self.items, 0, KIND).copied();
+        match self.items.split_first_chunk::<{ ITEM + 8 }>() {
+            Some((_, items)) if kind == Some([OF_GUEST.to_le_bytes()]) => Ok(Self {
+                version: self.version,
+                items,
+            }),
+            _ => Err(RecordError::NotOfGuest),
+        }
     }
 
     /// Its items as bytes, if they are exactly so many.

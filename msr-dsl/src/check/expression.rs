@@ -444,7 +444,7 @@ pub fn cells(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
 }
 
 /// Every expression of a register.
-fn each_expression(register: &Register, visit: &mut dyn FnMut(&Expr)) {
+pub fn each_expression(register: &Register, visit: &mut dyn FnMut(&Expr)) {
     if let Read::Value(value) = &register.read {
         visit(value);
     }

@@ -6,7 +6,7 @@ use super::{Context, field};
 use crate::ast::{self, RemovedThing, Spec, Statement};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, start};
-use crate::model::{BitRule, Migrate, Register, RegisterId, View};
+use crate::model::{BitRule, Migrate, Register, RegisterId, Scope, View};
 use crate::words::suggest;
 use std::collections::HashMap;
 
@@ -185,7 +185,7 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
         let after = after.map(|(names, _)| {
             names
                 .iter()
-                .filter_map(|name| after_id(view, id, name, diagnostics))
+                .filter_map(|name| after_id(cx, view, id, name, diagnostics))
                 .collect()
         });
         let register = &mut view.registers[i];
@@ -214,6 +214,7 @@ pub fn holdable(register: &Register) -> u64 {
 }
 
 fn after_id(
+    cx: &Context,
     view: &View,
     own: RegisterId,
     name: &ast::Name,
@@ -225,6 +226,18 @@ fn after_id(
         .map(|register| register.name.as_str())
         .collect();
     match view.find(&name.text) {
+        Some(id) if view.register(id).scope != view.register(own).scope => {
+            diagnostics.add(
+                &codes::RESTORE_CYCLE,
+                name.span,
+                format!(
+                    "`{}` and `{}` are not in one record: one is the guest's, the other the vCPU's",
+                    cx.registers[own.0].name.text, name.text
+                ),
+                "leave it out: the hypervisor restores the guest's record before those of its vCPUs",
+            );
+            None
+        }
         Some(id) if id != own => Some(id),
         Some(_) => {
             diagnostics.add(
@@ -337,30 +350,48 @@ fn newest(cx: &Context) -> bool {
         .is_some_and(|line| line.number.value == u64::from(cx.version))
 }
 
+fn whose(register: &Register) -> &'static str {
+    match register.scope {
+        Scope::Vcpu => "a vCPU",
+        Scope::Guest => "a guest",
+    }
+}
+
 /// A tag means the same register in every version.
 pub fn across(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
-    let mut owners: HashMap<u16, (&str, u16)> = HashMap::new();
+    let mut owners: HashMap<u16, (&Register, u16)> = HashMap::new();
     for view in views {
         for register in &view.registers {
             let Migrate::Saved { tag, .. } = register.migrate else {
                 continue;
             };
-            let (owner, first) = *owners.entry(tag).or_insert((&register.name, view.version));
+            let (owner, first) = *owners.entry(tag).or_insert((register, view.version));
             let ast = spec
                 .registers
                 .iter()
                 .rfind(|ast| ast.name.text == register.name);
-            if owner != register.name
-                && let Some(ast) = ast
-            {
+            let Some(ast) = ast else {
+                continue;
+            };
+            if owner.name != register.name {
                 diagnostics.add(
                     &codes::TAG_REUSED,
                     ast.name.span,
                     format!(
-                        "tag {tag} is `{}` in version {} and `{owner}` in version {first}",
-                        register.name, view.version
+                        "tag {tag} is `{}` in version {} and `{}` in version {first}",
+                        register.name, view.version, owner.name
                     ),
                     "a tag keeps its meaning for ever: take a new one",
+                );
+            } else if owner.scope != register.scope {
+                diagnostics.add(
+                    &codes::TAG_REUSED,
+                    ast.name.span,
+                    format!(
+                        "tag {tag} is in the record of {} in version {} and of {} in version {first}",
+                        whose(register), view.version, whose(owner)
+                    ),
+                    "take a new one with the new scope; `removed tag ... accepted` lets old records restore without it",
                 );
             }
         }

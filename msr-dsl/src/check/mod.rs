@@ -10,8 +10,9 @@ mod field;
 mod injection;
 mod lock;
 mod migration;
-mod register;
+pub(crate) mod register;
 mod rust_names;
+mod scope;
 mod select;
 mod versions;
 mod warnings;
@@ -158,6 +159,9 @@ impl<'a> Context<'a> {
         if !diagnostics.has_errors() {
             expression::cells(self, &view, diagnostics);
             expression::cycles(self, &view, diagnostics);
+        }
+        if !diagnostics.has_errors() {
+            scope::consistent(self, &view, diagnostics);
         }
         if !diagnostics.has_errors() {
             banks::consistent(self, &view, diagnostics);

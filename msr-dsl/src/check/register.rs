@@ -1,6 +1,7 @@
 //! Registers: what reads and writes do, and whether there is state.
 
 use super::expression::{Scope, condition_in, constant, value_in};
+use super::scope::scope;
 use super::select::{select, single};
 use super::{Context, field};
 use crate::ast::{self, Init, Statement};
@@ -9,7 +10,6 @@ use crate::diagnostics::Diagnostics;
 use crate::model::{
     BitRule, Expr, Illegal, Legal, Migrate, Read, Register, RegisterId, Rule, View, Write,
 };
-use crate::words::suggest;
 use proc_macro2::Span;
 
 /// The statements of one kind that count in this version; one is allowed.
@@ -80,7 +80,7 @@ pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> 
     let reset = reset
         .and_then(|(value, _)| constant(cx, value, diagnostics))
         .unwrap_or(0);
-    scope(cx, id, diagnostics);
+    let shared = scope(cx, id, diagnostics);
     if ast.hidden {
         hidden(cx, id, diagnostics);
     }
@@ -100,6 +100,7 @@ pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> 
         banked: ast.banked,
         addresses: Vec::new(),
         stored: false,
+        scope: shared,
         held: held(cx, id, diagnostics),
         present: present.and_then(|((condition, absent), _)| {
             Some((
@@ -197,31 +198,6 @@ fn held(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> bool {
         );
     }
     said.is_some()
-}
-
-fn scope(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) {
-    let scope = the(cx, id, "scope", diagnostics, |s| {
-        if let Statement::Scope(name) = s {
-            Some(name)
-        } else {
-            None
-        }
-    });
-    match scope {
-        Some((name, _)) if name.text == "guest" => diagnostics.add(
-            &codes::NOT_YET,
-            name.span,
-            "state that a whole guest shares is not there yet",
-            "leave `scope` out: every register belongs to its vCPU",
-        ),
-        Some((name, _)) if name.text != "vcpu" => diagnostics.add(
-            &codes::UNKNOWN_NAME,
-            name.span,
-            format!("unknown scope `{}`", name.text),
-            suggest(&name.text, &["vcpu", "guest"]),
-        ),
-        _ => {}
-    }
 }
 
 fn init(cx: &Context, id: RegisterId, reset: u64, diagnostics: &mut Diagnostics) -> Option<u64> {

@@ -5,7 +5,7 @@ use super::output::{put, tell};
 use super::{NO, USAGE};
 use msr_dsl::interpret::Machine;
 use msr_dsl::model::{Model, View};
-use msr_runtime::record::{Record, crc32c, name};
+use msr_runtime::record::{KIND, OF_GUEST, Record, crc32c, name};
 use std::process::ExitCode;
 
 /// Prints the items of a record.
@@ -83,6 +83,10 @@ fn items(model: &Model, bytes: &[u8]) -> Result<(), String> {
     let writer = model.version(record.version).unwrap_or(model.newest());
     for item in record.items() {
         let (tag, payload) = item.map_err(|error| error.to_string())?;
+        if tag == KIND {
+            put!("item {tag}: {}", kind(payload));
+            continue;
+        }
         let words: Vec<String> = payload.chunks(8).map(word).collect();
         put!(
             "item {tag} ({}): {}",
@@ -91,6 +95,14 @@ fn items(model: &Model, bytes: &[u8]) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// Of what the record is.
+fn kind(payload: &[u8]) -> &'static str {
+    match payload == OF_GUEST.to_le_bytes() {
+        true => "of what the guest's vCPUs share",
+        false => "of an unknown kind",
+    }
 }
 
 fn word(chunk: &[u8]) -> String {
@@ -109,20 +121,19 @@ fn word(chunk: &[u8]) -> String {
 fn owner(model: &Model, writer: &View, tag: u16) -> String {
     let views = std::iter::once(writer).chain(&model.views);
     let mut names = views.filter_map(|view| {
-        let (id, ..) = view
-            .saved()
-            .into_iter()
-            .find(|(_, known, _)| *known == tag)?;
-        Some(view.register(id).name.clone())
+        let known = msr_dsl::compare::items::items(view);
+        known.into_iter().find(|item| item.tag == tag)
     });
-    names.next().unwrap_or_else(|| "unknown".to_owned())
+    names
+        .next()
+        .map_or_else(|| "unknown".to_owned(), |item| item.name)
 }
 
 fn takes(named: &Named, bytes: &[u8]) -> Result<bool, String> {
     let asked = named.view().version;
     let mut answer = None;
     for view in named.model.views.iter().filter(|view| !view.restore_only) {
-        let result = Machine::new(view).restore(bytes);
+        let result = Machine::new(view).restore_either(bytes);
         let said = match &result {
             Ok(()) => "accepted".to_owned(),
             Err(reason) => format!("refused: {reason}"),

@@ -3,8 +3,10 @@
 use super::USAGE;
 use super::file::named;
 use super::output::{put, tell};
-use msr_dsl::document::text::{addresses, bits, field_type, migrates, read, reset, write};
-use msr_dsl::model::{Offer, Register, View};
+use msr_dsl::document::text::{
+    addresses, bits, extra, field_type, migrates, owner, read, reset, write,
+};
+use msr_dsl::model::{Offer, Register, Scope, View};
 use msr_dsl::words::suggest;
 use std::process::ExitCode;
 
@@ -44,8 +46,12 @@ fn run(spec: &str, register: Option<&str>) -> Result<(), String> {
 
 fn table(view: &View) {
     put!("{}, version {}: {}\n", view.name, view.version, view.text);
-    let mut rows =
-        vec![["register", "address", "reset", "read", "write", "migrates"].map(str::to_owned)];
+    let mut rows = vec![
+        [
+            "register", "address", "reset", "read", "write", "migrates", "state",
+        ]
+        .map(str::to_owned),
+    ];
     for register in &view.registers {
         rows.push([
             register.name.clone(),
@@ -54,7 +60,12 @@ fn table(view: &View) {
             read(view, register),
             write(view, register),
             migrates(register),
+            owner(register),
         ]);
+    }
+    // A column that says nothing is none.
+    if rows.iter().skip(1).all(|row| row[6].is_empty()) {
+        rows[0][6].clear();
     }
     let width = |column: usize| {
         rows.iter()
@@ -62,7 +73,7 @@ fn table(view: &View) {
             .max()
             .unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..6).map(width).collect();
+    let widths: Vec<usize> = (0..7).map(width).collect();
     for row in &rows {
         let cells: Vec<String> = row
             .iter()
@@ -83,6 +94,9 @@ fn table(view: &View) {
             feature.bit,
             feature.doc.replace('\n', " ")
         );
+    }
+    if let Some(extra) = extra(view) {
+        put!("\nan administrator may name for guests from newer hosts: {extra}");
     }
 }
 
@@ -107,6 +121,12 @@ fn draw(view: &View, register: &Register) {
         write(view, register),
         migrates(register)
     );
+    if register.scope == Scope::Guest {
+        put!("One state for all vCPUs of a guest.\n");
+    }
+    if register.held {
+        put!("Held: the hypervisor sets and takes the state.\n");
+    }
     for top in [63u32, 31] {
         let row = || (top - 31..=top).rev();
         let tens: String = row()

@@ -29,6 +29,7 @@ pub fn number(text: &str) -> Result<u64, String> {
 const FORMS: &[&str] = &[
     "reset",
     "init",
+    "vcpu NUMBER",
     "rdmsr ADDR",
     "wrmsr ADDR VALUE",
     "save",
@@ -40,11 +41,13 @@ const FORMS: &[&str] = &[
 /// The lines, the answers and the exit statuses, for `--help`.
 pub const LINES: &str = "\
 Lines (numbers are hexadecimal, with or without 0x; `#` begins a comment):
-  reset                     power-on; no answer
-  init                      INIT; no answer
+  reset                     power-on of the guest; no answer
+  init                      INIT of this vCPU; no answer
+  vcpu NUMBER               what follows is done by this vCPU (first: 0); no answer
   rdmsr ADDR                0x... | #GP | unhandled | hook NAME | pass
   wrmsr ADDR VALUE          ok | #GP | unhandled | hook NAME | pass
-  save                      the record, two digits for each byte
+  save                      the vCPU's record, two digits for each byte
+  save guest                the record of what the guest's vCPUs share
   restore HEX               ok | refused: REASON
   inject [FIELD=VALUE ...]  ok; fields: RIPV, EIPV, LMCE_S, STATUS, ADDR, MISC
   deliver                   who is told of an error now: broadcast | one | local | nobody
@@ -170,13 +173,27 @@ fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> 
             machine.reset(Reset::Init);
             Ok(None)
         }
+        ["vcpu", vcpu] => {
+            let number = number(vcpu)?;
+            let number = u32::try_from(number).map_err(|_| {
+                format!("`{vcpu}` is not a vCPU's number: it has more than 32 bits")
+            })?;
+            machine.switch_to(number);
+            Ok(None)
+        }
         ["deliver"] => Ok(Some(deliver(machine).to_owned())),
         ["rdmsr", address] => Ok(Some(answer_text(machine.read(msr(address)?)))),
         ["wrmsr", address, value] => Ok(Some(answer_text(
             machine.write(msr(address)?, number(value)?),
         ))),
         ["save"] => Ok(Some(hex(&machine.save()))),
-        ["restore", record] => Ok(Some(match machine.restore(&bytes(record)?) {
+        ["save", "guest"] if machine.view().is_shared() => Ok(Some(hex(&machine.save_guest()))),
+        ["save", "guest"] => Err(format!(
+            "no register of `{}` version {} has the scope `guest`",
+            machine.view().name,
+            machine.view().version
+        )),
+        ["restore", record] => Ok(Some(match machine.restore_either(&bytes(record)?) {
             Ok(()) => "ok".to_owned(),
             Err(reason) => format!("refused: {reason}"),
         })),
@@ -193,7 +210,8 @@ fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> 
             suggest(
                 other,
                 &[
-                    "reset", "init", "rdmsr", "wrmsr", "save", "restore", "inject", "deliver",
+                    "reset", "init", "vcpu", "rdmsr", "wrmsr", "save", "restore", "inject",
+                    "deliver",
                 ]
             )
         )),

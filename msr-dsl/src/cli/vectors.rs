@@ -7,7 +7,7 @@ use super::sim::new_guest;
 use msr_dsl::compare::items::{Item, items, record, smallest};
 use msr_dsl::compare::steps::{Step, execute};
 use msr_dsl::interpret::Machine;
-use msr_dsl::model::View;
+use msr_dsl::model::{Register, Scope, View};
 use msr_dsl::vectors::{neighbours, values};
 use msr_runtime::{Extra, Reset};
 use std::process::ExitCode;
@@ -50,6 +50,13 @@ fn lines(view: &View, mut guest: Machine, out: &mut String) {
             }
         }
     }
+    for register in view
+        .registers
+        .iter()
+        .filter(|one| one.scope == Scope::Guest)
+    {
+        shared(&mut guest, register, out);
+    }
     *out += "# next to the registers\n";
     for msr in neighbours(view) {
         line(&mut guest, Step::Read(msr), out);
@@ -86,8 +93,30 @@ fn moves(view: &View, mut guest: Machine, out: &mut String) {
         line(&mut guest, Step::Init, out);
         seen(&mut guest, item, out);
     }
-    if !items.is_empty() {
-        line(&mut guest, Step::Save, out);
+    for scope in [Scope::Vcpu, Scope::Guest] {
+        if let Some(item) = items.iter().find(|item| item.scope == scope) {
+            line(&mut guest, item.save(), out);
+        }
+    }
+}
+
+/// What one vCPU writes, another reads; and INIT of one, where the others may notice it.
+fn shared(guest: &mut Machine, register: &Register, out: &mut String) {
+    *out += &format!("# {}, by two vCPUs\n", register.name);
+    let addresses = register.addresses.iter();
+    for (msr, _) in addresses.flat_map(|address| address.msrs()) {
+        guest.reset(Reset::PowerOn);
+        *out += "reset\n";
+        let mut both = |step: Step, out: &mut String| {
+            line(guest, step, out);
+            line(guest, Step::Vcpu(1), out);
+            line(guest, Step::Read(msr), out);
+            line(guest, Step::Vcpu(0), out);
+        };
+        for value in values(register) {
+            both(Step::Write { msr, value }, out);
+        }
+        both(Step::Init, out);
     }
 }
 

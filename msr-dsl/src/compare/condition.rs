@@ -94,9 +94,12 @@ impl Condition {
 }
 
 fn cells<'m>(guest: &'m Machine, tag: u16) -> &'m [u64] {
-    let saved = guest.view().saved();
-    let id = saved
+    let view = guest.view();
+    let shared = view.saved_of(crate::model::Scope::Guest);
+    let id = view
+        .saved()
         .into_iter()
+        .chain(shared)
         .find(|(_, known, _)| *known == tag)
         .map(|(id, ..)| id);
     id.and_then(|id| guest.cells().get(id.0))

@@ -1,9 +1,10 @@
 //! A record of one version as another, or every reason why not.
 
-use super::items::{items, pairs, record};
+use super::items::{Item, items, pairs, record_of};
 use super::phrases::count;
 use crate::interpret::{Answer, Machine};
-use crate::model::{Read, View};
+use crate::model::{Read, Scope, View};
+use msr_runtime::record::{Record, crc32c, name};
 
 /// The record as the new version writes it. Nothing that the guest reads in saved registers is lost: the guest that it
 /// restores to reads there what the old one does.
@@ -12,7 +13,7 @@ use crate::model::{Read, View};
 /// All reasons, each a sentence.
 pub fn convert(old: &View, new: &View, bytes: &[u8]) -> Result<Vec<u8>, Vec<String>> {
     let mut guest = Machine::new(old);
-    guest.restore(bytes).map_err(|reason| {
+    guest.restore_either(bytes).map_err(|reason| {
         vec![format!(
             "{} version {} refuses it: {reason}",
             old.name, old.version
@@ -24,7 +25,9 @@ pub fn convert(old: &View, new: &View, bytes: &[u8]) -> Result<Vec<u8>, Vec<Stri
             new.name, new.version
         )]);
     }
-    let own = [items(old), items(new)];
+    let scope = kind(old, bytes);
+    let of_kind = |view| items(view).into_iter().filter(|item| item.scope == scope);
+    let own: [Vec<Item>; 2] = [old, new].map(|view| of_kind(view).collect());
     let (mut kept, mut reasons) = (Vec::new(), Vec::new());
     for (from, to) in pairs([old, new], &own) {
         let (Some(from), Some(to)) = (from, to) else {
@@ -42,30 +45,45 @@ pub fn convert(old: &View, new: &View, bytes: &[u8]) -> Result<Vec<u8>, Vec<Stri
             ));
         }
         words.resize(to.words, to.default);
-        let alone = record(new, &[(to.tag, words.clone())]);
-        if let Err(reason) = Machine::new(new).restore(&alone) {
+        let alone = record_of(new, scope, &[(to.tag, words.clone())]);
+        if let Err(reason) = Machine::new(new).restore_either(&alone) {
             reasons.push(reason);
         }
         kept.push((to.tag, words));
     }
     if reasons.is_empty() {
-        let written = record(new, &kept);
+        let written = record_of(new, scope, &kept);
         let mut there = Machine::new(new);
-        match there.restore(&written) {
-            Ok(()) => reasons.extend(lost(&guest, &there)),
+        match there.restore_either(&written) {
+            Ok(()) => reasons.extend(lost(&guest, &there, scope)),
             Err(reason) => reasons.push(reason),
         }
         if reasons.is_empty() {
-            return Ok(there.save());
+            return Ok(match scope {
+                Scope::Vcpu => there.save(),
+                Scope::Guest => there.save_guest(),
+            });
         }
     }
     Err(reasons)
 }
 
-/// Saved state that the guest reads here and not there.
-fn lost(here: &Machine, there: &Machine) -> Vec<String> {
+/// Whether a record is a vCPU's, or of what a guest's vCPUs share.
+fn kind(view: &View, bytes: &[u8]) -> Scope {
+    let opened = Record::open(bytes, name(&view.name), crc32c);
+    match opened.and_then(|record| record.of_guest()) {
+        Ok(_) => Scope::Guest,
+        Err(_) => Scope::Vcpu,
+    }
+}
+
+/// Saved state of a record that the guest reads here and not there.
+fn lost(here: &Machine, there: &Machine, scope: Scope) -> Vec<String> {
     let mut reasons = Vec::new();
-    for item in items(here.view()) {
+    for item in items(here.view())
+        .into_iter()
+        .filter(|item| item.scope == scope)
+    {
         let register = here.view().register(item.id);
         if !matches!(register.read, Read::Value(_)) {
             continue;

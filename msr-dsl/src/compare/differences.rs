@@ -12,6 +12,7 @@ use super::symbols::Kind;
 use super::truth::Truth;
 use super::values;
 use crate::interpret::Machine;
+use crate::model::Scope;
 
 /// Which access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,7 @@ pub fn differences<'a>(setting: &Setting<'a>, product: &mut Product<'a>, msr: u3
     for (there, when) in both_read {
         findings.extend(own.of_values(there, when));
     }
+    findings.extend(own.of_scope());
     findings
 }
 
@@ -383,6 +385,62 @@ impl Msr<'_, '_> {
         findings
     }
 
+    /// One state for all vCPUs of a guest on one side, and for each its own on the other: a write by one is seen by another.
+    fn of_scope(&mut self) -> Option<Finding> {
+        let scope = |side: usize| {
+            let (id, _) = self.setting.places[side].get(&self.msr)?;
+            let register = self.setting.views[side].register(*id);
+            register.stored.then_some(register.scope)
+        };
+        let (rule, shared) = match [scope(0)?, scope(1)?] {
+            [Scope::Vcpu, Scope::Guest] => (&rules::SCOPE_GUEST, 1),
+            [Scope::Guest, Scope::Vcpu] => (&rules::SCOPE_VCPU, 0),
+            _ => return None,
+        };
+        // Another vCPU finds what was written where it is shared, and what is there after power-on where it is not.
+        let reads = self.product.read(self.msr);
+        let (mut written, mut told) = (Vec::new(), Vec::new());
+        for bit in 0..64 {
+            let here = reads[shared].value[bit];
+            let [own, other] =
+                [here, reads[1 - shared].value[bit]].map(|one| self.product.born(one));
+            written.push(self.product.table.differ(here, own));
+            told.push(self.product.table.differ(here, other));
+        }
+        let (written, told) = (
+            self.product.table.any(written),
+            self.product.table.any(told),
+        );
+        let both = self.product.table.and(written, told);
+        let done = [0, 1].map(|side| reads[side].answers.when(&Kind::Done));
+        let done = self.product.table.and(done[0], done[1]);
+        let when = self.product.table.and(both, done);
+        let path = self.product.path(when)?;
+        let mut steps = path.steps.clone();
+        steps.extend([Step::Vcpu(1), Step::Read(self.msr)]);
+        let start = [0, 1].map(|side| self.start(&path, side));
+        let witness = Witness::of(self.setting.views, start, steps);
+        let words = match shared {
+            1 => "one state for each vCPU → one for the whole guest",
+            _ => "one state for the whole guest → one for each vCPU",
+        };
+        let text = format!("{words}; another vCPU reads {}", answers(&witness));
+        let not = match shared {
+            1 => "have another value of {msrs} on each vCPU",
+            _ => "rely on {msrs} being alike on every vCPU",
+        };
+        let finding = self.finding(
+            rule,
+            0,
+            Aspect::Scope,
+            text,
+            not.to_owned(),
+            when,
+            Some(witness),
+        );
+        Some(finding)
+    }
+
     /// What is about the injection as a whole is not about the register in which it shows.
     fn name_injection(&self, finding: &mut Finding) {
         let banks = self
@@ -460,7 +518,7 @@ impl Msr<'_, '_> {
             };
             return (Some(rule), taken);
         };
-        if matches!(last, Step::Init) {
+        if matches!(last, Step::Init | Step::InitElsewhere) {
             return (Some(&rules::INIT_CHANGED), taken);
         }
         let changes = self.changes(path);
@@ -565,6 +623,7 @@ fn after(path: &Path) -> String {
     match path.steps.last() {
         Some(Step::Inject(_)) => " after a machine check".to_owned(),
         Some(Step::Init) => " after INIT".to_owned(),
+        Some(Step::InitElsewhere) => " after INIT of another vCPU".to_owned(),
         Some(step) => format!(" after {step}"),
         None => String::new(),
     }

@@ -50,6 +50,8 @@ pub enum Aspect {
     Reset,
     /// INIT.
     Init,
+    /// Whose state it is.
+    Scope,
     /// What is saved.
     Migrate,
     /// What a restore accepts.
@@ -76,6 +78,7 @@ pub struct Witness {
 impl Witness {
     /// Two guests to whom the same happens.
     pub fn of(views: [&View; 2], start: [Start; 2], steps: Vec<Step>) -> Self {
+        let steps: Vec<Step> = steps.iter().flat_map(Step::lines).collect();
         let answers = [0, 1].map(|side| match start[side].guest(views[side]) {
             Ok(mut guest) => {
                 let answers = steps.iter().filter_map(|step| execute(&mut guest, step));

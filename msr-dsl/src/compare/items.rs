@@ -1,7 +1,8 @@
 //! The items of a record, side by side, and records made by hand.
 
+use super::steps::Step;
 use super::truth::{Table, Truth};
-use crate::model::{FieldType, Migrate, Register, RegisterId, View};
+use crate::model::{FieldType, Migrate, Register, RegisterId, Scope, View};
 use msr_runtime::record;
 
 /// An item that a version saves.
@@ -29,42 +30,58 @@ pub struct Item {
     pub after: Vec<RegisterId>,
     /// It says that a machine check is pending.
     pub pending: bool,
+    /// In which record it is: a vCPU's, or that of what a guest's vCPUs share.
+    pub scope: Scope,
+}
+
+impl Item {
+    /// The step that shows the record in which it is.
+    pub fn save(&self) -> Step {
+        match self.scope {
+            Scope::Vcpu => Step::Save,
+            Scope::Guest => Step::SaveGuest,
+        }
+    }
 }
 
 /// The items of a version.
 pub fn items(view: &View) -> Vec<Item> {
-    let all = view.saved().into_iter().map(|(id, tag, default)| {
-        let register = view.register(id);
-        let closed = register.fields.iter().filter_map(|field| match &field.ty {
-            FieldType::Enum {
-                values,
-                other: false,
-            } => Some((
-                field.mask(),
-                values.iter().map(|(_, value)| value << field.lo).collect(),
-            )),
-            _ => None,
+    let saved = view.saved().into_iter();
+    let all = saved
+        .chain(view.saved_of(Scope::Guest))
+        .map(|(id, tag, default)| {
+            let register = view.register(id);
+            let closed = register.fields.iter().filter_map(|field| match &field.ty {
+                FieldType::Enum {
+                    values,
+                    other: false,
+                } => Some((
+                    field.mask(),
+                    values.iter().map(|(_, value)| value << field.lo).collect(),
+                )),
+                _ => None,
+            });
+            let injection = view.injection.as_ref();
+            Item {
+                tag,
+                id,
+                name: register.name.clone(),
+                msrs: register
+                    .addresses
+                    .iter()
+                    .flat_map(|address| address.msrs())
+                    .map(|(msr, _)| msr)
+                    .collect(),
+                words: view.cells(register),
+                default,
+                accepts: register.accepts,
+                closed: closed.collect(),
+                capability: view.capability == Some(id),
+                after: register.after.clone(),
+                pending: injection.and_then(|injection| injection.pending) == Some(id),
+                scope: register.scope,
+            }
         });
-        let injection = view.injection.as_ref();
-        Item {
-            tag,
-            id,
-            name: register.name.clone(),
-            msrs: register
-                .addresses
-                .iter()
-                .flat_map(|address| address.msrs())
-                .map(|(msr, _)| msr)
-                .collect(),
-            words: view.cells(register),
-            default,
-            accepts: register.accepts,
-            closed: closed.collect(),
-            capability: view.capability == Some(id),
-            after: register.after.clone(),
-            pending: injection.and_then(|injection| injection.pending) == Some(id),
-        }
-    });
     all.collect()
 }
 
@@ -81,6 +98,9 @@ pub fn tag(register: &Register) -> Option<u16> {
 pub fn pairs(views: [&View; 2], items: &[Vec<Item>; 2]) -> Vec<(Option<Item>, Option<Item>)> {
     let same_name = views[0].name == views[1].name;
     let matches = |old: &Item, new: &Item| {
+        if old.scope != new.scope {
+            return false;
+        }
         old.capability && new.capability
             || old.msrs.iter().any(|msr| new.msrs.contains(msr))
             || old.msrs.is_empty()
@@ -139,15 +159,31 @@ pub fn smallest(view: &View, item: &Item, suits: impl Fn(u64) -> bool) -> Option
     values.into_iter().find(|value| {
         let record = record(view, &[(item.tag, vec![*value; item.words])]);
         crate::interpret::Machine::new(view)
-            .restore(&record)
+            .restore_either(&record)
             .is_ok()
     })
 }
 
-/// A record of a version with these items.
+/// A record of a version with these items. If one of them is of what a guest's vCPUs share, the record is of that alone.
 pub fn record(view: &View, items: &[(u16, Vec<u64>)]) -> Vec<u8> {
+    let saved = view.saved_of(Scope::Guest);
+    let shared = |tag: u16| saved.iter().any(|(_, own, _)| *own == tag);
+    let own: Vec<_> = items
+        .iter()
+        .filter(|(tag, _)| shared(*tag))
+        .cloned()
+        .collect();
+    match own.is_empty() {
+        true => record_of(view, Scope::Vcpu, items),
+        false => record_of(view, Scope::Guest, &own),
+    }
+}
+
+/// A record of a version, of one of the two kinds, with these items.
+pub fn record_of(view: &View, scope: Scope, items: &[(u16, Vec<u64>)]) -> Vec<u8> {
+    let kind = (scope == Scope::Guest).then(|| (record::KIND, vec![record::OF_GUEST]));
     let mut body: Vec<u8> = Vec::new();
-    for (tag, words) in items {
+    for (tag, words) in kind.iter().chain(items) {
         body.extend(tag.to_le_bytes());
         body.extend((8 * words.len() as u16).to_le_bytes());
         body.extend(words.iter().flat_map(|word| word.to_le_bytes()));

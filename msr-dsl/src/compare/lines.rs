@@ -153,6 +153,7 @@ impl Spec<'_> {
             (Statement::Read(_), Aspect::Read) => true,
             (Statement::Reset(_), Aspect::Reset) => true,
             (Statement::Init(_), Aspect::Init) => true,
+            (Statement::Scope(_), Aspect::Scope) => true,
             (Statement::Migrate(_), Aspect::Migrate) => true,
             (Statement::Accepts(_), Aspect::Accepts) => true,
             _ => false,

@@ -9,6 +9,7 @@ use super::steps::{Injected, Step};
 use super::symbols::{Cell, Kind, Reading, Side, Writing};
 use super::truth::{Bit, Table, Truth};
 use super::word::{self, Word};
+use crate::model::Scope;
 use std::collections::HashMap;
 
 /// A question is given up when it has met more functions than this; no spec of any sense comes near.
@@ -161,6 +162,7 @@ impl<'a> Product<'a> {
         }
         self.add_injection();
         self.add_init();
+        self.add_init_elsewhere();
         let mut frontier = self.start();
         self.reached = frontier;
         self.layers = vec![frontier];
@@ -296,6 +298,21 @@ impl<'a> Product<'a> {
         }
     }
 
+    /// INIT of another vCPU: of what is seen here it changes what the guest's vCPUs share. (Other vCPUs' writes need no step of
+    /// their own: what they change here, this one can change by the same writes.)
+    fn add_init_elsewhere(&mut self) {
+        let mut next = Vec::new();
+        for (side, cell) in &self.cells {
+            let register = self.sides[*side].view.register(cell.register);
+            if register.init.is_some() && register.scope == Scope::Guest {
+                next.push((*side, *cell, self.sides[*side].init(*cell)));
+            }
+        }
+        if !next.is_empty() {
+            self.add(Step::InitElsewhere, Truth::YES, &next);
+        }
+    }
+
     fn add(&mut self, step: Step, when: Truth, next: &[(usize, Cell, Word)]) {
         let place =
             |side: usize, cell: Cell| self.cells.iter().position(|own| *own == (side, cell));
@@ -345,6 +362,13 @@ impl<'a> Product<'a> {
             return None;
         }
         (0..self.layers.len()).find(|at| self.table.meet(self.layers[*at], condition))
+    }
+
+    /// A truth as it is in a guest after power-on: over the capability word alone.
+    pub fn born(&mut self, truth: Truth) -> Truth {
+        let start = self.layers.first().copied().unwrap_or(Truth::NO);
+        let met = self.table.and(truth, start);
+        self.table.exists(met, &|bit| bit >= 64)
     }
 
     /// The capability words with which a condition is met at all.

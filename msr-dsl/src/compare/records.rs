@@ -3,7 +3,7 @@
 use super::accesses::Setting;
 use super::condition::{Condition, Demand};
 use super::finding::{About, Aspect, Finding, Witness};
-use super::items::{Item, acceptable, items, pairs, record, smallest};
+use super::items::{Item, acceptable, items, pairs, record, record_of, smallest};
 use super::phrases::{bits, count};
 use super::rules::{self, Rule};
 use super::steps::Step;
@@ -157,7 +157,7 @@ impl Records<'_, '_> {
                 }
             }
         }
-        Some(Witness::new(self.views(), vec![Step::Save]))
+        Some(Witness::new(self.views(), vec![item.save()]))
     }
 
     /// An item that both sides save.
@@ -254,10 +254,10 @@ impl Records<'_, '_> {
         if !self.same_name {
             return Some(Witness::new(self.views(), vec![Step::Save]));
         }
-        let restore = Step::Restore(record(self.views()[0], &[]));
+        let restore = Step::Restore(record_of(self.views()[0], item.scope, &[]));
         let reads = item.msrs.iter().take(2).map(|msr| Step::Read(*msr));
         let mut witnesses = reads
-            .chain([Step::Save])
+            .chain([item.save()])
             .map(|last| Witness::new(self.views(), vec![restore.clone(), last]));
         witnesses.find(Witness::tells)
     }
@@ -328,7 +328,8 @@ impl Records<'_, '_> {
     /// Tags of older versions' records, which neither side writes.
     fn old_items(&self) -> Vec<Finding> {
         let [old, new] = self.views();
-        let writes = |view: &View, tag: u16| view.saved().iter().any(|(_, own, _)| *own == tag);
+        let writes =
+            |view: &View, tag: u16| super::items::items(view).iter().any(|own| own.tag == tag);
         let mut findings = Vec::new();
         for (rule, own, other, side) in [
             (&rules::OLD_ITEM_ACCEPTED, new, old, 1),

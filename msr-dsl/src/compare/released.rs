@@ -6,7 +6,8 @@ mod expression;
 use crate::manifest::Lines;
 use crate::model::{
     Absent, Address, Banks, BitRule, Expr, Feature, Field, FieldType, GlobalBits, Hook, Illegal,
-    Injection, Legal, Migrate, Offer, Read, Register, RegisterId, Rule, Set, View, Write, mask,
+    Injection, Legal, Migrate, Offer, Read, Register, RegisterId, Rule, Scope, Set, View, Write,
+    mask,
 };
 use expression::{Reader, arguments};
 use std::collections::BTreeMap;
@@ -57,6 +58,7 @@ const WORDS: &[&str] = &[
     "migrates",
     "present",
     "state",
+    "scope",
 ];
 
 /// What a write does to a bit; in a guest for which the condition does not hold, the other.
@@ -224,6 +226,11 @@ impl Released<'_> {
             banked,
             addresses,
             stored: lines.contains_key("reset"),
+            scope: match lines.get("scope").map(String::as_str) {
+                None => Scope::Vcpu,
+                Some("guest") => Scope::Guest,
+                Some(_) => return None,
+            },
             held: lines.contains_key("state"),
             present: match lines.get("present") {
                 Some(text) => {

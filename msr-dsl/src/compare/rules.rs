@@ -213,6 +213,12 @@ rules! {
     READ_CHANGED "read-changed" / "read-changed" Guest Condition witness
         "a read gives another value"
         "The same accesses lead to different values.";
+    SCOPE_GUEST "scope-guest" / "scope-vcpu" Guest Condition witness
+        "state that all vCPUs of a guest share"
+        "Each vCPU had its own value; now there is one, and what a vCPU writes the others read.";
+    SCOPE_VCPU "scope-vcpu" / "scope-guest" Guest Condition witness
+        "state of which each vCPU has its own"
+        "A value that one vCPU wrote was there for all; now each has to be written.";
     INJECTION_ADDED "injection-added" / "injection-removed" Guest Safe witness
         "machine checks can be injected"
         "The old side had no way to show a guest an error.";

@@ -21,11 +21,17 @@ pub enum Step {
     Inject(Injected),
     /// INIT.
     Init,
+    /// What follows is done by another vCPU.
+    Vcpu(u32),
+    /// INIT of another vCPU: three lines.
+    InitElsewhere,
     /// Who is told of an error that hits this vCPU now.
     Deliver,
     /// The record of this vCPU.
     Save,
-    /// Becomes the vCPU of a record.
+    /// The record of what the guest's vCPUs share.
+    SaveGuest,
+    /// Becomes the vCPU of a record, or shares what a guest's record has.
     Restore(Vec<u8>),
 }
 
@@ -55,12 +61,25 @@ impl Injected {
     }
 }
 
+impl Step {
+    /// The lines that `msr sim` takes, each a step.
+    pub fn lines(&self) -> Vec<Self> {
+        match self {
+            Self::InitElsewhere => vec![Self::Vcpu(1), Self::Init, Self::Vcpu(0)],
+            other => vec![other.clone()],
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(msr) => write!(f, "rdmsr {msr:#x}"),
             Self::Write { msr, value } => write!(f, "wrmsr {msr:#x} {value:#x}"),
             Self::Init => f.write_str("init"),
+            Self::Vcpu(vcpu) => write!(f, "vcpu {vcpu:x}"),
+            Self::InitElsewhere => f.write_str("init of another vCPU"),
+            Self::SaveGuest => f.write_str("save guest"),
             Self::Deliver => f.write_str("deliver"),
             Self::Save => f.write_str("save"),
             Self::Restore(record) => {
@@ -159,17 +178,28 @@ pub fn execute(machine: &mut Machine, step: &Step) -> Option<String> {
             machine.reset(Reset::Init);
             return None;
         }
+        Step::Vcpu(vcpu) => {
+            machine.switch_to(*vcpu);
+            return None;
+        }
+        Step::InitElsewhere => {
+            for step in step.lines() {
+                execute(machine, &step);
+            }
+            return None;
+        }
         Step::Deliver => deliver(machine).to_owned(),
-        Step::Save => machine
-            .save()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-        Step::Restore(record) => match machine.restore(record) {
+        Step::Save => hex(&machine.save()),
+        Step::SaveGuest => hex(&machine.save_guest()),
+        Step::Restore(record) => match machine.restore_either(record) {
             Ok(()) => "ok".to_owned(),
             Err(reason) => format!("refused: {reason}"),
         },
     })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Who is told of an error that hits this vCPU now.

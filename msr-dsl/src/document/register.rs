@@ -3,7 +3,7 @@
 use super::expression::expression;
 use super::map;
 use super::text;
-use crate::model::{Field, Migrate, Read, Register, View, Write};
+use crate::model::{Field, Migrate, Read, Register, Scope, View, Write};
 use maud::{Markup, html};
 
 /// The section; its anchor is `v3.MCG_CAP`, a field's `v3.MCG_CAP.COUNT`.
@@ -80,6 +80,17 @@ fn facts(view: &View, register: &Register) -> Vec<(&'static str, Vec<String>)> {
         };
         let reset = format!("{} after power-on, {init}", text::number(register.reset));
         facts.push(("reset", vec![reset]));
+    }
+    let guest = "one for all vCPUs of a guest";
+    let held = "set and taken by the hypervisor (held)";
+    let whose = [
+        (register.scope == Scope::Guest, guest),
+        (register.held, held),
+    ];
+    let whose = whose.iter().filter(|(is, _)| *is);
+    let whose: Vec<String> = whose.map(|(_, words)| (*words).to_owned()).collect();
+    if !whose.is_empty() {
+        facts.push(("state", whose));
     }
     if !register.hidden() {
         facts.push(("RDMSR", vec![read(view, register)]));

@@ -2,8 +2,8 @@
 
 use super::expression::expression;
 use crate::model::{
-    Absent, Address, BitRule, Expr, Field, FieldType, Illegal, Legal, Migrate, Read, Register, Set,
-    View, Write,
+    Absent, Address, BitRule, Expr, Field, FieldType, Illegal, Legal, Migrate, Read, Register,
+    Scope, Set, View, Write,
 };
 
 /// Where it is reached: `0x400 + 4 * i`, or `hidden`.
@@ -35,6 +35,38 @@ pub fn reset(register: &Register) -> String {
         true => number(register.reset),
         false => "-".to_owned(),
     }
+}
+
+/// Whose state it is, where that is not the vCPU's and the guest's accesses' alone: `guest`, `held`, `guest, held`.
+pub fn owner(register: &Register) -> String {
+    let guest = (register.scope == Scope::Guest).then_some("guest");
+    let held = register.held.then_some("held");
+    guest.into_iter().chain(held).collect::<Vec<_>>().join(", ")
+}
+
+/// What an administrator may name at boot, in sentences; none without an `extra` section.
+pub fn extra(view: &View) -> Option<String> {
+    let limits = view.extra.as_ref()?;
+    let ranges: Vec<String> = limits
+        .msrs
+        .iter()
+        .map(|(first, last)| match first == last {
+            true => format!("{first:#x}"),
+            false => format!("{first:#x} to {last:#x}"),
+        })
+        .collect();
+    let msrs = match ranges.is_empty() {
+        true => "no MSRs".to_owned(),
+        false => format!("MSRs from {}", ranges.join(", ")),
+    };
+    let bits = match limits.capability {
+        0 => "no capability bits".to_owned(),
+        mask => format!("capability bits {}", crate::check::register::ranges(mask)),
+    };
+    Some(format!(
+        "at most {} in all; {msrs}; {bits}; tags of a record",
+        limits.most
+    ))
 }
 
 /// What RDMSR gives, in a word or two.

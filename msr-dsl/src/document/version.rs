@@ -2,7 +2,7 @@
 
 use super::expression::expression;
 use super::{changes, register, text};
-use crate::model::{Argument, Injection, Model, Offer, View};
+use crate::model::{Argument, Injection, Model, Offer, Scope, View};
 use maud::{Markup, html};
 
 /// The version's section; its anchor is `v3`.
@@ -21,7 +21,12 @@ pub fn section(model: &Model, view: &View) -> Markup {
             @for register in &view.registers { (register::section(view, register, newest)) }
             @if let Some(injection) = &view.injection { (injected(view, injection)) }
             @if !view.hooks.is_empty() { (hooks(view)) }
-            @if !view.saved().is_empty() { (record(view)) }
+            @if let Some(extra) = text::extra(view) {
+                h3 { "What an administrator may name at boot" }
+                p { "For guests from newer hosts: " (extra) "." }
+            }
+            @if !view.saved().is_empty() { (record(view, Scope::Vcpu)) }
+            @if !view.saved_of(Scope::Guest).is_empty() { (record(view, Scope::Guest)) }
         }
     }
 }
@@ -143,15 +148,18 @@ fn hooks(view: &View) -> Markup {
     }
 }
 
-fn record(view: &View) -> Markup {
+fn record(view: &View, scope: Scope) -> Markup {
     html! {
-        h3 { "The saved record" }
+        h3 { @match scope {
+            Scope::Vcpu => "The saved record",
+            Scope::Guest => "The saved record of what the guest's vCPUs share",
+        } }
         p { "Items in the order of restoring; those of older versions that are read and dropped are not listed." }
         div.wide {
             table {
                 thead { tr { th { "tag" } th { "register" } th { "64-bit words" } th { "where a record lacks it" } } }
                 tbody {
-                    @for (id, tag, default) in view.saved() {
+                    @for (id, tag, default) in view.saved_of(scope) {
                         tr {
                             td { (tag) }
                             td { a href=(format!("#{}", register::anchor(view, view.register(id)))) { (view.register(id).name) } }

@@ -1,6 +1,6 @@
 //! Expressions as Rust.
 
-use super::names::snake;
+use super::{names::snake, shared};
 use crate::model::{Expr, Op, Type, View};
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
@@ -24,12 +24,14 @@ pub fn rust(view: &View, expr: &Expr) -> TokenStream {
         Expr::Index => quote!((index as u64)),
         Expr::Register(id) => {
             let read = format_ident!("value_of_{}", snake(&view.register(*id).name));
-            quote!(self.#read())
+            let guest = shared::passed(view, *id);
+            quote!(self.#read(#guest))
         }
         Expr::Cell(id, bank) => {
-            let cells = snake(&view.register(*id).name);
+            let register = view.register(*id);
+            let (owner, cells) = (shared::owner(register), snake(&register.name));
             let bank = *bank as usize;
-            quote!(self.#cells[#bank])
+            quote!(#owner.#cells[#bank])
         }
         Expr::Field(of, 63, 0) => sub(of),
         Expr::Field(of, hi, lo) => {

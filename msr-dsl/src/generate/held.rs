@@ -2,13 +2,31 @@
 
 use super::fields::doc;
 use super::names::{camel, snake};
-use crate::model::{Register, View};
-use proc_macro2::TokenStream;
-use quote::quote;
+use crate::model::{Register, Scope, View};
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
 
-/// `Held`, and the methods of `State` that go by it; nothing where no register is held.
+/// `Held`, and the methods of `State` that go by it; the same for what the guest's vCPUs share.
 pub fn held(view: &View) -> TokenStream {
-    let held: Vec<&Register> = view.registers.iter().filter(|r| r.held).collect();
+    let own = of(
+        view,
+        Scope::Vcpu,
+        &format_ident!("Held"),
+        &format_ident!("State"),
+    );
+    let shared = of(
+        view,
+        Scope::Guest,
+        &format_ident!("GuestHeld"),
+        &format_ident!("Guest"),
+    );
+    quote!(#own #shared)
+}
+
+/// An enumeration of the held registers of a scope, and the methods that go by it; nothing where no register is held.
+fn of(view: &View, scope: Scope, list: &Ident, state: &Ident) -> TokenStream {
+    let held = view.registers.iter().filter(|r| r.held && r.scope == scope);
+    let held: Vec<&Register> = held.collect();
     if held.is_empty() {
         return TokenStream::new();
     }
@@ -29,9 +47,9 @@ pub fn held(view: &View) -> TokenStream {
     quote! {
         /// A register whose state the hypervisor sets and takes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Held { #(#docs #names,)* }
+        pub enum #list { #(#docs #names,)* }
 
-        impl Held {
+        impl #list {
             /// All of them, in the order of the spec.
             pub const ALL: &'static [Self] = &[#(Self::#names),*];
 
@@ -41,17 +59,17 @@ pub fn held(view: &View) -> TokenStream {
             }
         }
 
-        impl State {
+        impl #state {
             /// The state of a held register.
             #[inline]
-            pub const fn held(&self, register: Held) -> u64 {
-                match register { #(Held::#names => self.#cells,)* }
+            pub const fn held(&self, register: #list) -> u64 {
+                match register { #(#list::#names => self.#cells,)* }
             }
 
             /// Sets the state of a held register, unchecked.
             #[inline]
-            pub const fn hold(&mut self, register: Held, value: u64) {
-                match register { #(Held::#names => self.#cells = value,)* }
+            pub const fn hold(&mut self, register: #list, value: u64) {
+                match register { #(#list::#names => self.#cells = value,)* }
             }
         }
     }

@@ -10,6 +10,7 @@ mod injection;
 pub(crate) mod names;
 mod read;
 mod record;
+mod shared;
 mod state;
 mod table;
 mod write;
@@ -73,14 +74,20 @@ fn version(view: &View) -> TokenStream {
     let state = state::state(view, &table);
     let injection = injection::injection(view);
     let held = held::held(view);
+    let guest = shared::guest(view);
+    let interface = match view.is_shared() {
+        true => quote!(SharedInterface),
+        false => quote!(Interface),
+    };
     quote! {
         #[doc = #doc]
         #[allow(clippy::all, unreachable_code, unused_variables, unused_parens, unused_mut, dead_code, missing_docs)]
         pub mod #module {
-            use ::msr_runtime::{Interface, Refusal, Reset};
+            use ::msr_runtime::{#interface, Refusal, Reset};
             #(#types)*
             #hook
             #items
+            #guest
             #state
             #injection
             #held

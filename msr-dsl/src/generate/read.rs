@@ -2,6 +2,7 @@
 
 use super::expression::{hex, rust};
 use super::names::{camel, snake};
+use super::shared;
 use super::table::{Part, Slot};
 use crate::model::{Absent, Argument, Expr, Read, Register, RegisterId, View};
 use proc_macro2::TokenStream;
@@ -65,14 +66,14 @@ fn condition_with_state(view: &View, register: &Register, condition: &Expr) -> T
 
 /// The register's cell (of bank `index`), zero where it has none.
 pub fn cell(view: &View, register: &Register, part: Part) -> TokenStream {
-    let cells = snake(&register.name);
+    let (owner, cells) = (shared::owner(register), snake(&register.name));
     let mask = view.cells(register).wrapping_sub(1);
     match (register.stored, register.banked) {
         (false, _) => quote!(0u64),
-        (true, false) => quote!(self.#cells),
-        (true, true) if part == Part::Cells => quote!(self.#cells[index & #mask]),
+        (true, false) => quote!(#owner.#cells),
+        (true, true) if part == Part::Cells => quote!(#owner.#cells[index & #mask]),
         (true, true) if part == Part::NoCells => quote!(0u64),
-        (true, true) => quote!((match self.#cells.get(index) { Some(cell) => *cell, None => 0 })),
+        (true, true) => quote!((match #owner.#cells.get(index) { Some(cell) => *cell, None => 0 })),
     }
 }
 
@@ -187,16 +188,14 @@ pub fn accessors(view: &View, id: RegisterId) -> TokenStream {
         Some(ty) => (quote!(#ty), quote!(#ty::from_bits)),
         None => (quote!(u64), quote!()),
     };
-    let (arguments, pass) = if register.banked {
-        (quote!(, bank: u8), quote!(bank as usize))
-    } else {
-        (quote!(), quote!())
-    };
-    let index = if register.banked {
-        quote!(, index: usize)
-    } else {
-        quote!()
-    };
+    let shared = shared::borrowed(view, id);
+    let bank = register.banked.then(|| quote!(bank: u8));
+    let index = register.banked.then(|| quote!(index: usize));
+    let of_bank = register.banked.then(|| quote!(bank as usize));
+    let arguments = shared.iter().chain(&bank);
+    let own_arguments = shared.iter().chain(&index);
+    let guest = shared::passed(view, id);
+    let pass = guest.iter().chain(&of_bank);
     let body = if register.present.is_none() && !register.banked {
         shown.clone()
     } else {
@@ -209,11 +208,11 @@ pub fn accessors(view: &View, id: RegisterId) -> TokenStream {
     };
     quote! {
         #[inline(always)]
-        fn #value_of(&self #index) -> u64 { #unused #body }
+        fn #value_of(&self #(, #own_arguments)*) -> u64 { #unused #body }
 
         #[doc = #doc]
         #[inline]
-        pub fn #name(&self #arguments) -> #result { #wrap(self.#value_of(#pass)) }
+        pub fn #name(&self #(, #arguments)*) -> #result { #wrap(self.#value_of(#(#pass),*)) }
     }
 }
 

@@ -2,23 +2,26 @@
 
 use super::expression::hex;
 use super::names::snake;
-use crate::model::{Field, FieldType, Register, View};
-use proc_macro2::TokenStream;
+use crate::model::{Field, FieldType, Register, Scope, View};
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-/// `RECORD_LENGTH`, `save` and `restore`; and the methods of `State` that they use.
-pub fn record(view: &View) -> (TokenStream, TokenStream) {
-    let saved = view.saved();
+/// `RECORD_LENGTH`, `save` and `restore` of a vCPU's state or of what the guest's share; and the methods that they use.
+pub fn record(view: &View, scope: Scope) -> (TokenStream, TokenStream) {
+    let saved = view.saved_of(scope);
+    let kind = Kind::of(scope);
+    let (own, before) = (&kind.name, kind.before);
     let words = |id| view.cells(view.register(id));
     let length: usize = saved
         .iter()
         .map(|(id, ..)| 4 + 8 * words(*id))
         .sum::<usize>()
+        + before
         + 20;
     let name = &view.name;
     let version = view.version;
     let items_length = length - 20;
-    let mut at = 0;
+    let mut at = before;
     let places: Vec<usize> = saved
         .iter()
         .map(|(id, ..)| {
@@ -94,6 +97,7 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
             state.#cells = #put;
         }
     });
+    let (mark, marked, stripped) = (&kind.mark, &kind.marked, &kind.stripped);
     let body = quote! {
         const RECORD_LENGTH: usize = #length;
 
@@ -101,6 +105,7 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
             use ::msr_runtime::{RecordError, record};
             let (head, rest) = out.split_first_chunk_mut::<{ record::HEADER }>().ok_or(RecordError::NoSpace)?;
             let items = rest.first_chunk_mut::<#items_length>().ok_or(RecordError::NoSpace)?;
+            #mark
             #(#puts)*
             *head = const { record::header(record::name(#name), #version, #length as u16) };
             record::seal(head, items, crc32c);
@@ -121,12 +126,13 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
         }
     };
     let helpers = quote! {
-        impl State {
+        impl #own {
             /// The record as this version writes it: every item in its place, and nothing refused.
             #[inline(always)]
             fn as_written(record: &::msr_runtime::record::Record<'_>) -> Option<Self> {
                 use ::msr_runtime::record;
                 let items: &[u8; #items_length] = record.exactly()?;
+                #marked
                 #(#found)*
                 Some(Self { #(#kept,)* ..Self::new() })
             }
@@ -139,6 +145,7 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
             ) -> Result<Self, ::msr_runtime::RecordError> {
                 use ::msr_runtime::{RecordError, record};
                 #(let mut #items: Option<&[u8]> = None;)*
+                #stripped
                 for item in opened.items() {
                     let (tag, payload) = item?;
                     let known: &mut Option<&[u8]> = match tag {
@@ -158,6 +165,45 @@ pub fn record(view: &View) -> (TokenStream, TokenStream) {
         }
     };
     (body, helpers)
+}
+
+/// What tells the two kinds of records apart.
+struct Kind {
+    /// The type that is saved.
+    name: Ident,
+    /// Bytes of the item that says so.
+    before: usize,
+    /// Puts that item.
+    mark: TokenStream,
+    /// Finds it in its place.
+    marked: TokenStream,
+    /// Takes it away.
+    stripped: TokenStream,
+}
+
+impl Kind {
+    fn of(scope: Scope) -> Self {
+        match scope {
+            Scope::Vcpu => Self {
+                name: format_ident!("State"),
+                before: 0,
+                mark: quote!(),
+                marked: quote!(),
+                stripped: quote!(),
+            },
+            Scope::Guest => Self {
+                name: format_ident!("Guest"),
+                before: 12,
+                mark: quote!(record::put(items, 0, record::KIND, &[record::OF_GUEST]);),
+                marked: quote!(if *record::take::<1>(items, 0, record::KIND)?
+                    != [record::OF_GUEST.to_le_bytes()]
+                {
+                    return None;
+                }),
+                stripped: quote!(let opened = opened.of_guest()?;),
+            },
+        }
+    }
 }
 
 /// Whether there are words that a restore refuses.

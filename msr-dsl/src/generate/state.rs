@@ -3,15 +3,17 @@
 use super::expression::hex;
 use super::names::snake;
 use super::table::{Slot, Table};
-use super::{read, record, write};
-use crate::model::{BitRule, Offer, Read, Register, RegisterId, View, Write};
+use super::{read, record, shared, write};
+use crate::model::{BitRule, Offer, Read, Register, RegisterId, Scope, View, Write};
 use proc_macro2::TokenStream;
 use quote::quote;
 
 /// `State` and what it implements.
 pub fn state(view: &View, table: &Table) -> TokenStream {
-    let stored: Vec<(RegisterId, &Register)> =
-        view.ids().filter(|(_, register)| register.stored).collect();
+    let stored = view
+        .ids()
+        .filter(|(_, one)| one.stored && one.scope == Scope::Vcpu);
+    let stored: Vec<(RegisterId, &Register)> = stored.collect();
     let fields = stored.iter().map(|(_, register)| {
         let (name, ty) = (snake(&register.name), cell_type(view, register));
         quote!(#name: #ty,)
@@ -55,7 +57,8 @@ pub fn state(view: &View, table: &Table) -> TokenStream {
     }
 }
 
-fn cell_type(view: &View, register: &Register) -> TokenStream {
+/// The type of a register's cells.
+pub fn cell_type(view: &View, register: &Register) -> TokenStream {
     let cells = view.cells(register);
     if register.banked {
         quote!([u64; #cells])
@@ -64,7 +67,8 @@ fn cell_type(view: &View, register: &Register) -> TokenStream {
     }
 }
 
-fn cell_value(view: &View, register: &Register, value: u64) -> TokenStream {
+/// The cells with one value.
+pub fn cell_value(view: &View, register: &Register, value: u64) -> TokenStream {
     let (cells, value) = (view.cells(register), hex(value));
     if register.banked {
         quote!([#value; #cells])
@@ -106,12 +110,23 @@ fn interface(view: &View, stored: &[(RegisterId, &Register)], table: &Table) -> 
     let resets = resets(view, stored);
     let pass = pass_through(view);
     let features = features(view);
-    let (record, helpers) = record::record(view);
+    let (record, helpers) = record::record(view, Scope::Vcpu);
     let extra = extra(view);
+    let (of, guest, guest_mut, shared) = match view.is_shared() {
+        true => (
+            quote!(SharedInterface),
+            quote!(, guest: &Guest),
+            quote!(, guest: &mut Guest),
+            quote!(
+                type Guest = Guest;
+            ),
+        ),
+        false => (quote!(Interface), quote!(), quote!(), quote!()),
+    };
     quote! {
         #helpers
 
-        impl Interface for State {
+        impl #of for State {
             const NAME: &'static str = #name;
             const VERSION: u16 = #version;
             const PASS_THROUGH: &'static [::msr_runtime::PassThrough] = &[#(#pass),*];
@@ -119,13 +134,14 @@ fn interface(view: &View, stored: &[(RegisterId, &Register)], table: &Table) -> 
             #extra
             #record
             type Hook = Hook;
+            #shared
 
             fn create() -> Self {
                 Self::new()
             }
 
             #[inline(always)]
-            fn read(&self, msr: u32) -> Result<u64, Refusal<Hook>> {
+            fn read(&self #guest, msr: u32) -> Result<u64, Refusal<Hook>> {
                 #locate
                 match slot {
                     #reads
@@ -133,14 +149,14 @@ fn interface(view: &View, stored: &[(RegisterId, &Register)], table: &Table) -> 
             }
 
             #[inline(always)]
-            fn write(&mut self, msr: u32, value: u64) -> Result<(), Refusal<Hook>> {
+            fn write(&mut self #guest_mut, msr: u32, value: u64) -> Result<(), Refusal<Hook>> {
                 #locate
                 match slot {
                     #writes
                 }
             }
 
-            fn reset(&mut self, reset: Reset) {
+            fn reset(&mut self #guest_mut, reset: Reset) {
                 #resets
             }
         }
@@ -159,13 +175,7 @@ fn resets(view: &View, stored: &[(RegisterId, &Register)]) -> TokenStream {
     let init = resettable().filter_map(|(_, register)| {
         let value = register.init?;
         let name = snake(&register.name);
-        let sticky = register
-            .fields
-            .iter()
-            .map(|field| (&field.write, field.mask()))
-            .chain([(&register.reserved, register.reserved_mask)])
-            .filter(|(rule, _)| matches!(rule, BitRule::Sticky))
-            .fold(0, |all, (_, mask)| all | mask);
+        let sticky = sticky(register);
         let (sticky, fresh) = (hex(sticky), hex(value & !sticky));
         Some(if register.banked {
             quote!(for cell in &mut self.#name { *cell = (*cell & #sticky) | #fresh; })
@@ -173,12 +183,24 @@ fn resets(view: &View, stored: &[(RegisterId, &Register)]) -> TokenStream {
             quote!(self.#name = (self.#name & #sticky) | #fresh;)
         })
     });
+    let shared = shared::init(view);
     quote! {
         match reset {
             Reset::PowerOn => { #(#power_on)* }
-            Reset::Init => { #(#init)* }
+            Reset::Init => { #(#init)* #shared }
         }
     }
+}
+
+/// Bits that are kept over INIT.
+pub fn sticky(register: &Register) -> u64 {
+    register
+        .fields
+        .iter()
+        .map(|field| (&field.write, field.mask()))
+        .chain([(&register.reserved, register.reserved_mask)])
+        .filter(|(rule, _)| matches!(rule, BitRule::Sticky))
+        .fold(0, |all, (_, mask)| all | mask)
 }
 
 /// Ranges of MSRs whose reads or writes go to hardware; neighbours of one kind are one range.

@@ -3,6 +3,7 @@
 use super::expression::{hex, rust};
 use super::names::snake;
 use super::read::{cell, guarded, hook_value, shown};
+use super::shared;
 use super::table::{Part, Slot};
 use crate::model::{BitRule, Field, Illegal, Legal, Register, Rule, Set, View, Write};
 use proc_macro2::TokenStream;
@@ -257,16 +258,16 @@ fn store(view: &View, register: &Register, part: Part) -> TokenStream {
                 quote!(let new = if #illegal { (new & !#mask) | (state & #mask) } else { new };)
             })
     });
-    let cells = snake(&register.name);
+    let (owner, cells) = (shared::owner(register), snake(&register.name));
     let mask = view.cells(register).wrapping_sub(1);
     let put = if part == Part::Cells {
-        quote!(self.#cells[index & #mask] = new;)
+        quote!(#owner.#cells[index & #mask] = new;)
     } else if part == Part::NoCells {
         return quote!(return Ok(()););
     } else if register.banked {
-        quote!(match self.#cells.get_mut(index) { Some(cell) => *cell = new, None => return Ok(()) })
+        quote!(match #owner.#cells.get_mut(index) { Some(cell) => *cell = new, None => return Ok(()) })
     } else {
-        quote!(self.#cells = new;)
+        quote!(#owner.#cells = new;)
     };
     quote! {
         let new = #(#terms)|*;

@@ -7,6 +7,7 @@ mod machine_check;
 mod read;
 mod record;
 mod rules;
+mod vcpus;
 mod write;
 
 pub use expression::{at_reset, constant, holds_with};
@@ -15,7 +16,7 @@ pub use rules::in_sets;
 use crate::model::{BitRule, RegisterId, View};
 use msr_runtime::{Extra, Reset};
 use rules::rule_of;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 /// What an access does.
@@ -35,12 +36,16 @@ pub enum Answer {
     Pass,
 }
 
-/// The state of one vCPU under one version.
+/// A guest under one version, looked at from one of its vCPUs.
 #[derive(Clone, Debug)]
 pub struct Machine<'a> {
     view: &'a View,
-    /// Per register, its cells.
+    /// Per register, its cells: the vCPU's own, and those that the guest's vCPUs share.
     cells: Vec<Vec<u64>>,
+    /// The vCPU.
+    vcpu: u32,
+    /// The cells of the other vCPUs; shared ones in them count for nothing.
+    others: BTreeMap<u32, Vec<Vec<u64>>>,
     /// The register at an MSR, and its bank (or place in a range).
     places: Rc<HashMap<u32, (RegisterId, u32)>>,
     /// What the administrator has named.
@@ -69,6 +74,8 @@ impl<'a> Machine<'a> {
         Self {
             view,
             cells,
+            vcpu: 0,
+            others: BTreeMap::new(),
             places: Rc::new(places.collect()),
             extra: Extra::NONE,
         }
@@ -92,8 +99,12 @@ impl<'a> Machine<'a> {
         &self.cells
     }
 
-    /// Power-on or INIT. The capability register keeps its value over both: it is what the guest was promised.
+    /// Power-on of the guest, or INIT of this vCPU. The capability register keeps its value over both: it is what the guest was
+    /// promised.
     pub fn reset(&mut self, reset: Reset) {
+        if reset == Reset::PowerOn {
+            self.others.clear();
+        }
         for (id, register) in self.view.ids() {
             if self.view.capability == Some(id) {
                 continue;

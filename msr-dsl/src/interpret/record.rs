@@ -2,19 +2,31 @@
 
 use super::rules::{field_at, in_sets};
 use super::{Machine, Place};
-use crate::model::{FieldType, Legal, Register};
+use crate::model::{FieldType, Legal, Register, RegisterId, Scope};
 use msr_runtime::{RecordError, record};
 use std::collections::HashMap;
 
 impl Machine<'_> {
     /// The record of this vCPU.
     pub fn save(&self) -> Vec<u8> {
+        self.save_of(Scope::Vcpu)
+    }
+
+    /// The record of what the guest's vCPUs share.
+    pub fn save_guest(&self) -> Vec<u8> {
+        self.save_of(Scope::Guest)
+    }
+
+    fn save_of(&self, scope: Scope) -> Vec<u8> {
+        let saved = self.view.saved_of(scope);
+        let saved = saved.into_iter();
+        let own = saved.map(|(id, tag, _)| (tag, self.cells[id.0].clone()));
+        let kind = (scope == Scope::Guest).then(|| (record::KIND, vec![record::OF_GUEST]));
         let mut items: Vec<u8> = Vec::new();
-        for (id, tag, _) in self.view.saved() {
-            let cells = &self.cells[id.0];
+        for (tag, words) in kind.into_iter().chain(own) {
             items.extend(tag.to_le_bytes());
-            items.extend((8 * cells.len() as u16).to_le_bytes());
-            items.extend(cells.iter().flat_map(|cell| cell.to_le_bytes()));
+            items.extend((8 * words.len() as u16).to_le_bytes());
+            items.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         }
         let mut head: Vec<u8> = record::MAGIC.to_vec();
         head.extend(record::name(&self.view.name));
@@ -26,17 +38,72 @@ impl Machine<'_> {
         head
     }
 
-    /// Becomes the vCPU that a record has. A refused record changes nothing.
+    /// What a record of either kind says: this vCPU, or what the guest's vCPUs share. A refused record changes nothing.
+    ///
+    /// # Errors
+    /// Why it is refused, for people.
+    pub fn restore_either(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let name = record::name(&self.view.name);
+        let opened = record::Record::open(bytes, name, record::crc32c);
+        let of_guest = opened.and_then(|record| record.of_guest()).is_ok();
+        match self.view.is_shared() && of_guest {
+            true => self.restore_guest(bytes),
+            false => self.restore(bytes),
+        }
+    }
+
+    /// Becomes the vCPU that a record has; what the guest's vCPUs share stays. A refused record changes nothing.
     ///
     /// # Errors
     /// Why it is refused, for people.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.restore_of(Scope::Vcpu, bytes)
+    }
+
+    /// What the guest's vCPUs share becomes what a record of it has; the vCPUs stay. A refused record changes nothing.
+    ///
+    /// # Errors
+    /// Why it is refused, for people.
+    pub fn restore_guest(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.restore_of(Scope::Guest, bytes)
+    }
+
+    fn restore_of(&mut self, scope: Scope, bytes: &[u8]) -> Result<(), String> {
+        let items = self.items(scope, bytes)?;
+        let mut cells = self.cells.clone();
+        let new = Self::new(self.view);
+        for (id, register) in self.view.ids() {
+            if register.scope == scope {
+                cells[id.0].clone_from(&new.cells[id.0]);
+            }
+        }
+        for (id, tag, default) in self.view.saved_of(scope) {
+            let cells = &mut cells[id.0];
+            cells.fill(default);
+            if let Some(payload) = items.get(&tag) {
+                self.take(id, tag, payload, cells)?;
+            }
+        }
+        self.cells = cells;
+        Ok(())
+    }
+
+    /// The items of a record, by tag. Those that are dropped are left out.
+    fn items<'r>(&self, scope: Scope, bytes: &'r [u8]) -> Result<HashMap<u16, &'r [u8]>, String> {
         let opened = record::Record::open(bytes, record::name(&self.view.name), record::crc32c);
         let opened = opened.map_err(|error| error.to_string())?;
+        let mut read = opened.items();
+        if scope == Scope::Guest {
+            let kind = (record::KIND, &record::OF_GUEST.to_le_bytes()[..]);
+            if read.next() != Some(Ok(kind)) {
+                return Err(RecordError::NotOfGuest.to_string());
+            }
+        }
+        let saved = self.view.saved_of(scope);
         let mut items: HashMap<u16, &[u8]> = HashMap::new();
-        for item in opened.items() {
+        for item in read {
             let (tag, payload) = item.map_err(|error| error.to_string())?;
-            let known = self.view.saved().iter().any(|(_, known, _)| *known == tag);
+            let known = saved.iter().any(|(_, known, _)| *known == tag);
             let dropped = self.extra.has_tag(tag) || payload.iter().all(|byte| *byte == 0);
             if self.view.dropped_tags.contains(&tag) || !known && dropped {
                 continue;
@@ -48,43 +115,45 @@ impl Machine<'_> {
                 return Err(RecordError::ItemTwice(tag).to_string());
             }
         }
-        let mut new = Self::new(self.view).with_extra(self.extra);
-        for (id, tag, default) in self.view.saved() {
-            let cells = &mut new.cells[id.0];
-            cells.fill(default);
-            let Some(payload) = items.get(&tag) else {
-                continue;
+        Ok(items)
+    }
+
+    /// The words of an item, if a restore takes them.
+    fn take(
+        &self,
+        id: RegisterId,
+        tag: u16,
+        payload: &[u8],
+        cells: &mut [u64],
+    ) -> Result<(), String> {
+        if payload.is_empty()
+            || !payload.len().is_multiple_of(8)
+            || payload.iter().skip(8 * cells.len()).any(|byte| *byte != 0)
+        {
+            return Err(RecordError::ItemLength(tag).to_string());
+        }
+        for (at, byte) in payload.iter().enumerate().take(8 * cells.len()) {
+            let shift = 8 * (at % 8);
+            cells[at / 8] = cells[at / 8] & !(0xff << shift) | u64::from(*byte) << shift;
+        }
+        let register = self.view.register(id);
+        for cell in cells.iter() {
+            let legal = !register.held || self.is_legal_to_hold(register, *cell);
+            let named = |bit: &u32| {
+                self.view.capability == Some(id) && self.extra.capability() >> bit & 1 == 1
             };
-            if payload.is_empty()
-                || payload.len() % 8 != 0
-                || payload.iter().skip(8 * cells.len()).any(|byte| *byte != 0)
-            {
-                return Err(RecordError::ItemLength(tag).to_string());
-            }
-            for (at, byte) in payload.iter().enumerate().take(8 * cells.len()) {
-                let shift = 8 * (at % 8);
-                cells[at / 8] = cells[at / 8] & !(0xff << shift) | u64::from(*byte) << shift;
-            }
-            let register = self.view.register(id);
-            for cell in cells.iter() {
-                let legal = !register.held || self.is_legal_to_hold(register, *cell);
-                let named = |bit: &u32| {
-                    self.view.capability == Some(id) && self.extra.capability() >> bit & 1 == 1
-                };
-                let refused = (0..64).filter(|bit| {
-                    let accepted = legal && acceptable(register, *cell, *bit);
-                    cell >> bit & 1 == 1 && !accepted && !named(bit)
-                });
-                let bits: u64 = refused.map(|bit| 1 << bit).sum();
-                let name = &register.name;
-                if bits != 0 {
-                    return Err(format!(
-                        "item {tag}: {name} with bits {bits:#x} is not accepted"
-                    ));
-                }
+            let refused = (0..64).filter(|bit| {
+                let accepted = legal && acceptable(register, *cell, *bit);
+                cell >> bit & 1 == 1 && !accepted && !named(bit)
+            });
+            let bits: u64 = refused.map(|bit| 1 << bit).sum();
+            let name = &register.name;
+            if bits != 0 {
+                return Err(format!(
+                    "item {tag}: {name} with bits {bits:#x} is not accepted"
+                ));
             }
         }
-        *self = new;
         Ok(())
     }
 
