@@ -9,6 +9,7 @@ pub mod check_image;
 pub mod command;
 pub mod emulator;
 pub mod error;
+pub mod fuzz;
 pub mod image;
 pub mod interrupt;
 pub mod log;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::emulator::{Kind, Way};
+use crate::fuzz::Target;
 use crate::run::Options;
 
 /// The scenario of a plain `cargo boot`.
@@ -55,6 +56,14 @@ pub enum Command {
         /// How to run it
         #[command(flatten)]
         options: RunOptions,
+    },
+    /// Try the readers of saved records and of specs with bytes that reach ever more of their code
+    Fuzz {
+        /// Which; without it, one after the other
+        target: Option<Target>,
+        /// For how long each, in seconds
+        #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+        time: Duration,
     },
     /// Send an error to a machine that `cargo boot run` keeps up in another terminal
     #[command(

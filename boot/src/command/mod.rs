@@ -3,6 +3,7 @@
 mod bench;
 pub mod bench_machines;
 mod cli;
+mod fuzz;
 mod image;
 mod list;
 mod mca_table;
@@ -62,6 +63,7 @@ fn dispatch(cli: Cli) -> Result<Answer> {
             Some(machines) => bench_machines::bench(&machines, &options),
             None => bench::bench(&options),
         },
+        Some(Command::Fuzz { target, time }) => fuzz::fuzz(target, time),
         Some(Command::Mce(arguments)) => mce::mce(&arguments),
         Some(Command::McaTable(arguments)) => mca_table::mca_table(&arguments),
         Some(Command::Image { output, scenario }) => image::image(&output, scenario.as_deref()),

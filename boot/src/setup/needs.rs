@@ -19,17 +19,20 @@ pub enum Purpose {
     Browser,
     /// Count instructions.
     Count,
+    /// Build the fuzzers.
+    Fuzz,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Bochs,
         Self::Qemu,
         Self::Uefi,
         Self::Iso,
         Self::Browser,
         Self::Count,
+        Self::Fuzz,
     ];
 
     /// What for, in words.
@@ -41,6 +44,7 @@ impl Purpose {
             Self::Iso => "to make an ISO",
             Self::Browser => "to try the reference pages",
             Self::Count => "to count instructions",
+            Self::Fuzz => "to build the fuzzers",
         }
     }
 }
@@ -65,6 +69,8 @@ const fn need(file: &'static str, package: &'static str, purposes: &'static [Pur
 }
 
 const COUNT: &[Purpose] = &[Purpose::Count];
+// libFuzzer is C++.
+const FUZZ: &[Purpose] = &[Purpose::Fuzz];
 const BOCHS: &[Purpose] = &[Purpose::Bochs];
 const QEMU: &[Purpose] = &[Purpose::Qemu, Purpose::Uefi];
 const UEFI: &[Purpose] = &[Purpose::Uefi];
@@ -73,7 +79,7 @@ const ISO: &[Purpose] = &[Purpose::Iso, Purpose::Uefi];
 const BROWSER: &[Purpose] = &[Purpose::Browser];
 
 /// Everything. The emulator and the image ask for the same when they start, and name the package too.
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 14] = [
     need("bochs", "bochs", BOCHS),
     need(
         "/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so",
@@ -91,6 +97,7 @@ const NEEDS: [Need; 13] = [
     need("mformat", "mtools", ISO),
     need("chromium", "chromium", BROWSER),
     need("valgrind", "valgrind", COUNT),
+    need("g++", "g++", FUZZ),
 ];
 
 /// Whether a program or file is there.

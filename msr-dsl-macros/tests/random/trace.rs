@@ -8,7 +8,7 @@ use msr_runtime::{ErrorRecord, Extra, MachineCheckEvent, Reset};
 use std::fmt::Write;
 
 /// Guests of each spec, and accesses of each guest.
-const GUESTS: usize = 24;
+const GUESTS: usize = 16;
 const STEPS: usize = 160;
 
 /// Capability words: few and many banks, with and without the features, and with a bit that only an administrator can name.

@@ -72,20 +72,30 @@ fn found(input: ParseStream) -> String {
     }
 }
 
+const NAME: &str = "a name is a word: letters, digits and `_`, a letter first";
+
+/// Rust would take others too: `r#type`, `_x`, letters of any language.
+fn is_name(text: &str) -> bool {
+    let all = |mut of: std::str::Chars| of.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && all(text.chars())
+}
+
 /// A name that the author chooses.
 pub fn name(input: ParseStream) -> syn::Result<Name> {
     match input.cursor().ident() {
         Some(_) => {
             let ident = input.call(Ident::parse_any)?;
-            Ok(Name {
-                text: ident.to_string(),
-                span: ident.span(),
-            })
+            let (text, span) = (ident.to_string(), ident.span());
+            if is_name(&text) {
+                Ok(Name { text, span })
+            } else {
+                Err(error(span, format!("`{text}` is no name"), NAME))
+            }
         }
         None => Err(error(
             input.span(),
             format!("expected a name, found {}", found(input)),
-            "a name is a word: letters, digits and `_`, a letter first",
+            NAME,
         )),
     }
 }
