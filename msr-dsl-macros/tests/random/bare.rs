@@ -73,7 +73,7 @@ fn is_field_type(item: &Item) -> bool {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["pub", "struct" | "enum", name] | ["impl", name] => {
-            !matches!(*name, "State" | "Hook" | "Held")
+            !matches!(*name, "State" | "Guest" | "Hook" | "Held" | "GuestHeld")
         }
         _ => false,
     }
