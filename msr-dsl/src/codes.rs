@@ -94,9 +94,9 @@ codes! {
     E206 CONST_READ "constant and computed"
         "A field of type `const` reads as its value; it cannot have a `read` too.";
     E207 WRITE_UNSEEN "written and never read"
-        "The field's reads are computed, so what a write stores is never seen.";
+        "Reads are computed, so what a write stores is never seen: neither by a read nor by a rule or another register.";
     E208 RULE_WITHOUT_EFFECT "rule without effect"
-        "The register as a whole answers writes in another way, so the rule is never applied.";
+        "The register as a whole answers accesses in another way, so the line is never applied. A line that is accepted and ignored would be worse.";
     E209 KEEP_WHOLE "keep for a whole register"
         "`else keep` lets a field keep its value while the rest of the write counts. For a whole register that is `else ignore`.";
 
@@ -111,9 +111,9 @@ codes! {
     E401 WRITE_UNSAID "writes"
         "Every register says what a write does. Reads give the state if nothing else is said.";
     E402 RESET_OUTSIDE "reset value"
-        "The reset value sets bits that are reserved, constant or computed, or gives a field an illegal value.";
+        "The value after power-on or INIT sets bits that are reserved, constant or computed, or gives a field an illegal value.";
     E403 RESET_WITHOUT_STATE "reset without state"
-        "The register has no state, so no read ever shows the reset value.";
+        "The register has no state, so no read ever shows the value after power-on or INIT.";
     E404 CONSTANT_STATE "state that nothing changes"
         "The register reads its state, and neither guest, injection nor restore changes it: it is a constant and should say so.";
     E405 WRONG_TYPE "condition or number"
@@ -185,7 +185,7 @@ codes! {
     E706 TAG_REUSED "tag with two meanings"
         "Records of all versions are read for ever: a tag means the same register, and the same kind of record, in each.";
     E707 RESTORE_WITHOUT_SAVE "restore without save"
-        "What is not in the record is not restored.";
+        "What is not in the record is not restored: neither with other bits, nor before or after anything.";
     E708 RESTORE_RESET "restore refuses a new guest"
         "The capability word of a new guest would be refused when the guest is restored.";
     E709 RESTORE_CYCLE "restore order"

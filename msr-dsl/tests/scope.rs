@@ -230,7 +230,7 @@ fn init_of_another_vcpu_is_a_way_to_a_difference() {
     /// For the test.
     interface pair {{ vendor any; version 1 "one"; }}
     /// Set by INIT.
-    register LOCK @ 0x500 {{ cite "the test"; scope guest; init 1; write store; reserved ignore; migrate saved 1; restore accepts ON; waive W004 "set by INIT"; [0] ON: bool {{ write ignore; }} }}
+    register LOCK @ 0x500 {{ cite "the test"; scope guest; init 1; write store; reserved ignore; migrate saved 1; [0] ON: bool {{ write ignore; }} }}
     /// What is locked.
     register VALUE @ 0x501 {{ cite "the test"; init reset; write locked LOCK.ON; migrate saved 2; }}
     /// Both.

@@ -24,7 +24,9 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
         });
         let register = &view.registers[i];
         let name = cx.registers[i].name.span;
-        let mut default_accepts = register.reset | writable(register) | holdable(register);
+        let by_init = register.init.unwrap_or(0);
+        let mut default_accepts =
+            register.reset | by_init | writable(register) | holdable(register);
         if let Some(injection) = &view.injection {
             for (injected, mask) in [
                 injection.global,

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod banks;
+mod effect;
 mod expression;
 mod extra;
 mod features;
@@ -162,6 +163,7 @@ impl<'a> Context<'a> {
         }
         if !diagnostics.has_errors() {
             scope::consistent(self, &view, diagnostics);
+            effect::effects(self, &view, diagnostics);
         }
         if !diagnostics.has_errors() {
             banks::consistent(self, &view, diagnostics);

@@ -491,12 +491,25 @@ pub fn after_storage(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
             );
         }
         if let Some((span, _)) = reset {
-            bad_reset(register, span, diagnostics);
+            bad_reset(register, ("reset value", register.reset), span, diagnostics);
+        }
+        let init = the(cx, id, "init", &mut Diagnostics::default(), |s| match s {
+            Statement::Init(Init::Value(value)) => Some(value.span),
+            _ => None,
+        });
+        if let (Some((span, _)), Some(value)) = (init, register.init) {
+            bad_reset(register, ("value after INIT", value), span, diagnostics);
         }
     }
 }
 
-fn bad_reset(register: &Register, span: Span, diagnostics: &mut Diagnostics) {
+/// A value that the register takes by itself is one that it can have.
+fn bad_reset(
+    register: &Register,
+    (what, value): (&str, u64),
+    span: Span,
+    diagnostics: &mut Diagnostics,
+) {
     let fault = match register.reserved {
         BitRule::FaultIfSet => register.reserved_mask,
         _ => 0,
@@ -506,39 +519,36 @@ fn bad_reset(register: &Register, span: Span, diagnostics: &mut Diagnostics) {
         .iter()
         .filter(|field| field.read.is_some())
         .fold(0, |mask, field| mask | field.mask());
-    if register.reset & fault != 0 {
+    if value & fault != 0 {
         diagnostics.add(
             &codes::RESET_OUTSIDE,
             span,
-            format!(
-                "the reset value sets reserved bits {}",
-                ranges(register.reset & fault)
-            ),
+            format!("the {what} sets reserved bits {}", ranges(value & fault)),
             "clear them, or give them a field",
         );
-    } else if register.reset & fixed != 0 {
+    } else if value & fixed != 0 {
         diagnostics.add(
             &codes::RESET_OUTSIDE,
             span,
             format!(
-                "the reset value sets bits {}, whose reads are computed",
-                ranges(register.reset & fixed)
+                "the {what} sets bits {}, whose reads are computed",
+                ranges(value & fixed)
             ),
             "clear them: no read shows them",
         );
     }
     for field in &register.fields {
-        let value = (register.reset & field.mask()) >> field.lo;
+        let own = (value & field.mask()) >> field.lo;
         let refused = field
             .rules
             .iter()
-            .any(|rule| !crate::interpret::in_sets(rule, value));
+            .any(|rule| !crate::interpret::in_sets(rule, own));
         if refused {
             diagnostics.add(
                 &codes::RESET_OUTSIDE,
                 span,
                 format!(
-                    "the reset value gives `{}` the illegal value {value:#x}",
+                    "the {what} gives `{}` the illegal value {own:#x}",
                     field.name
                 ),
                 "choose a legal one",

@@ -67,7 +67,11 @@ pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
                 .filter(|(to, _)| *to == id)
                 .fold(0, |all, (_, mask)| all | mask);
             let extra = register.accepts
-                & !(register.reset | writable(register) | holdable(register) | injected);
+                & !(register.reset
+                    | register.init.unwrap_or(0)
+                    | writable(register)
+                    | holdable(register)
+                    | injected);
             let ast = spec.registers.iter().find(|ast| {
                 ast.name.text == register.name && super::select::lives(ast.versions, view.version)
             });

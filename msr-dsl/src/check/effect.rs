@@ -1,0 +1,245 @@
+//! Every line has an effect: what is accepted and ignored would be worse than an error.
+
+use super::Context;
+use super::select::select;
+use crate::ast::{self, FieldStatement, Statement};
+use crate::codes::{self, Code};
+use crate::diagnostics::Diagnostics;
+use crate::model::{
+    BitRule, Expr, Field, Illegal, Migrate, Read, Register, RegisterId, View, Write,
+};
+use proc_macro2::Span;
+
+/// Notes the lines of this version that change nothing.
+pub fn effects(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
+    for (id, register) in view.ids().filter(|(_, register)| !register.hidden()) {
+        let mut lines = Lines {
+            view,
+            id,
+            register,
+            diagnostics,
+        };
+        // The rules stand in the model as they do in the spec.
+        let mut rules = register.rules.iter();
+        for said in select(&cx.registers[id.0].statements, cx.version) {
+            let rule = match said.what {
+                Statement::Legal(..) | Statement::Require(..) => rules.next(),
+                _ => None,
+            };
+            let about_value = rule.is_none_or(|rule| rule.is_about_value());
+            lines.statement(&said.what, about_value, said.span);
+        }
+        for ast in cx.fields(id) {
+            if let Some(field) = register.fields.iter().find(|one| one.name == ast.name.text) {
+                lines.field(ast, field, cx.version);
+            }
+        }
+        lines.unseen(cx.registers[id.0].name.span);
+    }
+}
+
+struct Lines<'a> {
+    view: &'a View,
+    id: RegisterId,
+    register: &'a Register,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Lines<'_> {
+    fn without_effect(&mut self, span: Span, message: String, help: &str) {
+        self.add(&codes::RULE_WITHOUT_EFFECT, span, message, help);
+    }
+
+    fn add(&mut self, code: &'static Code, span: Span, message: String, help: &str) {
+        self.diagnostics.add(code, span, message, help);
+    }
+
+    /// The value that a guest writes is looked at.
+    fn takes_value(&self) -> bool {
+        matches!(self.register.write, Write::Bits(_) | Write::Hook(_))
+    }
+
+    fn by_bits(&self) -> bool {
+        matches!(self.register.write, Write::Bits(_))
+    }
+
+    fn statement(&mut self, statement: &Statement, about_value: bool, span: Span) {
+        let name = &self.register.name;
+        match statement {
+            Statement::Legal(..) | Statement::Require(..) if !self.takes_value() => {
+                if !self.register.held {
+                    let message = format!("no written value of `{name}` is looked at");
+                    let help = "its `write` answers whatever the value is: leave this out, or hold the register (`held;`), for which a restore looks at it";
+                    self.without_effect(span, message, help);
+                } else if !about_value {
+                    let message = format!(
+                        "no written value of `{name}` is looked at, and a restore knows the value alone"
+                    );
+                    self.without_effect(span, message, "ask for `value` and nothing else");
+                }
+            }
+            Statement::Reserved(rule) => self.reserved(&rule.value, span),
+            Statement::Init(_) if !self.register.stored => self.add(
+                &codes::RESET_WITHOUT_STATE,
+                span,
+                format!("`{name}` says what INIT does and has no state"),
+                "leave `init` out",
+            ),
+            Statement::Init(_) if self.view.capability == Some(self.id) => self.without_effect(
+                span,
+                format!("`{name}` is the capability register, which keeps its value over INIT"),
+                "leave `init` out",
+            ),
+            Statement::After(names) => self.after(names, span),
+            _ => {}
+        }
+    }
+
+    fn reserved(&mut self, rule: &ast::BitRule, span: Span) {
+        let name = &self.register.name;
+        let of_restore = self.register.held && matches!(rule, ast::BitRule::FaultIfSet);
+        let fault = matches!(rule, ast::BitRule::FaultIfSet | ast::BitRule::FaultOnChange);
+        if self.register.fields.is_empty() && self.by_bits() {
+            self.without_effect(
+                span,
+                format!("no bit of `{name}` has a field, so `reserved` is said of all and `write` of none"),
+                "say it once, with `write`, or name bits",
+            );
+        } else if !(self.by_bits() || of_restore || self.takes_value() && fault) {
+            self.without_effect(
+                span,
+                format!("the `write` of `{name}` does not go by bits"),
+                "leave `reserved` out, or let the register say `write store;` (or another rule of bits)",
+            );
+        }
+    }
+
+    fn after(&mut self, names: &[ast::Name], span: Span) {
+        let saved = |register: &Register| matches!(register.migrate, Migrate::Saved { .. });
+        if !saved(self.register) {
+            let message = format!(
+                "`{}` is not in the record, so nothing is restored",
+                self.register.name
+            );
+            let help = "leave the line out, or write `migrate saved TAG;`";
+            self.add(&codes::RESTORE_WITHOUT_SAVE, span, message, help);
+            return;
+        }
+        for name in names {
+            let other = self.view.find(&name.text);
+            if other.is_some_and(|id| !saved(self.view.register(id))) {
+                let message = format!(
+                    "`{}` is not in the record: nothing comes after it",
+                    name.text
+                );
+                self.add(
+                    &codes::RESTORE_WITHOUT_SAVE,
+                    name.span,
+                    message,
+                    "name a register that is saved",
+                );
+            }
+        }
+    }
+
+    fn field(&mut self, ast: &ast::Field, field: &Field, version: u16) {
+        let readable = matches!(self.register.read, Read::Value(_));
+        let name = &field.name;
+        if !readable && matches!(ast.ty.value, ast::FieldType::Const(_)) {
+            self.without_effect(
+                ast.ty.span,
+                format!("`{name}` is constant in a register whose reads show no value"),
+                "let the register read a value, or give the field another type",
+            );
+        }
+        for said in select(&ast.statements, version) {
+            match &said.what {
+                FieldStatement::Read(_) if !readable => self.without_effect(
+                    said.span,
+                    format!("`{name}` has a `read` in a register whose reads show no value"),
+                    "leave it out, or let the register read a value",
+                ),
+                FieldStatement::When(_) if !readable && !self.takes_value() => self.without_effect(
+                    said.span,
+                    format!("neither reads nor writes ask whether `{name}` is there"),
+                    "leave it out: the register's accesses are answered elsewhere",
+                ),
+                FieldStatement::Write(_) if !self.takes_value() => {
+                    let of_restore =
+                        self.register.held && matches!(field.write, BitRule::FaultIfSet);
+                    if !of_restore {
+                        self.without_effect(
+                            said.span,
+                            format!("no written value of `{name}` is looked at"),
+                            "leave it out: the register's `write` answers whatever the value is",
+                        );
+                    }
+                }
+                FieldStatement::Legal(..) if !self.takes_value() => self.without_effect(
+                    said.span,
+                    format!("no written value of `{name}` is looked at"),
+                    "leave it out: the register's `write` answers whatever the value is",
+                ),
+                FieldStatement::Legal(_, Illegal::Keep)
+                    if !self.by_bits() || !field.write.changes() =>
+                {
+                    self.without_effect(
+                        said.span,
+                        format!("a write keeps `{name}` whatever the value is"),
+                        "leave it out, or let a write change the field",
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What is stored is seen: by a read, by a rule, or by another register.
+    fn unseen(&mut self, span: Span) {
+        let register = self.register;
+        let other = self.view.registers.iter().any(|one| names(one, self.id));
+        let injected = self.view.injection.as_ref().is_some_and(|injection| {
+            [
+                injection.global,
+                injection.status,
+                injection.address,
+                injection.misc,
+            ]
+            .iter()
+            .any(|(id, _)| *id == self.id)
+        });
+        if super::register::writable(register) == 0
+            || register.held
+            || injected
+            || self.view.capability == Some(self.id)
+            || other
+            || asks_for_state(register)
+        {
+            return;
+        }
+        self.add(
+            &codes::WRITE_UNSEEN,
+            span,
+            format!("what is written to `{}` is never read", register.name),
+            "no read, rule or other register looks at its state: write `ignore`, or `fault_if_set`",
+        );
+    }
+}
+
+/// A read of the register, or one of its rules, looks at its state.
+fn asks_for_state(register: &Register) -> bool {
+    let mut asks = false;
+    super::expression::each_expression(register, &mut |expr| {
+        expr.walk(&mut |one| asks |= *one == Expr::State);
+    });
+    asks
+}
+
+/// A register names a bank of another.
+fn names(register: &Register, other: RegisterId) -> bool {
+    let mut named = false;
+    super::expression::each_expression(register, &mut |expr| {
+        expr.walk(&mut |one| named |= matches!(one, Expr::Cell(id, _) if *id == other));
+    });
+    named
+}
