@@ -118,6 +118,16 @@ fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>
         CONTROLS.set(controls.map_err(|missing| Refusal::Unsupported(missing.reason()))?);
     }
     start_processors(information, start_up);
+    for processor in Processor::all() {
+        log::now();
+        messages::processor_up(
+            processor.number.0,
+            processor.apic_id,
+            processor.package,
+            processor.signature,
+            processor.machine_check.into(),
+        );
+    }
     log::now();
     messages::hypervisor_up(
         env!("CARGO_PKG_VERSION"),

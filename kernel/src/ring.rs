@@ -161,6 +161,18 @@ impl<const N: usize> EventRing<N> {
         })
     }
 
+    /// Gives up the oldest event if its writer has not come to the end, and counts it as lost: the writer is halted for ever, and what it
+    /// was interrupted by may have kept events behind it. One reader at a time; false if there is no such event.
+    pub fn give_up_unwritten(&self) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let is_taken = limit - (N as u64) < self.tail.load(Ordering::Acquire);
+        if is_taken {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.limit.store(limit + 1, Ordering::Release);
+        }
+        is_taken
+    }
+
     /// How many events were lost since the last call.
     pub fn take_lost(&self) -> u64 {
         // Most calls find none: spare them the locked instruction.
@@ -229,6 +241,22 @@ mod tests {
             .map(|e| e.at.0)
             .collect();
         assert_eq!(kept, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_was_halted_in_the_middle_is_counted_and_the_rest_is_read() {
+        let ring = EventRing::<4>::new();
+        ring.emit(Tsc(1), event(1));
+        // The writer is interrupted by the machine check that halts it, which says what it found.
+        ring.take_slots(1).expect("room");
+        ring.emit(Tsc(3), event(3));
+        let read = || core::iter::from_fn(|| ring.take(Pcpu(0))).map(|e| e.at.0);
+        assert_eq!(read().collect::<Vec<_>>(), [1]);
+        assert!(ring.give_up_unwritten());
+        assert_eq!(read().collect::<Vec<_>>(), [3]);
+        assert_eq!(ring.take_lost(), 1);
+        assert!(!ring.give_up_unwritten(), "nothing is left");
+        assert_eq!(ring.take_lost(), 0);
     }
 
     #[test]

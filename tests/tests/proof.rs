@@ -28,8 +28,8 @@ fn sources(folder: &Path) -> String {
 #[test]
 fn every_named_proof_exists() {
     let table = read("tests/mca-table.toml");
-    let simulated =
-        read("tests/tests/machine_check.rs") + &read("tests/tests/machine_check_random.rs");
+    let simulated = sources(&root().join("tests/tests/machine_check"))
+        + &read("tests/tests/machine_check_random.rs");
     let interleavings = read("tests/interleavings/tests/rendezvous.rs");
     let unit = sources(&root().join("kernel/src"));
     let end_to_end = sources(&root().join("tests/tests/end_to_end"));

@@ -56,7 +56,7 @@ pub fn run(arguments: &RunArguments) -> Result<Answer> {
     draw(arguments, &scenario, &followed)?;
     if let Some(file) = &arguments.mcelog {
         let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        let records = mcelog(&followed.events, scenario.machine.mcg_cap, now);
+        let records = mcelog(&followed.events, now);
         crate::error::write(file, records)?;
     }
     close(&scenario, &verdict, &followed)

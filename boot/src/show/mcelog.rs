@@ -10,15 +10,17 @@ pub const RECORD: usize = 128;
 /// The kinds of events that are error records: each names a bank and what it held.
 const KINDS: [&str; 4] = ["mc.bank", "mc.earlier", "mc.corrected", "mc.uncorrected"];
 
-/// The records among `events`, one after the other, in their order. `mcg_cap` is the processors' IA32_MCG_CAP, `time` the seconds since 1970
-/// that they are stamped with. What the log does not say stays zero: CPUID, APIC and socket, the instruction that was interrupted.
-pub fn records(events: &[Event], mcg_cap: u64, time: u64) -> Vec<u8> {
+/// The records among `events`, one after the other, in their order. `time` is the seconds since 1970 that they are stamped with. What
+/// the log does not say stays zero: the instruction that was interrupted, the microcode's revision.
+pub fn records(events: &[Event], time: u64) -> Vec<u8> {
     let mut mcg_status = BTreeMap::new();
+    let mut processors = BTreeMap::new();
     let mut bytes = Vec::new();
     for event in events {
         let number = |field| event.number(field).unwrap_or(0);
         let cpu = number("cpu");
         match event.kind.as_str() {
+            "processor.up" => _ = processors.insert((event.boot, number("processor")), event),
             "mc.entered" => _ = mcg_status.insert((event.boot, cpu), number("mcg_status")),
             // Polling and the next boot find banks without an #MC.
             "mc.resumed" => _ = mcg_status.remove(&(event.boot, cpu)),
@@ -27,7 +29,8 @@ pub fn records(events: &[Event], mcg_cap: u64, time: u64) -> Vec<u8> {
                     "mc.bank" => mcg_status.get(&(event.boot, cpu)).copied().unwrap_or(0),
                     _ => 0,
                 };
-                bytes.extend(record(event, mcg_status, mcg_cap, time));
+                let processor = processors.get(&(event.boot, cpu)).copied();
+                bytes.extend(record(event, processor, mcg_status, time));
             }
             _ => {}
         }
@@ -35,8 +38,14 @@ pub fn records(events: &[Event], mcg_cap: u64, time: u64) -> Vec<u8> {
     bytes
 }
 
-fn record(event: &Event, mcg_status: u64, mcg_cap: u64, time: u64) -> [u8; RECORD] {
+/// `processor` is the event that says what the processor is.
+fn record(event: &Event, processor: Option<&Event>, mcg_status: u64, time: u64) -> [u8; RECORD] {
     let number = |field| event.number(field).unwrap_or(0);
+    let is = |field| {
+        processor
+            .and_then(|processor| processor.number(field))
+            .unwrap_or(0)
+    };
     let cpu = number("cpu");
     let mut bytes = [0; RECORD];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
@@ -46,9 +55,12 @@ fn record(event: &Event, mcg_status: u64, mcg_cap: u64, time: u64) -> [u8; RECOR
     put(24, &mcg_status.to_le_bytes());
     put(40, &event.t.unwrap_or(0).to_le_bytes());
     put(48, &time.to_le_bytes());
+    put(60, &(is("signature") as u32).to_le_bytes());
     put(65, &[number("bank") as u8, cpu as u8, 1]); // bank, the old number of the processor, finished
     put(68, &(cpu as u32).to_le_bytes());
-    put(80, &mcg_cap.to_le_bytes());
+    put(72, &(is("package") as u32).to_le_bytes());
+    put(76, &(is("apic") as u32).to_le_bytes());
+    put(80, &is("mcg_cap").to_le_bytes());
     bytes
 }
 
@@ -112,6 +124,7 @@ mod tests {
     fn records_have_linuxs_layout() {
         assert_eq!(size_of::<Mce>(), RECORD);
         let events: Vec<_> = [
+            "processor.up cpu=0 processor=1 apic=6 package=3 signature=0x50654 mcg_cap=0x1000c04",
             "mc.entered cpu=1 context=hypervisor mcg_status=0x5",
             "mc.bank cpu=1 bank=2 class=srao code=memory-scrub status=0xbd000000000000cf addr=0x12345000 misc=0x8c",
             "mc.resumed cpu=1",
@@ -119,10 +132,10 @@ mod tests {
             "mc.corrected cpu=300 bank=0 code=unknown status=0x9c00004000000090 addr=0x1000 misc=0x86 count=1",
         ]
         .into_iter()
-        .zip(7..)
+        .zip(6..)
         .map(|(text, t)| Event::parse(text, Some(t), Level::Warn))
         .collect();
-        let bytes = records(&events, 0x100_0c04, 1_700_000_000);
+        let bytes = records(&events, 1_700_000_000);
         let [first, second] = bytes.chunks(RECORD).map(read).collect::<Vec<_>>()[..] else {
             panic!("two records, not {} bytes", bytes.len());
         };
@@ -138,6 +151,15 @@ mod tests {
         assert_eq!(
             (first.finished, first.mcgcap, first.kflags),
             (1, 0x100_0c04, 0)
+        );
+        assert_eq!(
+            (first.cpuid, first.apicid, first.socketid, first.microcode),
+            (0x5_0654, 6, 3, 0)
+        );
+        assert_eq!(
+            (second.cpuid, second.apicid, second.mcgcap),
+            (0, 0, 0),
+            "nothing is known of processor 300"
         );
         assert_eq!((second.mcgstatus, second.bank, second.tsc), (0, 0, 11));
         assert_eq!((second.cpu, second.extcpu), (300u32 as u8, 300));

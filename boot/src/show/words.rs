@@ -46,6 +46,11 @@ pub const WORDS: &[(&str, Look, &str)] = &[
         "the hypervisor gave up at {file}:{line}",
     ),
     (
+        "processor.up",
+        Look::Life,
+        "processor {processor} up: APIC {apic}, package {package}, signature {signature}, MCG_CAP {mcg_cap}",
+    ),
+    (
         "processor.missing",
         Look::Life,
         "the processor with APIC {apic} did not come up",

@@ -1,5 +1,6 @@
 //! The local APIC, as xAPIC (memory) or x2APIC (MSRs): its identifier and interprocessor interrupts (SDM vol. 3, 11.6, 11.12).
 
+use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use x86::msr::{IA32_APIC_BASE, IA32_X2APIC_APICID};
@@ -47,7 +48,7 @@ impl Ipi {
 
 /// Enables this processor's local APIC, in x2APIC mode where there is one.
 pub fn init() {
-    let has_x2apic = core::arch::x86_64::__cpuid(1).ecx & CPUID_X2APIC != 0;
+    let has_x2apic = __cpuid(1).ecx & CPUID_X2APIC != 0;
     IS_X2APIC.store(has_x2apic, Ordering::Relaxed);
     // SAFETY: IA32_APIC_BASE exists on every processor with long mode; x2APIC mode only where CPUID offers it, and the two
     // steps are in the order that SDM vol. 3, 11.12.5 allows from any state.
@@ -106,4 +107,29 @@ unsafe fn xapic_read(register: u64) -> u32 {
 unsafe fn xapic_write(register: u64, value: u32) {
     // SAFETY: as in `xapic_read`.
     unsafe { ((XAPIC_BASE + register) as *mut u32).write_volatile(value) }
+}
+
+/// By how many bits an APIC identifier is shifted to give the number of the package: what CPUID says of the levels below one (SDM vol. 3,
+/// "Identifying Topological Relationships").
+pub fn package_shift() -> u32 {
+    const TOPOLOGY: u32 = 0xb;
+    let most = __cpuid(0).eax;
+    let levels = (0..8)
+        .filter(|_| most >= TOPOLOGY)
+        .map(|level| __cpuid_count(TOPOLOGY, level))
+        .take_while(|level| level.ebx != 0);
+    levels
+        .map(|level| level.eax & 0x1f)
+        .last()
+        .unwrap_or_else(|| {
+            // Older processors: how many identifiers a package has.
+            const SEVERAL: u32 = 1 << 28;
+            let leaf = __cpuid(1);
+            let identifiers = if leaf.edx & SEVERAL != 0 {
+                leaf.ebx >> 16 & 0xff
+            } else {
+                1
+            };
+            identifiers.max(1).next_power_of_two().trailing_zeros()
+        })
 }

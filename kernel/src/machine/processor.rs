@@ -1,6 +1,7 @@
 //! One processor's own block: stacks, descriptors, what others ask of it. Reached through GS.
 
 use core::arch::asm;
+use core::arch::x86_64::__cpuid;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
@@ -42,6 +43,10 @@ pub struct Processor {
     pub number: Pcpu,
     /// Its APIC identifier.
     pub apic_id: u32,
+    /// The package (socket) that it is in.
+    pub package: u32,
+    /// CPUID leaf 1, EAX: family, model, stepping.
+    pub signature: u32,
     /// Its MCG_CAP.
     pub machine_check: McgCap,
     /// How many MSRs from MC0_CTL on are its banks' and nobody else's; 0 where the injector stands before them. See
@@ -82,6 +87,8 @@ impl Processor {
             nmi_stack_top: nmi,
             number: Pcpu(number),
             apic_id: 0,
+            package: 0,
+            signature: 0,
             machine_check: McgCap::new(),
             bank_msrs: AtomicU32::new(0),
             requests: AtomicU32::new(0),
@@ -130,6 +137,8 @@ impl Processor {
         traps::load();
         apic::init();
         self.apic_id = apic::id();
+        self.package = self.apic_id >> apic::package_shift();
+        self.signature = __cpuid(1).eax;
         self.machine_check = machine_check::capabilities();
         if cfg!(not(feature = "faults")) {
             self.bank_msrs = AtomicU32::new(4 * u32::from(self.machine_check.banks()));

@@ -9,6 +9,7 @@ use super::extent::Extent;
 use super::grade::{Class, grade_poll};
 use super::machine::{Kept, Machine, Owner, Replaced};
 use super::registers::{MCG_STATUS, McgStatus, Status};
+use super::rendezvous::Rendezvous;
 use super::scan::record;
 use super::shared::Shared;
 use crate::event::Event;
@@ -33,6 +34,7 @@ impl Polls {
 
 /// Logs, counts and clears the corrected errors in this processor's banks. Called by housekeeping.
 pub fn poll<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
+    Rendezvous::seen_at_work(shared, machine.processor());
     let polls = &shared.polls;
     if polls.busy.swap(1, Ordering::Acquire) != 0 {
         return;

@@ -303,6 +303,18 @@ impl Rendezvous {
         }
     }
 
+    /// A processor that may have missed a rendezvous is in ordinary context: no #MC is on its way to it any more, and the next one is
+    /// a new one. While the rendezvous goes on it still counts as missing, and is kicked.
+    pub fn seen_at_work<const P: usize>(shared: &Shared<P>, processor: Pcpu) {
+        let Some(slot) = shared.slot(processor) else {
+            return;
+        };
+        let missed = slot.missing.load(Ordering::Acquire);
+        if missed != 0 && shared.rendezvous.read().state() == State::Idle {
+            Self::make_good(shared, processor, missed);
+        }
+    }
+
     /// Leaves. The last one to do so makes the place ready for the next rendezvous.
     pub fn leave<const P: usize>(shared: &Shared<P>, member: Member) {
         let this = &shared.rendezvous;

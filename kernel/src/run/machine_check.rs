@@ -33,7 +33,7 @@ fn end(resets: bool) -> ! {
     }
     // Nothing that was interrupted goes on, on any processor: whoever holds the log does not need it any more.
     log::break_open();
-    super::log_events();
+    super::log_last_events();
     power::reset()
 }
 

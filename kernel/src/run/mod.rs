@@ -48,6 +48,8 @@ struct Local {
     in_machine_check: AtomicBool,
     /// When housekeeping is next due, in time stamp ticks.
     next_housekeeping: AtomicU64,
+    /// It sleeps: nothing makes it keep house but another one.
+    rests: AtomicBool,
 }
 
 static LOCALS: [Local; MAX_PROCESSORS] = [const {
@@ -56,6 +58,7 @@ static LOCALS: [Local; MAX_PROCESSORS] = [const {
         current: Slot::new(),
         in_machine_check: AtomicBool::new(false),
         next_housekeeping: AtomicU64::new(0),
+        rests: AtomicBool::new(false),
     }
 }; MAX_PROCESSORS];
 
@@ -67,6 +70,10 @@ fn local(processor: &Processor) -> &'static Local {
 static PERIOD: AtomicU64 = AtomicU64::new(0);
 /// How long a vCPU runs while others wait for its processor, in time stamp ticks.
 static SLICE: AtomicU64 = AtomicU64::new(0);
+/// Of how many periods those processors keep house in one that have nothing to run: each is woken for it.
+const PERIODS_OF_REST: u64 = 16;
+/// Periods so far.
+static PERIODS: AtomicU64 = AtomicU64::new(0);
 /// Housekeeping leaves records in their rings.
 static LOG_LATE: AtomicBool = AtomicBool::new(false);
 /// The machine goes off when the last guest has ended. Not where there is none to wait for (`mca=only`).
@@ -213,7 +220,28 @@ fn rest(processor: &Processor) {
         // Somebody has to look for commands and keep the log moving.
         core::hint::spin_loop();
     } else {
+        let rests = &local(processor).rests;
+        rests.store(true, Ordering::Release);
         traps::sleep(&processor.requests);
+        rests.store(false, Ordering::Release);
+    }
+}
+
+/// Processors that have nothing to run have banks too.
+fn wake_those_at_rest() {
+    if !PERIODS
+        .fetch_add(1, Ordering::Relaxed)
+        .is_multiple_of(PERIODS_OF_REST)
+    {
+        return;
+    }
+    let at_rest = |processor: &&'static Processor| local(processor).rests.load(Ordering::Acquire);
+    for processor in Processor::all().filter(at_rest) {
+        // Due at once: it slept through the others.
+        local(processor)
+            .next_housekeeping
+            .store(0, Ordering::Relaxed);
+        processor.request(0);
     }
 }
 
@@ -237,9 +265,8 @@ fn keep_house(processor: &Processor) {
             return;
         }
         follow_up();
+        wake_those_at_rest();
     }
-    #[cfg(feature = "faults")]
-    faults::settle();
     #[cfg(feature = "faults")]
     faults::settle();
     mca::poll(&ENGINE, &HOST);
@@ -281,10 +308,24 @@ fn finish(processor: &Processor) -> ! {
 
 /// Writes to the log what all processors have kept.
 pub fn log_events() {
+    log_each_ring(|_| false);
+}
+
+/// The same at the end of all, where what a processor was about to keep when it was halted holds up nothing behind it.
+pub fn log_last_events() {
+    log_each_ring(|processor| processor.ring.give_up_unwritten());
+}
+
+fn log_each_ring(give_up: impl Fn(&Processor) -> bool) {
     let _held = log::hold();
     for processor in Processor::all() {
-        while let Some(stamped) = processor.ring.take(processor.number) {
-            messages::write(&stamped);
+        loop {
+            while let Some(stamped) = processor.ring.take(processor.number) {
+                messages::write(&stamped);
+            }
+            if !give_up(processor) {
+                break;
+            }
         }
         let lost = processor.ring.take_lost();
         if lost != 0 {

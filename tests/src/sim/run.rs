@@ -156,6 +156,16 @@ impl Simulation {
         self
     }
 
+    /// After so many reads of a bank's STATUS, by whichever processor, this happens before whatever that processor does next.
+    pub fn after_status_reads(&self, reads: u32, happens: impl FnOnce(&Self) + 'static) {
+        let this = Self {
+            world: self.world.clone(),
+            shared: self.shared.clone(),
+        };
+        *self.world.after_status_reads.borrow_mut() =
+            Some((reads, Box::new(move || happens(&this))));
+    }
+
     /// A processor in ordinary context.
     pub fn view(&self, processor: u16) -> View<'_> {
         View {

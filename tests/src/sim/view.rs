@@ -96,6 +96,7 @@ impl Machine for View<'_> {
                 let regs = self.world.banks.borrow()[bank];
                 if which == 1 {
                     self.world.did(self.processor, Step::ReadStatus(bank));
+                    self.world.status_was_read();
                 }
                 [regs.ctl, regs.status, regs.addr, regs.misc][which as usize]
             }

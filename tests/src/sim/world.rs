@@ -68,6 +68,9 @@ pub struct Processor {
     pub(super) stale: RefCell<BTreeSet<Hpa>>,
 }
 
+/// So many reads, and what then happens.
+type Awaited = (u32, Box<dyn FnOnce()>);
+
 /// The machine.
 pub struct World {
     pub(super) processors: Vec<Processor>,
@@ -78,6 +81,8 @@ pub struct World {
     pub(super) events: RefCell<Vec<Stamped>>,
     pub(super) steps: RefCell<Vec<(Pcpu, Step)>>,
     pub(super) spares: RefCell<Vec<Hpa>>,
+    /// What happens after so many reads of a bank's STATUS.
+    pub(super) after_status_reads: RefCell<Option<Awaited>>,
     /// The guests.
     pub guests: Vec<Guest>,
 }
@@ -113,6 +118,7 @@ impl World {
             events: RefCell::default(),
             steps: RefCell::default(),
             spares: RefCell::default(),
+            after_status_reads: RefCell::default(),
             guests: Vec::new(),
         }
     }
@@ -263,6 +269,16 @@ impl World {
     /// What the processors did, in order.
     pub fn steps(&self) -> Vec<(Pcpu, Step)> {
         self.steps.borrow().clone()
+    }
+
+    pub(super) fn status_was_read(&self) {
+        let due = self.after_status_reads.borrow_mut().take_if(|(left, _)| {
+            *left -= 1;
+            *left == 0
+        });
+        if let Some((_, happens)) = due {
+            happens();
+        }
     }
 
     pub(super) fn did(&self, processor: Pcpu, step: Step) {

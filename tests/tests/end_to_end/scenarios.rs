@@ -28,6 +28,7 @@ fn no_scenario_is_forgotten() {
             "failed-copy.toml",
             "fatal-reset.toml",
             "free-vcpus.toml",
+            "idle-processor.toml",
             "left-over.toml",
             "local.toml",
             "mce-disabled.toml",
@@ -90,6 +91,12 @@ fn failed_copy() {
 #[test]
 fn page_put_back() {
     met("page-put-back", &BOCHS);
+}
+
+/// A processor without vCPUs polls its banks.
+#[test]
+fn idle_processor() {
+    met("idle-processor", &BOCHS);
 }
 
 /// A page that gets worse is replaced, and where there is none to replace it, it stays.

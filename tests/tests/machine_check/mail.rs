@@ -1,0 +1,161 @@
+//! Errors that meet a guest which has not yet finished with, or not yet been told of, the ones before.
+
+use kernel::event::Event;
+use kernel::units::GuestId;
+use kernel::vmce::{Delivery, Outcome as Told, StopReason};
+use tests::sim::{Order, Signal, Simulation, running};
+
+use crate::common::{GUEST_0, HYPERVISOR, MISC, SRAO, both, clean, resumes, seen, seen_by, world};
+
+#[test]
+fn a_guest_that_has_not_finished_is_stopped_with_both_records() {
+    let simulation = Simulation::new(world(2));
+    for page in [0x1000, 0x2000] {
+        simulation.world.put(0, 0, SRAO, GUEST_0 + page, MISC);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+        if page == 0x1000 {
+            assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+        }
+    }
+    assert_eq!(
+        simulation.enter(0)[0],
+        Delivery::Stop(StopReason::InProgress)
+    );
+    let records = simulation.world.picked(|_, event| match *event {
+        Event::StopRecord {
+            guest: GuestId(0),
+            vcpu,
+            which,
+            addr,
+            ..
+        } => Some((vcpu, which, addr)),
+        _ => None,
+    });
+    // vCPU 1 got clean banks the first time; the second time it says what vCPU 0 was to get.
+    assert_eq!(records, [(0, 1, 0x1000), (0, 2, 0x2000), (1, 2, 0x2000)]);
+    assert_eq!(simulation.enter(1), [Delivery::Nothing]);
+}
+
+#[test]
+fn a_guest_that_has_not_finished_is_stopped_whatever_waits() {
+    for (second, status) in [(GUEST_0 + 0x8000, 5), (0x7000_0000, 4)] {
+        let simulation = Simulation::new(world(2));
+        // Two pages: one waits until the guest has finished.
+        simulation.world.put(0, 0, SRAO, GUEST_0, 0x8d);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+        assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+        assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
+        // Another error of the guest, or a context that cannot go on.
+        simulation.world.put(0, 0, SRAO, second, MISC);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, status))));
+        assert_eq!(
+            simulation.enter(0),
+            [Delivery::Stop(StopReason::InProgress); 2]
+        );
+    }
+}
+
+/// A context that cannot go on, without an error of its guest, is told of by the #MC that waits already.
+#[test]
+fn a_lost_context_is_told_by_the_machine_check_that_waits() {
+    let simulation = Simulation::new(world(2));
+    simulation.world.put(0, 0, SRAO, GUEST_0, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    simulation.world.put(0, 0, SRAO, 0x7000_0000, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 4))));
+    let told = simulation.world.picked(|_, event| match event {
+        Event::Posted { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    assert_eq!(
+        told,
+        [Told::Record, Told::Clean, Told::Merged, Told::Merged]
+    );
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+}
+
+#[test]
+fn errors_before_the_first_delivery_are_not_lost() {
+    let simulation = Simulation::new(world(2));
+    for page in [0x1000, 0x2000] {
+        simulation.world.put(0, 0, SRAO, GUEST_0 + page, MISC);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    }
+    let told = simulation.world.picked(|_, event| match event {
+        Event::Posted { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    assert_eq!(
+        told,
+        [Told::Record, Told::Clean, Told::Deferred, Told::Deferred]
+    );
+    simulation.enter(0);
+    assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
+    assert!(simulation.finish(0));
+    assert_eq!(
+        simulation.enter(0),
+        [Delivery::Inject; 2],
+        "all vCPUs, each time"
+    );
+    assert_eq!(
+        seen_by(&simulation, 0)[0],
+        [seen(5, SRAO, 0x1000), seen(5, SRAO, 0x2000)]
+    );
+}
+
+#[test]
+fn a_lost_context_needs_no_machine_check_of_its_own() {
+    let simulation = Simulation::new(world(2));
+    simulation.world.put(0, 0, SRAO, GUEST_0, MISC);
+    let elsewhere = [Signal::new(0, HYPERVISOR, 5), Signal::new(1, HYPERVISOR, 5)];
+    assert!(resumes(&simulation.run(Order::Turns, &elsewhere)));
+    // Before that is delivered, another one interrupts vCPU 1 where it cannot go on.
+    simulation.world.put(0, 0, SRAO, 0x7000_0000, MISC);
+    let lost = [
+        Signal::new(0, HYPERVISOR, 5),
+        Signal::new(1, running(0, 1), 4),
+    ];
+    assert!(resumes(&simulation.run(Order::Turns, &lost)));
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert_eq!(
+        seen_by(&simulation, 0),
+        [vec![seen(5, SRAO, 0)], vec![clean(4)]]
+    );
+    assert!(!simulation.finish(0));
+}
+
+/// INIT on its way: nothing more is left for the vCPU. INIT before delivery: what was left is lost, and that is said.
+#[test]
+fn init_comes_before_what_waits() {
+    let simulation = Simulation::new(world(2));
+    let mailbox = &simulation.world.guests[0].mailboxes[1];
+    simulation.world.put(0, 0, SRAO, GUEST_0, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    mailbox.will_park();
+    assert!(mailbox.park(), "an #MC was waiting");
+    assert!(!mailbox.park());
+    mailbox.start();
+    assert_eq!(simulation.enter(0), [Delivery::Inject, Delivery::Nothing]);
+    simulation.finish(0);
+
+    mailbox.will_park();
+    simulation.world.put(0, 0, SRAO, GUEST_0 + 0x1000, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    assert!(!mailbox.park());
+    assert_eq!(simulation.enter(0), [Delivery::Inject, Delivery::Nothing]);
+}
+
+#[test]
+fn errors_that_cannot_be_kept_stop_the_guest() {
+    let simulation = Simulation::new(world(2));
+    for page in 0..9u64 {
+        simulation
+            .world
+            .put(0, 0, SRAO, GUEST_0 + page * 0x1000, MISC);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    }
+    assert_eq!(
+        simulation.enter(0)[0],
+        Delivery::Stop(StopReason::TooManyErrors)
+    );
+}

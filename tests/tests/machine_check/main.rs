@@ -1,0 +1,8 @@
+//! The engine on the simulated machine: what semantics.md says, case by case.
+
+mod common;
+mod grading;
+mod guests;
+mod mail;
+mod meeting;
+mod polling;

@@ -1,0 +1,155 @@
+//! Errors that no #MC announces: from before the reset, and those that polling finds.
+
+use kernel::event::Event;
+use kernel::mca::Kept;
+use kernel::vmce::Delivery;
+use tests::sim::{Order, Signal, Simulation, World, running};
+
+use crate::common::{BYSTANDER, GUEST_0, MISC, SRAO, SRAR, resumes, world};
+
+#[test]
+fn errors_from_before_the_reset_are_logged_and_cleared() {
+    let world = world(2);
+    world.put(1, 0, 0xbe00_0000_0000_0134, GUEST_0, MISC);
+    let simulation = Simulation::keeping_log(world);
+    let earlier = simulation.world.picked(|on, event| match *event {
+        Event::EarlierError { bank, status, .. } => Some((on.0, bank.0, status)),
+        _ => None,
+    });
+    assert_eq!(earlier, [(1, 0, 0xbe00_0000_0000_0134)]);
+    assert_eq!(simulation.world.bank(1, 0).status, 0);
+    assert_eq!(simulation.world.bank(1, 0).ctl, u64::MAX);
+}
+
+#[test]
+fn a_poll_counts_and_clears_what_was_not_signalled() {
+    let corrected = 0x9c00_00c0_0000_009f;
+    let simulation = Simulation::new(world(2));
+    let poll = |processor| kernel::mca::poll(simulation.shared(), &simulation.view(processor));
+    simulation
+        .world
+        .put(0, 0, corrected, GUEST_0 + 0x1234, MISC);
+    simulation
+        .world
+        .put(0, 1, 0xac00_0000_0000_009f, GUEST_0, MISC);
+    poll(0);
+    simulation
+        .world
+        .put(1, 0, corrected, GUEST_0 + 0x1000, MISC);
+    poll(1);
+    let counts = simulation.world.picked(|on, event| match *event {
+        Event::CorrectedError { count, .. } => Some((on.0, count)),
+        _ => None,
+    });
+    assert_eq!(
+        counts,
+        [(0, 3), (1, 6)],
+        "the hardware had counted three each"
+    );
+    let uncorrected = simulation.world.picked(|on, event| match *event {
+        Event::UncorrectedError { bank, .. } => Some((on.0, bank.0)),
+        _ => None,
+    });
+    assert_eq!(uncorrected, [(0, 1)]);
+    assert!(simulation.world.banks().iter().all(|bank| bank.status == 0));
+
+    simulation.world.clear_log();
+    for status in [SRAO, SRAR, 0xbe00_0000_0000_0134, SRAR | 1 << 62] {
+        simulation.world.put(0, 0, status, GUEST_0, MISC);
+        poll(0);
+        assert_eq!(
+            simulation.world.bank(0, 0).status,
+            status,
+            "left to the #MC handler"
+        );
+    }
+    assert_eq!(simulation.world.events(), []);
+    assert_eq!(
+        simulation.enter(0),
+        [Delivery::Nothing; 2],
+        "guests never see corrected errors"
+    );
+}
+
+/// One corrected error each: the third takes the page out of use, and the guest hears nothing.
+#[test]
+fn a_page_with_too_many_corrected_errors_is_replaced() {
+    const CORRECTED: u64 = 0x9c00_0040_0000_009f;
+    const SPARE: u64 = 0x80_0000;
+    let simulation = Simulation::new(world(2).spare(SPARE)).replacing_after(3);
+    let errors = |times: u32, address: u64, misc: u64| {
+        for _ in 0..times {
+            simulation.world.put(0, 0, CORRECTED, address, misc);
+            kernel::mca::poll(simulation.shared(), &simulation.view(0));
+        }
+    };
+    let told = || {
+        let told = simulation.world.picked(|_, event| match *event {
+            Event::PageReplaced {
+                hpa,
+                guest,
+                gpa,
+                by,
+                count,
+            } => Some(format!(
+                "{:#x} {} {:#x} {:#x} {count}",
+                hpa.0, guest.0, gpa.0, by.0
+            )),
+            Event::PageKept { hpa, reason, count } => {
+                Some(format!("{:#x} {} {count}", hpa.0, reason.word()))
+            }
+            Event::FreePageRetired { hpa, pages } => Some(format!("{:#x} free {pages}", hpa.0)),
+            _ => None,
+        });
+        simulation.world.clear_log();
+        told
+    };
+    errors(2, GUEST_0 + 0x3010, MISC);
+    assert_eq!(told(), [""; 0]);
+    errors(1, GUEST_0 + 0x3ff0, MISC);
+    assert_eq!(told(), ["0x10003000 0 0x3000 0x800000 3"]);
+    // There was one spare page: the next stays, which is said once.
+    errors(5, GUEST_0 + 0x4000, MISC);
+    let kept = format!("{:#x} {} 3", GUEST_0 + 0x4000, Kept::NoSpare.word());
+    assert_eq!(told(), [kept]);
+    errors(3, 0x4000_0000, MISC);
+    assert_eq!(told(), ["0x40000000 free 1"]);
+    errors(3, GUEST_0 + 0x8000, MISC + 1);
+    assert_eq!(told(), ["0x10008000 several-pages 3"]);
+    assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
+}
+
+/// Between a poll's last look at a bank and its clearing an #MC comes, whose error is in that bank or in another.
+#[test]
+fn an_error_between_look_and_clearing_is_in_a_record() {
+    const CORRECTED: u64 = 0x9c00_0040_0000_009f;
+    for bank in [0, 1] {
+        let simulation = Simulation::new(World::new(1, 2).guest(1, GUEST_0, 16));
+        simulation
+            .world
+            .put(0, 0, CORRECTED, GUEST_0 + 0x1000, MISC);
+        const LOOKS: u32 = 2;
+        simulation.after_status_reads(LOOKS, move |simulation| {
+            simulation.world.put(0, bank, SRAO, GUEST_0 + 0x2000, MISC);
+            let signal = Signal::new(0, running(0, 0), BYSTANDER);
+            assert!(resumes(&simulation.run(Order::Turns, &[signal])));
+        });
+        kernel::mca::poll(simulation.shared(), &simulation.view(0));
+        let recorded = simulation.world.picked(|_, event| match *event {
+            Event::BankError { class, status, .. } => Some((class.word(), status)),
+            Event::CorrectedError { status, .. } => Some(("polled", status)),
+            _ => None,
+        });
+        let want: &[_] = match bank {
+            0 => &[("srao", SRAO), ("polled", CORRECTED)],
+            _ => &[
+                ("corrected", CORRECTED),
+                ("srao", SRAO),
+                ("polled", CORRECTED),
+            ],
+        };
+        assert_eq!(recorded, want, "each error at least once");
+        assert_eq!(simulation.enter(0), [Delivery::Inject]);
+        assert!(simulation.world.banks().iter().all(|bank| bank.status == 0));
+    }
+}
