@@ -56,6 +56,7 @@ fn one_mistake_one_error() {
         "several_at_once",
         "several_headers",
         "several_kinds",
+        "several_meanings",
         "fine",
         "waiver_silences",
     ];

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod banks;
+mod beyond;
 mod effect;
 mod expression;
 mod extra;
@@ -140,14 +141,13 @@ impl<'a> Context<'a> {
             extra: None,
         };
         if diagnostics.has_errors() {
+            beyond::beyond(self, view.clone(), diagnostics);
             return view;
         }
         view.capability = features::capability(self, &view, diagnostics);
-        if diagnostics.has_errors() {
-            return view;
-        }
         view.banks = banks::banks(self, diagnostics);
         if diagnostics.has_errors() {
+            beyond::beyond(self, view.clone(), diagnostics);
             return view;
         }
         view.extra = extra::extra(self, &view, diagnostics);
