@@ -12,6 +12,7 @@ pub mod error;
 pub mod fuzz;
 pub mod image;
 pub mod interrupt;
+pub mod linux_table;
 pub mod log;
 pub mod mca_table;
 pub mod progress;

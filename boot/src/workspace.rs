@@ -75,17 +75,26 @@ impl Workspace {
         if std::io::stderr().is_terminal() {
             cargo.args(["--color", "always"]);
         }
-        let output = cargo.output().doing(|| "start cargo".into())?;
-        if !output.status.success() {
-            return Err(Error::Failed {
-                program: "cargo build of the image".into(),
-                status: output.status.to_string(),
-                said: String::from_utf8_lossy(&output.stderr).into_owned(),
-            });
-        }
-        let artifacts = artifacts(&String::from_utf8_lossy(&output.stdout))?;
+        let artifacts = artifacts(&output(&mut cargo, "cargo build of the image")?)?;
         check_image::check(&read(&artifacts.kernel)?)?;
         Ok(artifacts)
+    }
+
+    /// Builds the program that runs in Linux (tests/linux), without libraries of the host; its file.
+    ///
+    /// # Errors
+    /// What cargo says.
+    pub fn build_witness(&self) -> Result<PathBuf> {
+        let _progress = Progress::start("building the program for Linux");
+        let mut cargo = self.cargo();
+        cargo.args(["rustc", "--profile", "image", "-p", "witness"]);
+        cargo.args(["--message-format", "json-render-diagnostics"]);
+        cargo.args(["--", "-C", "target-feature=+crt-static"]);
+        let messages = output(&mut cargo, "cargo build of the program for Linux")?;
+        executables(&messages)
+            .map(|(_, path)| path)
+            .next()
+            .ok_or_else(|| Error::Impossible("cargo built no program for Linux".into()))
     }
 
     /// Cargo, in this workspace.
@@ -103,18 +112,33 @@ impl Workspace {
     }
 }
 
-/// Finds the programs in cargo's messages, a JSON object each line.
+/// What cargo says on standard output.
+fn output(cargo: &mut Command, what: &str) -> Result<String> {
+    let output = cargo.output().doing(|| "start cargo".into())?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(Error::Failed {
+        program: what.into(),
+        status: output.status.to_string(),
+        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// The programs in cargo's messages, a JSON object each line: manifest and file.
+fn executables(messages: &str) -> impl Iterator<Item = (String, PathBuf)> {
+    messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let manifest = message["manifest_path"].as_str()?.to_owned();
+        Some((manifest, message["executable"].as_str()?.into()))
+    })
+}
+
+/// Finds the image and the guests among them.
 fn artifacts(messages: &str) -> Result<Artifacts> {
     let mut kernel = None;
     let mut guests = Vec::new();
-    for line in messages.lines() {
-        let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else {
-            continue;
-        };
-        let Some(path) = message["executable"].as_str().map(PathBuf::from) else {
-            continue;
-        };
-        let manifest = message["manifest_path"].as_str().unwrap_or_default();
+    for (manifest, path) in executables(messages) {
         if manifest.ends_with("tests/guests/Cargo.toml") {
             guests.push(path);
         } else if manifest.ends_with("kernel/Cargo.toml") {

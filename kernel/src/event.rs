@@ -244,7 +244,7 @@ macro_rules! for_each_event {
             /// What a machine check became for a vCPU, decided when it was handled.
             info Posted "vmce.posted cpu={=u16} guest={=u8} vcpu={=u8} outcome={=str}"
                 { guest: GuestId, vcpu: u8, outcome: Outcome }
-            /// An #MC with a record was injected into a vCPU: what its bank shows.
+            /// An #MC with a record was injected into a vCPU. Its bank shows what its interface lets through.
             warn InjectedRecord "vmce.injected cpu={=u16} guest={=u8} vcpu={=u8} mcg_status={=u64:#x} record=yes status={=u64:#x} addr={=u64:#x} misc={=u64:#x}"
                 { guest: GuestId, vcpu: u8, mcg_status: u64, status: u64, addr: u64, misc: u64 }
             /// An #MC without a record was injected into a vCPU: its banks are clean.

@@ -72,7 +72,9 @@ pub enum Command {
     )]
     Mce(MceArguments),
     /// Raise real machine checks in QEMU, and compare what the host side makes of each with a table
-    McaTable(McaTableArguments),
+    McaTable(TableArguments),
+    /// Raise in stock Linux what guests get, and what they do not, and compare what it makes of each with a table
+    LinuxTable(TableArguments),
     /// Write a hybrid ISO for a USB stick or a CD, BIOS and UEFI
     Image {
         /// Where to
@@ -206,10 +208,10 @@ fn guest_address(text: &str) -> Result<(String, u64), String> {
     Ok((guest.to_owned(), number(address)?))
 }
 
-/// `mca-table`
+/// `mca-table`, `linux-table`
 #[derive(Debug, Args)]
-pub struct McaTableArguments {
-    /// The table; without it, tests/mca-table.toml of the workspace
+pub struct TableArguments {
+    /// The table; without it, the workspace's own under tests/
     pub file: Option<PathBuf>,
     /// One JSON object per row
     #[arg(long)]

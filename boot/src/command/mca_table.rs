@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Answer;
-use super::cli::McaTableArguments;
+use super::cli::TableArguments;
 use super::run::put;
 use crate::error::Result;
 use crate::mca_table::{Action, Machines, Outcome, Raise, Row, judge, load, worst_class};
@@ -19,7 +19,7 @@ const TABLE: &str = "tests/mca-table.toml";
 ///
 /// # Errors
 /// A table with mistakes, or what keeps it from being run.
-pub fn mca_table(arguments: &McaTableArguments) -> Result<Answer> {
+pub fn mca_table(arguments: &TableArguments) -> Result<Answer> {
     let workspace = Workspace::find()?;
     let file = match &arguments.file {
         Some(file) => file.clone(),

@@ -5,6 +5,7 @@ pub mod bench_machines;
 mod cli;
 mod fuzz;
 mod image;
+mod linux_table;
 mod list;
 mod mca_table;
 mod mce;
@@ -66,6 +67,7 @@ fn dispatch(cli: Cli) -> Result<Answer> {
         Some(Command::Fuzz { target, time }) => fuzz::fuzz(target, time),
         Some(Command::Mce(arguments)) => mce::mce(&arguments),
         Some(Command::McaTable(arguments)) => mca_table::mca_table(&arguments),
+        Some(Command::LinuxTable(arguments)) => linux_table::linux_table(&arguments),
         Some(Command::Image { output, scenario }) => image::image(&output, scenario.as_deref()),
         Some(Command::Watch(arguments)) => watch::watch(&arguments),
         Some(Command::Setup) => {

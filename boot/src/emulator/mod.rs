@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::image::Payload;
 
 pub use monitor::Monitor;
-pub use qemu::start_with_monitor;
+pub use qemu::{KERNEL_LOG, start_linux, start_with_monitor};
 pub use running::Running;
 
 /// What boots the image.

@@ -75,6 +75,36 @@ impl Monitor {
         self.execute("cont", json!({})).map(drop)
     }
 
+    /// Writes the whole machine, which is stopped, to a file.
+    ///
+    /// # Errors
+    /// The connection broke, or the file cannot be written.
+    pub fn save(&mut self, file: &Path) -> Result<()> {
+        let to = format!("exec:cat > {}", file.display());
+        self.execute("migrate", json!({"uri": to}))?;
+        loop {
+            match self.execute("query-migrate", json!({}))?["status"].as_str() {
+                Some("completed") => return Ok(()),
+                Some("failed" | "cancelled") => {
+                    let what = format!("QEMU cannot save its machine to {}", file.display());
+                    return Err(Error::Impossible(what));
+                }
+                _ => sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// Waits until a machine that begins from a file is there.
+    ///
+    /// # Errors
+    /// The connection broke: the file holds no machine.
+    pub fn wait_until_loaded(&mut self) -> Result<()> {
+        while self.execute("query-status", json!({}))?["status"] == "inmigrate" {
+            sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let request = json!({"execute": command, "arguments": arguments});
         writeln!(self.writer, "{request}")

@@ -44,12 +44,57 @@ pub fn start_with_monitor(
     payload: &Payload,
     work: &Path,
 ) -> Result<(Running, Monitor)> {
-    const SOCKET: &str = "monitor";
-    let qemu = program::need(QEMU, "qemu-system-x86")?;
     let mut arguments = arguments(Kind::Qemu, machine);
     // One thread for all processors: on a busy host none is left behind by the others' clocks.
     arguments.extend(["-accel", "tcg,thread=single"].map(String::from));
     arguments.extend(medium(machine, payload, Way::Direct, work)?);
+    with_monitor(arguments, work)
+}
+
+/// The file in a machine's folder that Linux's own log goes to.
+pub const KERNEL_LOG: &str = "kernel.log";
+
+/// Starts Linux under TCG, natively, with the monitor at hand; from `state`, if there is one, stopped. [`Running::log`] is what its programs
+/// write to the first serial port. After a panic QEMU ends.
+///
+/// # Errors
+/// As [`super::start`].
+pub fn start_linux(
+    kernel: &Path,
+    initramfs: &Path,
+    processors: usize,
+    state: Option<&Path>,
+    work: &Path,
+) -> Result<(Running, Monitor)> {
+    let machine = Machine {
+        processors: processors as u32,
+        memory_mib: 256,
+        // QEMU has its own.
+        banks: 10,
+        mcg_cap: 0x100_010a,
+        strict_banks: false,
+    };
+    let mut arguments = arguments(Kind::Qemu, &machine);
+    let path = |path: &Path| path.display().to_string();
+    arguments.extend(["-serial".into(), format!("file:{KERNEL_LOG}")]);
+    arguments.extend([
+        "-kernel".into(),
+        path(kernel),
+        "-initrd".into(),
+        path(initramfs),
+    ]);
+    // TCG's clocks stop and go with the host's.
+    let words = "console=ttyS1 panic=-1 tsc=reliable";
+    arguments.extend(["-append", words, "-no-reboot"].map(String::from));
+    if let Some(state) = state {
+        arguments.extend(["-incoming".into(), format!("exec:cat {}", path(state))]);
+    }
+    with_monitor(arguments, work)
+}
+
+fn with_monitor(mut arguments: Vec<String>, work: &Path) -> Result<(Running, Monitor)> {
+    const SOCKET: &str = "monitor";
+    let qemu = program::need(QEMU, "qemu-system-x86")?;
     arguments.extend(["-qmp".into(), format!("unix:{SOCKET},server=on,wait=off")]);
     let mut running = spawn(&qemu, &arguments, work)?;
     let alive = || matches!(running.child.try_wait(), Ok(None));

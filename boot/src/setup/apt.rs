@@ -29,10 +29,15 @@ pub fn line(packages: &[&str]) -> String {
     )
 }
 
+/// Brings the lists up to date.
+pub fn update(prefix: &[&str]) -> Result<()> {
+    run(prefix, &["update"])
+}
+
 /// Brings the lists up to date once and installs.
 pub fn install(prefix: &[&str], packages: &[&str]) -> Result<()> {
     let _progress = Progress::start("apt-get");
-    run(prefix, &["update"])?;
+    update(prefix)?;
     let mut arguments = vec!["install", "-y", "--no-install-recommends"];
     arguments.extend(packages);
     run(prefix, &arguments)

@@ -1,6 +1,7 @@
 //! Installs the Debian packages that a command needs, where it may, and says what to do where it may not.
 
 mod apt;
+pub mod linux;
 mod needs;
 
 pub use needs::{Need, Purpose};
@@ -13,6 +14,14 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Impossible`] with the exact `apt-get` line, where this user may not install; what `apt-get` said when it failed.
 pub fn ensure(purposes: &[Purpose]) -> Result<()> {
+    ensure_packages(purposes)?;
+    if purposes.contains(&Purpose::Linux) {
+        linux::ensure()?;
+    }
+    Ok(())
+}
+
+fn ensure_packages(purposes: &[Purpose]) -> Result<()> {
     let missing = missing(purposes);
     if missing.is_empty() {
         return Ok(());

@@ -11,6 +11,8 @@ pub enum Purpose {
     Bochs,
     /// Boot in QEMU.
     Qemu,
+    /// Boot stock Linux in QEMU.
+    Linux,
     /// Boot in QEMU through UEFI.
     Uefi,
     /// Make an ISO.
@@ -25,9 +27,10 @@ pub enum Purpose {
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Bochs,
         Self::Qemu,
+        Self::Linux,
         Self::Uefi,
         Self::Iso,
         Self::Browser,
@@ -40,6 +43,7 @@ impl Purpose {
         match self {
             Self::Bochs => "to emulate a processor with VMX",
             Self::Qemu => "to emulate a processor without VMX, or use KVM",
+            Self::Linux => "to boot stock Linux",
             Self::Uefi => "to boot through UEFI",
             Self::Iso => "to make an ISO",
             Self::Browser => "to try the reference pages",
@@ -72,7 +76,7 @@ const COUNT: &[Purpose] = &[Purpose::Count];
 // libFuzzer is C++.
 const FUZZ: &[Purpose] = &[Purpose::Fuzz];
 const BOCHS: &[Purpose] = &[Purpose::Bochs];
-const QEMU: &[Purpose] = &[Purpose::Qemu, Purpose::Uefi];
+const QEMU: &[Purpose] = &[Purpose::Qemu, Purpose::Linux, Purpose::Uefi];
 const UEFI: &[Purpose] = &[Purpose::Uefi];
 // UEFI boots the ISO.
 const ISO: &[Purpose] = &[Purpose::Iso, Purpose::Uefi];

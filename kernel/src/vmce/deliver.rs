@@ -1,10 +1,10 @@
 //! Delivery of a vCPU's mail, by its own processor in ordinary context.
 
-use msr_runtime::{MachineCheck, MachineCheckEvent};
+use msr_runtime::{ErrorRecord, MachineCheck, MachineCheckEvent};
 
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{ErrorIp, Mail, Mailbox};
 use crate::event::{Event, words};
-use crate::mca::{Machine, McgStatus, Misc};
+use crate::mca::{Machine, McgStatus, Misc, Status};
 use crate::sync::Ordering;
 use crate::units::VcpuId;
 
@@ -74,11 +74,17 @@ pub fn deliver<S: MachineCheck, M: Machine>(
         return Delivery::Shutdown;
     }
     mailbox.told(&mail);
+    let lost = mailbox.take_lost_context();
+    let error_ip_valid = mail.about.error_ip_valid() || lost == Some(ErrorIp::Valid);
+    let is_bystander = lost.is_none() && !error_ip_valid;
     let event = MachineCheckEvent {
-        restart_ip_valid: mailbox.take_restart_ip_valid(),
-        error_ip_valid: mail.about.error_ip_valid(),
+        restart_ip_valid: lost.is_none(),
+        error_ip_valid,
         local: mail.about.local(),
-        record: mail.about.shown().then(|| single_page(mail.record)),
+        record: mail
+            .about
+            .shown()
+            .then(|| for_guest(mail.record, is_bystander)),
     };
     state.inject(&event);
     mailbox.in_progress.store(true, Ordering::Release);
@@ -86,11 +92,18 @@ pub fn deliver<S: MachineCheck, M: Machine>(
     Delivery::Inject
 }
 
-/// A guest's pages are not contiguous: its record is good for one of them.
-fn single_page(mut record: msr_runtime::ErrorRecord) -> msr_runtime::ErrorRecord {
+/// A record as a guest can use it.
+#[inline(always)]
+fn for_guest(mut record: ErrorRecord, is_bystander: bool) -> ErrorRecord {
+    // A guest's pages are not contiguous: its record is good for one of them.
     let misc = Misc::from(record.misc);
     if misc.lsb() > Misc::PAGE_LSB {
         record.misc = misc.with_lsb(Misc::PAGE_LSB).into();
+    }
+    let status = Status::from(record.status);
+    // What follows later, the vCPU has not met either.
+    if is_bystander && status.ar() {
+        record.status = status.without_consumer().into();
     }
     record
 }

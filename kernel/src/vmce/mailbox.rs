@@ -64,6 +64,15 @@ pub struct About {
     pub pages: u32,
 }
 
+/// EIPV of a context that was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorIp {
+    /// Clear.
+    Unknown,
+    /// Set: the instruction that was interrupted is the one that met the error.
+    Valid,
+}
+
 struct Slot {
     about: AtomicU64,
     status: AtomicU64,
@@ -102,8 +111,8 @@ pub struct Mailbox {
     slots: [Slot; DEPTH],
     /// A [`StopReason`] plus one, or 0.
     stop: AtomicU32,
-    /// The interrupted context of the vCPU cannot go on (RIPV = 0), and it has not been told yet.
-    context_lost: AtomicBool,
+    /// The interrupted context of the vCPU cannot go on (RIPV = 0), and it has not been told yet: an [`ErrorIp`] plus one, or 0.
+    context_lost: AtomicU32,
     /// The machine check in which the vCPU's processor was last seen running it, and its EIPV there.
     seen: AtomicU64,
     /// The last machine check that told it something. The writer's.
@@ -138,7 +147,7 @@ impl Mailbox {
                     Slot::new(),
                 ],
                 stop: AtomicU32::new(0),
-                context_lost: AtomicBool::new(false),
+                context_lost: AtomicU32::new(0),
                 seen: AtomicU64::new(0),
                 told: AtomicU32::new(0),
                 in_progress: AtomicBool::new(false),
@@ -183,7 +192,7 @@ impl Mailbox {
         self.head
             .store(self.tail.load(Ordering::Acquire), Ordering::Release);
         self.pages_told.store(0, Ordering::Relaxed);
-        self.context_lost.store(false, Ordering::Relaxed);
+        self.context_lost.store(0, Ordering::Relaxed);
         self.in_progress.store(false, Ordering::Relaxed);
         self.local_enabled.store(false, Ordering::Relaxed);
     }
@@ -229,7 +238,9 @@ impl Mailbox {
             if !about.has_record() {
                 return Outcome::Merged;
             }
+            // By then the vCPU is not where it met the error.
             about.set_follows(true);
+            about.set_error_ip_valid(false);
         }
         if waiting as usize >= DEPTH {
             self.post_stop(StopReason::TooManyErrors);
@@ -281,7 +292,13 @@ impl Mailbox {
     /// This vCPU's processor takes part in machine check number `episode`, in the vCPU's context.
     pub(crate) fn see(&self, episode: u32, error_ip_valid: bool, restart_ip_valid: bool) {
         if !restart_ip_valid {
-            self.context_lost.store(true, Ordering::Release);
+            let error_ip = if error_ip_valid {
+                ErrorIp::Valid
+            } else {
+                ErrorIp::Unknown
+            };
+            self.context_lost
+                .store(error_ip as u32 + 1, Ordering::Release);
         }
         self.seen.store(
             u64::from(episode) << 1 | u64::from(error_ip_valid),
@@ -360,9 +377,14 @@ impl Mailbox {
         }
     }
 
-    /// Whether the interrupted context can go on; the vCPU is being told now.
-    pub(super) fn take_restart_ip_valid(&self) -> bool {
-        !self.context_lost.swap(false, Ordering::AcqRel)
+    /// Whether an interrupted context was lost, and what was known of it; the vCPU is being told now.
+    #[inline(always)]
+    pub(super) fn take_lost_context(&self) -> Option<ErrorIp> {
+        match self.context_lost.swap(0, Ordering::AcqRel) {
+            0 => None,
+            1 => Some(ErrorIp::Unknown),
+            _ => Some(ErrorIp::Valid),
+        }
     }
 
     /// The last record that the vCPU got.

@@ -40,6 +40,7 @@ fn no_scenario_is_forgotten() {
             "no-recovery.toml",
             "nobody-hit.toml",
             "page-put-back.toml",
+            "required-pages.toml",
             "reserved-writes.toml",
             "retired-page.toml",
             "second-error.toml",
@@ -201,7 +202,13 @@ fn broadcast_srao_from_an_iso() {
 /// Several errors in one machine check: each record where it belongs, and what is left over after.
 #[test]
 fn several_errors_at_once() {
-    for name in ["two-consumers", "two-guests", "free-vcpus", "several-pages"] {
+    for name in [
+        "two-consumers",
+        "two-guests",
+        "free-vcpus",
+        "several-pages",
+        "required-pages",
+    ] {
         met(name, &BOCHS);
     }
 }

@@ -97,6 +97,15 @@ fn a_context_that_cannot_go_on_is_told_so() {
     simulation.enter(1);
     assert_eq!(seen_by(&simulation, 0), [vec![clean(5)], vec![clean(4)]]);
     assert_eq!(seen_by(&simulation, 1), [vec![seen(5, SRAO, 0)]]);
+    // With EIPV the handler knows whose context it was.
+    let simulation = Simulation::new(world(2));
+    simulation.world.put(0, 0, SRAO, GUEST_0, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 6))));
+    simulation.enter(0);
+    assert_eq!(
+        seen_by(&simulation, 0),
+        [vec![seen(5, SRAO, 0)], vec![clean(6)]]
+    );
     // The same for the consumer.
     let simulation = Simulation::new(world(2));
     simulation.world.put(1, 0, SRAR, GUEST_0, MISC);
@@ -149,6 +158,39 @@ fn several_pages_follow_one_by_one() {
         assert_eq!(simulation.finish(0), page < 3, "page {page}");
     }
     assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
+}
+
+/// A guest's handler takes an error that requires action for fatal where EIPV is clear and RIPV set.
+#[test]
+fn what_a_vcpu_has_not_met_does_not_require_action() {
+    let simulation = Simulation::new(world(2));
+    // LSB 13: two pages, of which vCPU 1 met one.
+    simulation.world.put(1, 0, SRAR, GUEST_0 + 0x4000, 0x8d);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 7))));
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert_eq!(
+        seen_by(&simulation, 0).map_last(),
+        [clean(5), seen_misc(7, SRAR, 0x4000, 0x8c)]
+    );
+    assert!(simulation.finish(0));
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert_eq!(
+        seen_by(&simulation, 0).map_last(),
+        [clean(5), seen_misc(5, SRAO, 0x5000, 0x8c)]
+    );
+    assert!(!simulation.finish(0));
+
+    // One met before an earlier one was delivered: by then the vCPU is elsewhere.
+    let simulation = Simulation::new(world(2));
+    for at in [0x4000, 0x6000] {
+        simulation.world.put(1, 0, SRAR, GUEST_0 + at, MISC);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, 7))));
+    }
+    for record in [seen(7, SRAR, 0x4000), seen(5, SRAO, 0x6000)] {
+        assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+        assert_eq!(seen_by(&simulation, 0).map_last(), [clean(5), record]);
+        simulation.finish(0);
+    }
 }
 
 #[test]
