@@ -23,6 +23,7 @@ pub fn trouble(text: &str) -> Option<Trouble> {
         column: 1,
     };
     let mut open: Vec<(char, usize, usize)> = Vec::new();
+    let mut suspect: Option<(char, usize, usize)> = None;
     while let Some(c) = scan.peek(0) {
         let (line, column) = (scan.line, scan.column);
         let here = |message: String, help: &str| {
@@ -59,6 +60,9 @@ pub fn trouble(text: &str) -> Option<Trouble> {
                     let message = format!("`{c}` does not close the `{opened}` of line {at}");
                     return here(message, "close what was opened last");
                 }
+                Some(opened) if line != opened.1 && scan.begins(line) != scan.begins(opened.1) => {
+                    suspect = suspect.or(Some(opened));
+                }
                 Some(_) => {}
                 None => {
                     return here(
@@ -71,7 +75,8 @@ pub fn trouble(text: &str) -> Option<Trouble> {
         }
         scan.step();
     }
-    let (opened, line, column) = open.pop()?;
+    // By their number it is the outermost that stays open; by the way the lines are set it is the first whose end is set otherwise.
+    let (opened, line, column) = open.pop().map(|last| suspect.unwrap_or(last))?;
     let help = format!("write `{}` where it ends", closing(opened));
     Some(Trouble {
         line,
@@ -99,6 +104,13 @@ struct Scan {
 impl Scan {
     fn peek(&self, ahead: usize) -> Option<char> {
         self.chars.get(self.at + ahead).copied()
+    }
+
+    /// The column of a line's first character that is no space.
+    fn begins(&self, line: usize) -> usize {
+        let mut lines = self.chars.split(|c| *c == '\n');
+        let line = lines.nth(line - 1).unwrap_or_default();
+        line.iter().take_while(|c| c.is_whitespace()).count()
     }
 
     fn step(&mut self) {
@@ -168,6 +180,7 @@ mod tests {
         assert_eq!(at("a { b ( c ) }"), None);
         assert_eq!(at("a {\n  b (\n}"), Some((3, 1)));
         assert_eq!(at("a {\n  b"), Some((1, 3)));
+        assert_eq!(at("a {\n  b {\n    c {\n  }\n}"), Some((3, 7)));
         assert_eq!(at("a }"), Some((1, 3)));
         assert_eq!(at("a { \"}\" /* } /* } */ */ // }\n }"), None);
         assert_eq!(at("a { \"never"), Some((1, 5)));

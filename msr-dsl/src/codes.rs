@@ -115,7 +115,7 @@ codes! {
     E403 RESET_WITHOUT_STATE "reset without state"
         "The register has no state, so no read ever shows the value after power-on or INIT.";
     E404 CONSTANT_STATE "state that nothing changes"
-        "The register reads its state, and neither guest, injection nor restore changes it: it is a constant and should say so.";
+        "The register reads its state, and neither guest, injection nor restore changes it: it is a constant and should say so. Where the state is saved, something was meant to set it: the guest (`write`), or the hypervisor (`held;`).";
     E405 WRONG_TYPE "condition or number"
         "A condition stands where a number is needed, or the other way round.";
     E406 SHIFT "shift"
@@ -186,8 +186,8 @@ codes! {
         "Records of all versions are read for ever: a tag means the same register, and the same kind of record, in each.";
     E707 RESTORE_WITHOUT_SAVE "restore without save"
         "What is not in the record is not restored: neither with other bits, nor before or after anything.";
-    E708 RESTORE_RESET "restore refuses a new guest"
-        "The capability word of a new guest would be refused when the guest is restored.";
+    E708 RESTORE_RESET "restore refuses a guest's own record"
+        "The reset value, a write or an injection can set bits that `restore accepts` leaves out: a guest that has them could be saved, and never restored.";
     E709 RESTORE_CYCLE "restore order"
         "A register would be restored after itself, or after one that is in another record: what a guest's vCPUs share has its own.";
     E710 TOMBSTONE "used again"
@@ -216,4 +216,6 @@ codes! {
         "The hypervisor would have to implement a hook that no access ever calls.";
     W004 ACCEPTS_UNWRITABLE "restore accepts what no guest can have"
         "A record could bring bits into the register that neither reset, guest nor injection can set.";
+    W005 FEATURE_WITHOUT_EFFECT "feature on which nothing depends"
+        "No register, field or rule asks whether a guest has the feature, so its bit is all that it brings. Often a `when FEATURE else fault;` was forgotten.";
 }

@@ -147,6 +147,17 @@ impl View {
         all.into_iter().flat_map(Expr::registers).collect()
     }
 
+    /// Every expression of the view: what it asks of the guest and of written values.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let banks = self.banks.iter().map(|banks| &banks.count);
+        let local = self
+            .injection
+            .iter()
+            .filter_map(|injection| injection.local.as_ref());
+        let registers = self.registers.iter().flat_map(Register::expressions);
+        banks.chain(local).chain(registers)
+    }
+
     /// Cells of a register: one, or one for each bank with state.
     pub fn cells(&self, register: &Register) -> usize {
         match (register.stored, register.banked, &self.banks) {
@@ -269,6 +280,26 @@ pub struct Register {
 }
 
 impl Register {
+    fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let present = self.present.iter().map(|(condition, _)| condition);
+        let read = match &self.read {
+            Read::Value(value) => Some(value),
+            _ => None,
+        };
+        let rules = self.rules.iter().filter_map(|rule| match &rule.legal {
+            Legal::Holds(condition) => Some(condition),
+            Legal::Sets(_) => None,
+        });
+        let fields = self.fields.iter().flat_map(|field| {
+            let locked = match &field.write {
+                BitRule::Locked(by) => Some(by),
+                _ => None,
+            };
+            field.present.iter().chain(&field.read).chain(locked)
+        });
+        present.chain(read).chain(rules).chain(fields)
+    }
+
     /// No access reaches it: it is the hypervisor's own.
     pub fn hidden(&self) -> bool {
         self.addresses.is_empty()
@@ -374,6 +405,20 @@ pub enum Set {
     Range(u64, u64),
     /// All ones, with any of these bits clear.
     AllOnesLess(u64),
+}
+
+impl Set {
+    /// The bits that are set in some value of the set.
+    pub fn bits(&self) -> u64 {
+        match self {
+            Self::AllOnesLess(_) => u64::MAX,
+            // Below the highest bit in which the ends differ, every bit is set in some value between them.
+            Self::Range(low, high) => match (low ^ high).checked_ilog2() {
+                Some(top) => *high | mask(top, 0),
+                None => *high,
+            },
+        }
+    }
 }
 
 /// A field.
@@ -501,6 +546,14 @@ pub struct Injection {
     pub local: Option<Expr>,
     /// Bits of `global` by meaning.
     pub bits: GlobalBits,
+}
+
+impl Injection {
+    /// Whether a machine check sets bits of the register.
+    pub fn sets(&self, id: RegisterId) -> bool {
+        [self.global.0, self.status.0, self.address.0, self.misc.0].contains(&id)
+            || self.pending == Some(id)
+    }
 }
 
 /// The bits of MCG_STATUS, as masks; zero where the register has none.

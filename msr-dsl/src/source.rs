@@ -50,7 +50,7 @@ pub fn compile_locked(text: &str, manifest: Option<&str>) -> Outcome {
                     &codes::LEXICAL,
                     error.span(),
                     "the text does not fall into words",
-                    "a character here belongs to no word of the language",
+                    "a character here belongs to no word of the language (texts stand in double quotes)",
                 ),
             }
             return Outcome {

@@ -20,7 +20,7 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 pub fn suggest(word: &str, candidates: &[&str]) -> String {
     match closest(word, candidates.iter().copied()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
-        None if candidates.is_empty() => "nothing can stand here".to_owned(),
+        None if candidates.is_empty() => "there is none to name".to_owned(),
         None => format!("one of: {}", candidates.join(", ")),
     }
 }

@@ -58,6 +58,7 @@ fn one_mistake_one_error() {
         "several_kinds",
         "several_meanings",
         "fine",
+        "reachable_count",
         "waiver_silences",
     ];
     for folder in folders() {

@@ -5,7 +5,7 @@ use crate::ast::{self, ExprKind, Op};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
 use crate::model::{BitRule, Expr, Legal, Read, Register, RegisterId, Type, View};
-use crate::words::suggest;
+use crate::words::{closest, suggest};
 
 /// What an expression may speak of.
 #[derive(Clone, Copy)]
@@ -193,7 +193,10 @@ fn path(
             &codes::NOT_CONSTANT,
             expr.span,
             format!("`{}` is not a constant", base.text),
-            "only numbers and operators stand here",
+            match closest(&base.text, ["zero", "all_ones"]) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => "only numbers, `zero`, `all_ones` and operators stand here".to_owned(),
+            },
         );
         return None;
     }

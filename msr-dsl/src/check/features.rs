@@ -204,7 +204,6 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
         return;
     };
     let register = view.register(capability);
-    unreachable(cx, view, capability, diagnostics);
     for (i, feature) in view.features.iter().enumerate() {
         let Some(span) = span_of(&feature.name) else {
             continue;
@@ -270,44 +269,73 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Some guest has each register: a new one, one with features, or a restored one.
-fn unreachable(cx: &Context, view: &View, capability: RegisterId, diagnostics: &mut Diagnostics) {
-    let register = view.register(capability);
-    let features = view
-        .features
-        .iter()
-        .fold(0, |bits, feature| bits | 1u64 << feature.bit);
-    let restored = if matches!(register.migrate, Migrate::Saved { .. }) {
-        register.accepts
-    } else {
-        0
-    };
-    let possible = register.reset | features | restored;
-    let mut words = vec![0, register.reset, possible];
-    words.extend((0..64).flat_map(|bit| [possible & (1 << bit), possible & !(1 << bit)]));
+/// The most bits of the capability word that are tried in every combination.
+const DECIDED: u32 = 16;
+
+/// Some guest has each register: a new one, one with features, or a restored one. Every capability word that a guest can have is
+/// tried, as far as a condition asks for it; a condition that asks for more than [`DECIDED`] bits is not doubted.
+pub fn unreachable(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
     for (id, register) in view.ids() {
         let Some((condition, _)) = &register.present else {
             continue;
         };
-        let mut by_capability = true;
-        condition.walk(&mut |one| match one {
-            Expr::Register(other) => by_capability &= *other == capability,
-            Expr::State | Expr::Value | Expr::Index | Expr::Cell(..) => by_capability = false,
-            _ => {}
-        });
-        if by_capability
-            && !words
-                .iter()
-                .any(|word| crate::interpret::holds_with(view, *word, condition))
+        let Some(asked) = asked(view, condition) else {
+            continue;
+        };
+        if asked.count_ones() <= DECIDED
+            && !crate::interpret::holds_with_one_of(view, words(view, asked), condition)
         {
             diagnostics.add(
                 &codes::UNREACHABLE,
                 cx.registers[id.0].name.span,
                 format!("no guest of version {} can have `{}`", cx.version, register.name),
-                "its condition needs a bit that no feature, reset value or restore sets: add the feature, or take the register out",
+                "its condition holds for no capability word that a feature, the reset value or a restore gives: add the feature, or take the register out",
             );
         }
     }
+}
+
+/// The bits of the capability word that a condition asks for; none if it asks for anything else.
+fn asked(view: &View, condition: &Expr) -> Option<u64> {
+    let is_capability =
+        |expr: &Expr| matches!(expr, Expr::Register(id) if view.capability == Some(*id));
+    match condition {
+        Expr::Number(_) | Expr::Bool(_) => Some(0),
+        Expr::Value | Expr::State | Expr::Index | Expr::Cell(..) => None,
+        Expr::Register(_) => is_capability(condition).then_some(u64::MAX),
+        Expr::Field(inner, hi, lo) if is_capability(inner) => Some(crate::model::mask(*hi, *lo)),
+        Expr::Field(inner, ..) | Expr::IsSet(inner) | Expr::AsBit(inner) | Expr::Not(inner) => {
+            asked(view, inner)
+        }
+        Expr::Binary(_, a, b) => Some(asked(view, a)? | asked(view, b)?),
+        Expr::If(a, b, c) => Some(asked(view, a)? | asked(view, b)? | asked(view, c)?),
+    }
+}
+
+/// Every capability word of a guest, where the words differ in these bits: the reset value with any features, and what a restore accepts.
+fn words(view: &View, asked: u64) -> impl Iterator<Item = u64> {
+    let register = view.capability.map(|id| view.register(id));
+    let reset = register.map_or(0, |register| register.reset);
+    let restored = match register {
+        Some(register) if matches!(register.migrate, Migrate::Saved { .. }) => register.accepts,
+        _ => 0,
+    };
+    let features = view
+        .features
+        .iter()
+        .fold(0, |bits, feature| bits | 1u64 << feature.bit);
+    let selected = subsets(features & asked).map(move |bits| reset & !features | bits);
+    selected.chain(subsets(restored & asked))
+}
+
+/// Every subset of the bits of a mask.
+fn subsets(mask: u64) -> impl Iterator<Item = u64> {
+    let mut next = Some(0u64);
+    std::iter::from_fn(move || {
+        let this = next?;
+        next = (this != mask).then(|| this.wrapping_sub(mask) & mask);
+        Some(this)
+    })
 }
 
 fn cyclic<'a>(view: &'a View, from: &'a str, to: &str, seen: &mut Vec<&'a str>) -> bool {

@@ -135,6 +135,7 @@ fn one(
     for said in select(&field.statements, cx.version) {
         if let FieldStatement::Legal(list, otherwise) = &said.what {
             let sets = sets(cx, id, list, diagnostics)?;
+            let sets = within(field, sets, said.span, diagnostics)?;
             rules.push(Rule {
                 legal: Legal::Sets(sets),
                 otherwise: *otherwise,
@@ -283,6 +284,36 @@ pub fn sets(
         });
     }
     Some(sets)
+}
+
+/// The sets as values of the field: `all_ones` is the field's own, bits count from its lowest.
+fn within(
+    field: &ast::Field,
+    sets: Vec<Set>,
+    span: proc_macro2::Span,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<Set>> {
+    let (hi, lo) = (field.hi as u32, field.lo as u32);
+    let most = mask(hi - lo, 0);
+    let sets = sets.into_iter().map(|set| match set {
+        Set::Range(u64::MAX, u64::MAX) => Ok(Set::Range(most, most)),
+        Set::Range(_, high) if high > most => Err((high, hi - lo + 1)),
+        Set::AllOnesLess(bits) => Ok(Set::AllOnesLess((bits & mask(hi, lo)) >> lo | !most)),
+        set => Ok(set),
+    });
+    sets.collect::<Result<_, _>>()
+        .map_err(|(high, width)| {
+            diagnostics.add(
+                &codes::OUT_OF_RANGE,
+                span,
+                format!(
+                    "{high:#x} does not fit the {width} bit(s) of `{}`",
+                    field.name.text
+                ),
+                format!("at most {most:#x}"),
+            );
+        })
+        .ok()
 }
 
 /// The mask of `A | [7:0]`, `all less ...`. A field that this version lacks adds nothing.

@@ -6,7 +6,9 @@ use super::{Context, field};
 use crate::ast::{self, RemovedThing, Spec, Statement};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, start};
-use crate::model::{BitRule, Migrate, Register, RegisterId, Scope, View};
+use crate::model::{
+    BitRule, Field, Legal, Migrate, Register, RegisterId, Rule, Scope, View, Write,
+};
 use crate::words::suggest;
 use std::collections::HashMap;
 
@@ -24,19 +26,8 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
         });
         let register = &view.registers[i];
         let name = cx.registers[i].name.span;
-        let by_init = register.init.unwrap_or(0);
-        let mut default_accepts =
-            register.reset | by_init | writable(register) | holdable(register);
-        if let Some(injection) = &view.injection {
-            for (injected, mask) in [
-                injection.global,
-                injection.status,
-                injection.address,
-                injection.misc,
-            ] {
-                default_accepts |= if injected == id { mask } else { 0 };
-            }
-        }
+        let given = register.reset | register.init.unwrap_or(0) | injected(view, id);
+        let default_accepts = given | writable(register) | holdable(register);
         let migrate = match said {
             // A constant: a later pass says so.
             None if register.stored
@@ -143,15 +134,17 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
                     ),
                     "leave the line out, or write `migrate saved TAG;`",
                 );
-            } else if register.reset & !mask != 0 && view.capability == Some(id) {
+            } else if (given | settable(register)) & !mask != 0 {
                 diagnostics.add(
                     &codes::RESTORE_RESET,
                     span,
-                    "a restore refuses what a new guest has",
                     format!(
-                        "add bits {}",
-                        super::register::ranges(register.reset & !mask)
+                        "a guest of version {} can have bits {} of `{}`, and its record is then refused",
+                        cx.version,
+                        named_bits(register, (given | settable(register)) & !mask),
+                        register.name
                     ),
+                    "add them to `restore accepts`",
                 );
             }
         }
@@ -197,6 +190,60 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
     }
     tombstones(cx, view, &used, diagnostics);
     after_cycles(cx, view, diagnostics);
+}
+
+/// Bits that a machine check can set.
+fn injected(view: &View, id: RegisterId) -> u64 {
+    let roles = view
+        .injection
+        .iter()
+        .flat_map(|i| [i.global, i.status, i.address, i.misc]);
+    roles
+        .filter(|(role, _)| *role == id)
+        .fold(0, |all, (_, mask)| all | mask)
+}
+
+/// Bits that a guest can certainly set by a write. What a `require` leaves of them is not looked into.
+fn settable(register: &Register) -> u64 {
+    let sets = |rule: &BitRule| {
+        matches!(
+            rule,
+            BitRule::Store | BitRule::OneSets | BitRule::Sticky | BitRule::Locked(_)
+        )
+    };
+    let allowed = |rules: &[Rule]| {
+        rules.iter().fold(u64::MAX, |all, rule| match &rule.legal {
+            Legal::Sets(sets) => all & sets.iter().fold(0, |bits, set| bits | set.bits()),
+            Legal::Holds(_) => 0,
+        })
+    };
+    if !matches!(register.write, Write::Bits(_)) {
+        return 0;
+    }
+    let reserved = match sets(&register.reserved) {
+        true => register.reserved_mask,
+        false => 0,
+    };
+    let fields = register.fields.iter().filter(|field| sets(&field.write));
+    let fields = fields.fold(0, |bits, field| {
+        bits | allowed(&field.rules) << field.lo & field.mask()
+    });
+    (reserved | fields) & allowed(&register.rules)
+}
+
+/// Bits for a reader: `CTL_P (8), 31:16`.
+fn named_bits(register: &Register, bits: u64) -> String {
+    let fields = register.fields.iter();
+    let whole: Vec<&Field> = fields
+        .filter(|field| bits & field.mask() == field.mask())
+        .collect();
+    let rest = whole.iter().fold(bits, |rest, field| rest & !field.mask());
+    let named = whole.iter().map(|field| {
+        let bits = super::register::ranges(field.mask());
+        format!("{} ({bits})", field.name)
+    });
+    let rest = (rest != 0).then(|| super::register::ranges(rest));
+    named.chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 /// Bits that the hypervisor may put into a held register: all but those that fault in a write.

@@ -168,6 +168,7 @@ impl<'a> Context<'a> {
         if !diagnostics.has_errors() {
             banks::consistent(self, &view, diagnostics);
             features::consistent(self, &view, diagnostics);
+            features::unreachable(self, &view, diagnostics);
             injection::consistent(self, &view, diagnostics);
         }
         view

@@ -473,21 +473,32 @@ pub fn after_storage(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
                 "its reads never show it: write the value after `read`, or leave `reset` out",
             );
         }
-        let constant = register.stored
-            && writable(register) == 0
-            && !register.held
-            && view.capability != Some(id)
-            && !view
+        let changed = writable(register) != 0
+            || register.held
+            || register.accepts & !register.reset != 0
+            || view.capability == Some(id)
+            || view
                 .injection
                 .as_ref()
-                .is_some_and(|i| [i.global.0, i.status.0, i.address.0, i.misc.0].contains(&id))
-            && !matches!(register.migrate, Migrate::Saved { .. });
-        if constant {
+                .is_some_and(|injection| injection.sets(id));
+        let (saved, restored) = match register.migrate {
+            Migrate::Saved { default, .. } => (", and it is saved", default != register.reset),
+            _ => ("", false),
+        };
+        // `reserved` of a register without fields, which is told of elsewhere, takes the place of `write`.
+        let said_reserved = select(&cx.registers[id.0].statements, cx.version)
+            .any(|said| matches!(said.what, Statement::Reserved(_)));
+        let told = !saved.is_empty() && register.fields.is_empty() && said_reserved;
+        if register.stored && !changed && !restored && !told {
+            let help = match saved {
+                "" => format!("write `read {:#x};`", register.reset),
+                _ => "let the guest write it (`write store;`), say that the hypervisor has it (`held;`), or leave `migrate` out".to_owned(),
+            };
             diagnostics.add(
                 &codes::CONSTANT_STATE,
                 name,
-                format!("nothing changes the state of `{}`", register.name),
-                format!("write `read {:#x};`", register.reset),
+                format!("nothing changes the state of `{}`{saved}", register.name),
+                help,
             );
         }
         if let Some((span, _)) = reset {

@@ -5,7 +5,7 @@ use super::register::{ranges, writable};
 use crate::ast::{Interface, Name, Spec, Statement, Waiver};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, Severity};
-use crate::model::{Migrate, Read, View, Write};
+use crate::model::{Expr, Migrate, Offer, Read, View, Write};
 
 /// Notes them all.
 pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
@@ -57,6 +57,25 @@ pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
             );
         }
     }
+    for feature in &spec.features {
+        let mut lives = views
+            .iter()
+            .filter(|view| super::select::lives(feature.versions, view.version));
+        if lives.all(|view| !is_asked_for(view, &feature.name.text)) {
+            diagnostics.warn(
+                &codes::FEATURE_WITHOUT_EFFECT,
+                &feature.name,
+                format!(
+                    "nothing depends on feature `{}`: every guest has what it brings",
+                    feature.name.text
+                ),
+                format!(
+                    "add `when {} else fault;` to its registers",
+                    feature.name.text
+                ),
+            );
+        }
+    }
     for view in views {
         for (id, register) in view.ids().filter(|(id, _)| view.capability != Some(*id)) {
             let injected = view
@@ -89,6 +108,23 @@ pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
             }
         }
     }
+}
+
+/// Whether the answers depend on a feature that guests can be given or not. Every guest has a default one.
+fn is_asked_for(view: &View, name: &str) -> bool {
+    let Some(feature) = view.features.iter().find(|feature| feature.name == name) else {
+        return false;
+    };
+    let asks = |expr: &Expr| {
+        let mut found = false;
+        expr.walk(&mut |one| {
+            found |= matches!(one, Expr::Field(of, hi, lo)
+                if matches!(**of, Expr::Register(id) if view.capability == Some(id))
+                    && (*lo..=*hi).contains(&feature.bit));
+        });
+        found
+    };
+    feature.offer == Offer::Default || view.expressions().any(asks)
 }
 
 /// Takes the waived warnings away. A waiver that matches nothing is an error.

@@ -87,16 +87,20 @@ pub fn at_reset(view: &View, expr: &Expr) -> u64 {
     )
 }
 
-/// Whether a condition holds in a new guest with this capability word.
-pub fn holds_with(view: &View, capability: u64, condition: &Expr) -> bool {
+/// Whether a condition holds in a new guest with one of these capability words.
+pub fn holds_with_one_of(
+    view: &View,
+    capabilities: impl IntoIterator<Item = u64>,
+    condition: &Expr,
+) -> bool {
     let mut guest = Machine::new(view);
-    guest.set_capability(capability);
-    guest.holds(
-        condition,
-        &Place {
-            state: 0,
-            value: 0,
-            index: 0,
-        },
-    )
+    let place = Place {
+        state: 0,
+        value: 0,
+        index: 0,
+    };
+    capabilities.into_iter().any(|word| {
+        guest.set_capability(word);
+        guest.holds(condition, &place)
+    })
 }

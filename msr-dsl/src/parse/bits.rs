@@ -167,6 +167,14 @@ fn set(input: ParseStream) -> syn::Result<Set> {
         }
         return Ok(Set::Range(low.value, high.value));
     }
+    if input.peek(syn::LitInt) && input.peek2(Token![..]) {
+        integer(input)?;
+        return Err(error(
+            input.span(),
+            "both ends of a range belong to it",
+            "write `..=`",
+        ));
+    }
     Ok(Set::One(expression::expression(input)?))
 }
 

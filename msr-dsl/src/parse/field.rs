@@ -125,8 +125,22 @@ fn field_type(input: ParseStream) -> syn::Result<At<FieldType>> {
             format!("`{text}` is no width of a field"),
             "u1 to u64",
         )),
-        None => Err(unknown(input, "type", &expected)),
+        None => match meant_width(&text) {
+            Some(width) => Err(error(
+                span,
+                format!("unknown type `{text}`"),
+                format!("{width} bits are `u{width}`"),
+            )),
+            None => Err(unknown(input, "type", &expected)),
+        },
     }
+}
+
+/// The width that `uint16`, `i8` or `bits5` asks for.
+fn meant_width(text: &str) -> Option<u64> {
+    let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let digits = digits.strip_suffix("_t").unwrap_or(digits);
+    digits.parse().ok().filter(|width| (1..=64).contains(width))
 }
 
 fn enumeration(input: ParseStream) -> syn::Result<FieldType> {

@@ -121,7 +121,13 @@ fn interface_line(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Res
         let restore_only = take(input, "restore_only").is_some();
         InterfaceLine::Version(VersionLine {
             number,
-            text: string(input)?,
+            text: string(input).map_err(|e| {
+                error(
+                    e.span(),
+                    "what is new in this version is not said",
+                    "say it in a few words: `version 2 \"...\";`",
+                )
+            })?,
             restore_only,
         })
     } else if take(input, "capability").is_some() {

@@ -126,13 +126,14 @@ fn address(input: ParseStream) -> syn::Result<Address> {
 }
 
 fn statement(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<Statement> {
+    let start = input.span();
     let doc = doc(input)?;
     if input.peek(token::Bracket) {
         return field::field(input, doc, diagnostics);
     }
     if !doc.is_empty() {
         return Err(error(
-            input.span(),
+            start,
             "a doc comment that documents nothing",
             "put it before a field, or write `//`",
         ));

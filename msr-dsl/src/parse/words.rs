@@ -43,6 +43,8 @@ pub fn take(input: ParseStream, text: &str) -> Option<Span> {
 }
 
 /// The next thing is none of `expected`.
+///
+/// A `;` there is one too many: lines end before it, and blocks need none.
 pub fn unknown(input: ParseStream, kind: &str, expected: &[&str]) -> syn::Error {
     match input.cursor().token_tree() {
         Some((proc_macro2::TokenTree::Ident(ident), _)) => {
@@ -53,6 +55,14 @@ pub fn unknown(input: ParseStream, kind: &str, expected: &[&str]) -> syn::Error 
                 suggest(&text, expected),
             )
         }
+        Some((proc_macro2::TokenTree::Punct(mark), _)) if mark.as_char() == ';' => error(
+            input.span(),
+            format!("expected a {kind}, found `;`"),
+            match kind.starts_with("statement") || kind == "item" {
+                true => "take it out: what ends with `}` or `;` needs no other".to_owned(),
+                false => suggest("", expected),
+            },
+        ),
         _ => error(
             input.span(),
             format!("expected a {kind}, found {}", found(input)),
@@ -103,7 +113,15 @@ pub fn name(input: ParseStream) -> syn::Result<Name> {
 /// A number, decimal, 0x or 0b, with `_` between digits.
 pub fn integer(input: ParseStream) -> syn::Result<At<u64>> {
     if !input.peek(LitInt) {
-        return Err(unknown(input, "number", &["10", "0x179", "0b101"]));
+        let mistake = unknown(input, "number", &["10", "0x179", "0b101"]);
+        return Err(match input.cursor().ident() {
+            Some((ident, _)) if u64::from_str_radix(&ident.to_string(), 16).is_ok() => error(
+                mistake.span(),
+                format!("`{ident}` is a word"),
+                format!("as a number in hexadecimal it is `0x{ident}`"),
+            ),
+            _ => mistake,
+        });
     }
     let literal: LitInt = input.parse()?;
     if !literal.suffix().is_empty() {
@@ -145,7 +163,11 @@ pub fn small(input: ParseStream) -> syn::Result<At<u16>> {
 /// A text in quotes.
 pub fn string(input: ParseStream) -> syn::Result<At<String>> {
     if !input.peek(LitStr) {
-        return Err(unknown(input, "text in quotes", &["\"...\""]));
+        return Err(error(
+            input.span(),
+            format!("expected a text in quotes, found {}", found(input)),
+            "write it as `\"...\"`",
+        ));
     }
     let literal: LitStr = input.parse()?;
     Ok(At {
