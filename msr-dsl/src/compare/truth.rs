@@ -2,7 +2,7 @@
 //! "for all values" is decided and never tried out. (Bryant, "Graph-Based Algorithms for Boolean Function Manipulation",
 //! 1986.)
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A truth function; compare two of one [`Table`] with `==`.
@@ -51,7 +51,15 @@ impl Hasher for Mix {
     }
 }
 
+type Set<K> = HashSet<K, BuildHasherDefault<Mix>>;
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
+
+/// So many functions take part in the smallest questions; a map that grows to that moves everything ten times.
+const USUAL: usize = 2048;
+
+fn with_space<K, V>() -> Map<K, V> {
+    Map::with_capacity_and_hasher(USUAL, BuildHasherDefault::default())
+}
 
 /// All functions of one question.
 pub struct Table {
@@ -72,8 +80,8 @@ impl Default for Table {
         };
         Self {
             nodes: vec![constant(Truth::NO), constant(Truth::YES)],
-            known: Map::default(),
-            choices: Map::default(),
+            known: with_space(),
+            choices: with_space(),
         }
     }
 }
@@ -182,13 +190,50 @@ impl Table {
     }
 
     /// Whether both can hold at once.
-    pub fn meet(&mut self, a: Truth, b: Truth) -> bool {
-        self.and(a, b) != Truth::NO
+    pub fn meet(&self, a: Truth, b: Truth) -> bool {
+        self.meets(a, b, &mut HashSet::default())
+    }
+
+    /// As `and`, but no function is made: the first point in common ends it. `never` has the pairs that were seen to have none.
+    fn meets(&self, a: Truth, b: Truth, never: &mut Set<(Truth, Truth)>) -> bool {
+        if a == Truth::NO || b == Truth::NO {
+            return false;
+        }
+        if a == b || a == Truth::YES || b == Truth::YES {
+            return true;
+        }
+        if never.contains(&(a, b)) {
+            return false;
+        }
+        let bit = self.at(a).bit.min(self.at(b).bit);
+        let ((a0, a1), (b0, b1)) = (self.with(a, bit), self.with(b, bit));
+        let met = self.meets(a0, b0, never) || self.meets(a1, b1, never);
+        if !met {
+            never.insert((a, b));
+        }
+        met
     }
 
     /// Whether the second holds wherever the first does.
-    pub fn implies(&mut self, a: Truth, b: Truth) -> bool {
-        self.less(a, b) == Truth::NO
+    pub fn implies(&self, a: Truth, b: Truth) -> bool {
+        self.always(a, b, &mut HashSet::default())
+    }
+
+    /// As `less`, but no function is made. `seen` has the pairs of which it is known to hold.
+    fn always(&self, a: Truth, b: Truth, seen: &mut Set<(Truth, Truth)>) -> bool {
+        if a == Truth::NO || b == Truth::YES || a == b || seen.contains(&(a, b)) {
+            return true;
+        }
+        if a == Truth::YES || b == Truth::NO {
+            return false;
+        }
+        let bit = self.at(a).bit.min(self.at(b).bit);
+        let ((a0, a1), (b0, b1)) = (self.with(a, bit), self.with(b, bit));
+        let holds = self.always(a0, b0, seen) && self.always(a1, b1, seen);
+        if holds {
+            seen.insert((a, b));
+        }
+        holds
     }
 
     /// Holds where some value of the bits that `drop` names makes it hold.
@@ -327,6 +372,36 @@ mod tests {
         let some = table.exists(all, &|bit| bit == 3);
         let expected = table.or(bits[1], and);
         assert_eq!(some, expected);
+    }
+
+    #[test]
+    fn questions_that_make_no_function_are_answered_as_by_those_that_do() {
+        let mut table = Table::default();
+        let mut functions: Vec<Truth> = (0..6).map(|bit| table.bit(bit)).collect();
+        functions.extend([Truth::NO, Truth::YES]);
+        let mut number = 1usize;
+        let mut one_of = |functions: &[Truth]| {
+            number = number.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            functions[(number >> 33) % functions.len()]
+        };
+        for _ in 0..60 {
+            let parts = [0; 3].map(|_| one_of(&functions));
+            functions.push(table.choose(parts[0], parts[1], parts[2]));
+        }
+        let mut met = 0;
+        for a in functions.clone() {
+            for b in functions.clone() {
+                let (and, less) = (table.and(a, b), table.less(a, b));
+                assert_eq!(table.meet(a, b), and != Truth::NO);
+                assert_eq!(table.implies(a, b), less == Truth::NO);
+                met += usize::from(and != Truth::NO);
+            }
+        }
+        let pairs = functions.len() * functions.len();
+        assert!(
+            met > pairs / 20 && met < pairs * 19 / 20,
+            "{met} of {pairs}"
+        );
     }
 
     #[test]
