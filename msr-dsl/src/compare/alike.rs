@@ -56,7 +56,9 @@ impl Alike {
 }
 
 fn own(view: &View, register: &Register) -> String {
-    let lines = manifest::register_lines(view, register);
+    let mut lines = manifest::register_lines(view, register);
+    // The order of fields in a spec means nothing, and a manifest has another.
+    lines.sort_unstable();
     let behaviour = lines.into_iter().filter(|(key, _)| key != "migrates");
     behaviour
         .map(|(key, value)| format!("{key}: {value}\n"))

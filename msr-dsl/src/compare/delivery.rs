@@ -1,6 +1,7 @@
 //! Who is told of an error: what an injection does besides setting registers.
 
 use super::accesses::Setting;
+use super::alike::Alike;
 use super::condition::{Condition, Demand};
 use super::finding::{About, Aspect, Finding, Witness};
 use super::groups::{Group, groups, reached};
@@ -34,10 +35,16 @@ fn finding(rule: &'static Rule, witness: Witness) -> Finding {
         aspect: Aspect::Injection,
         ..About::default()
     };
-    let text = format!(
-        "an error is told to {} → {}",
-        witness.answers[0], witness.answers[1]
-    );
+    let told = witness
+        .answers
+        .each_ref()
+        .map(|answer| match answer.as_str() {
+            "local" => "the vCPU that it hits alone",
+            "broadcast" => "every vCPU",
+            "one" => "one vCPU",
+            other => other,
+        });
+    let text = format!("an error is told to {} → {}", told[0], told[1]);
     let mut finding = Finding::new(rule, about, text);
     finding.witness = Some(witness);
     let condition = Some(Condition {
@@ -62,6 +69,9 @@ fn local(setting: &Setting) -> Result<Option<Finding>, TooLarge> {
         [true, true] => &rules::LOCAL_CHANGED,
     };
     let group = group(setting, conditions);
+    if Alike::new(setting.views).same(&group) {
+        return Ok(None);
+    }
     let mut product = Product::new(setting, &group);
     // Where one side has no such thing, it need not agree on the way there either.
     product.explore_while(&group, rule == &rules::LOCAL_CHANGED)?;

@@ -198,19 +198,22 @@ pub fn expressions(register: &Register) -> Vec<&Expr> {
         all.push(value);
     }
     all.extend(register.rules.iter().filter_map(of_rule));
-    all.extend(of_bits(&register.reserved));
-    all.extend(register.fields.iter().flat_map(of_field));
+    // What would be stored matters only where writes store, and what is in reserved bits only where there are any.
+    let written = matches!(register.write, Write::Bits(_) | Write::Hook(_));
+    let sure = |field: &&Field| field.present.is_none();
+    let covered = register.fields.iter().filter(sure);
+    let reserved = covered.fold(0, |mask, field| mask | field.mask()) != u64::MAX;
+    if written && reserved {
+        all.extend(of_bits(&register.reserved));
+    }
+    for field in &register.fields {
+        all.extend(field.present.iter().chain(&field.read));
+        all.extend(field.rules.iter().filter_map(of_rule));
+        if written {
+            all.extend(of_bits(&field.write));
+        }
+    }
     all
-}
-
-fn of_field(field: &Field) -> impl Iterator<Item = &Expr> {
-    let rules = field.rules.iter().filter_map(of_rule);
-    field
-        .present
-        .iter()
-        .chain(&field.read)
-        .chain(of_bits(&field.write))
-        .chain(rules)
 }
 
 fn of_rule(rule: &Rule) -> Option<&Expr> {

@@ -17,7 +17,7 @@ pub fn view(name: &str, version: u16, lines: &Lines) -> Option<View> {
     let mut registers: BTreeMap<String, Lines> = BTreeMap::new();
     let mut view = Lines::new();
     for (key, value) in lines {
-        match register_key(key) {
+        match register_key(lines, key) {
             Some((own, rest)) => {
                 registers
                     .entry(own.to_owned())
@@ -40,16 +40,17 @@ pub fn view(name: &str, version: u16, lines: &Lines) -> Option<View> {
     .read()
 }
 
-/// `0x179 read` and `tag 10 read` are lines of a register; `tag 4` is not.
-fn register_key(key: &str) -> Option<(&str, &str)> {
+/// `0x179 read`, `tag 10 read` and, of a register without MSRs that is in no record, `NAME read` are lines of a register: one
+/// that has a line of its addresses. `tag 4` is not.
+fn register_key<'k>(lines: &Lines, key: &'k str) -> Option<(&'k str, &'k str)> {
     let words = if key.starts_with("tag ") { 2 } else { 1 };
     let at = key.match_indices(' ').nth(words - 1)?.0;
     let (own, rest) = (&key[..at], &key[at + 1..]);
-    let is_register = own.starts_with("0x") || own.starts_with("tag ") || WORDS.contains(&rest);
-    is_register.then_some((own, rest))
+    let says = WORDS.contains(&rest) || rest.starts_with("bits ") || rest.starts_with("rule ");
+    (says && lines.contains_key(&format!("{own} addresses"))).then_some((own, rest))
 }
 
-/// What every register's lines hold: by it hidden registers without a tag are told from other lines.
+/// What a register's lines say, its bits and rules apart.
 const WORDS: &[&str] = &[
     "addresses",
     "read",
@@ -83,6 +84,12 @@ impl Released<'_> {
 
     fn expression(&self, text: &str) -> Option<Expr> {
         Reader::new(text, &|key| self.id(key)).whole()
+    }
+
+    /// An expression, and what follows it.
+    fn leading<'t>(&self, text: &'t str) -> Option<(Expr, &'t str)> {
+        let (read, left) = Reader::new(text, &|key| self.id(key)).leading()?;
+        Some((read, &text[text.len() - left..]))
     }
 
     fn read(mut self) -> Option<View> {
@@ -122,11 +129,12 @@ impl Released<'_> {
     }
 
     fn banks(&self, text: &str) -> Option<Banks> {
+        let (count, rest) = self.leading(text.strip_prefix("count ")?)?;
         Some(Banks {
-            count: self.expression(part(text, "count ")?)?,
-            limit: number(part(text, "limit ")?)? as u32,
-            stored: number(part(text, "stored ")?)? as u32,
-            beyond: absent(part(text, "beyond ")?)?,
+            count,
+            limit: number(part(rest, "limit ")?)? as u32,
+            stored: number(part(rest, "stored ")?)? as u32,
+            beyond: absent(part(rest, "beyond ")?)?,
         })
     }
 
@@ -203,7 +211,14 @@ impl Released<'_> {
     }
 
     fn register(&mut self, key: &str, lines: &Lines) -> Option<Register> {
-        let (addresses, banked) = addresses(lines.get("addresses")?)?;
+        let (mut addresses, banked) = addresses(lines.get("addresses")?)?;
+        // They are in order, and the key is the one that the spec names first.
+        if let Some(first) = addresses
+            .iter()
+            .position(|address| format!("{:#x}", address.first) == key)
+        {
+            addresses.swap(0, first);
+        }
         let saved = lines.get("migrates").map_or("", String::as_str);
         let (mut reset, mut init) = (0, None);
         if let Some(text) = lines.get("reset") {
@@ -360,17 +375,10 @@ impl Released<'_> {
             Some(text) => self.expression(text).map(Some),
             None => Some(None),
         };
-        let closed = lines.get(&format!("{at} restored")).map(|text| {
-            let digits = text.split(|sign: char| !sign.is_ascii_hexdigit());
-            // `one of [0, 1f]`: the words come first.
-            let values = digits
-                .skip(2)
-                .filter_map(|digits| u64::from_str_radix(digits, 16).ok());
-            FieldType::Enum {
-                values: values.map(|value| (format!("{value:x}"), value)).collect(),
-                other: false,
-            }
-        });
+        let closed = match lines.get(&format!("{at} restored")) {
+            Some(text) => Some(closed(text)?),
+            None => None,
+        };
         let present = match (optional("present")?, written) {
             (Some(condition), _) => Some(condition),
             (None, Some((_, Some((condition, _))))) => Some(condition.clone()),
@@ -391,29 +399,46 @@ impl Released<'_> {
 
     /// `Store`, or `Store if CONDITION else Ignore`.
     fn bit_rule(&self, text: &str) -> Option<Written> {
-        let plain = |text: &str| {
-            Some(match text {
-                "Store" => BitRule::Store,
-                "Ignore" => BitRule::Ignore,
-                "FaultIfSet" => BitRule::FaultIfSet,
-                "FaultOnChange" => BitRule::FaultOnChange,
-                "OneClears" => BitRule::OneClears,
-                "OneSets" => BitRule::OneSets,
-                "ZeroClears" => BitRule::ZeroClears,
-                "Sticky" => BitRule::Sticky,
-                other => BitRule::Locked(self.expression(other.strip_prefix("locked by ")?)?),
-            })
-        };
-        if let Some(rule) = plain(text) {
-            return Some((rule, None));
+        let (own, rest) = self.plain(text)?;
+        if rest.is_empty() {
+            return Some((own, None));
         }
-        let (own, rest) = text.split_once(" if ")?;
-        let (condition, other) = rest.rsplit_once(" else ")?;
-        Some((
-            plain(own)?,
-            Some((self.expression(condition)?, plain(other)?)),
-        ))
+        let (condition, rest) = self.leading(rest.strip_prefix(" if ")?)?;
+        let (other, rest) = self.plain(rest.strip_prefix(" else ")?)?;
+        rest.is_empty().then_some((own, Some((condition, other))))
     }
+
+    /// What a write does to a bit, and what follows it.
+    fn plain<'t>(&self, text: &'t str) -> Option<(BitRule, &'t str)> {
+        if let Some(by) = text.strip_prefix("locked by ") {
+            let (by, rest) = self.leading(by)?;
+            return Some((BitRule::Locked(by), rest));
+        }
+        let (word, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
+        let rule = match word {
+            "Store" => BitRule::Store,
+            "Ignore" => BitRule::Ignore,
+            "FaultIfSet" => BitRule::FaultIfSet,
+            "FaultOnChange" => BitRule::FaultOnChange,
+            "OneClears" => BitRule::OneClears,
+            "OneSets" => BitRule::OneSets,
+            "ZeroClears" => BitRule::ZeroClears,
+            "Sticky" => BitRule::Sticky,
+            _ => return None,
+        };
+        Some((rule, rest))
+    }
+}
+
+/// `one of [0, 1f]`: the values of a field that has no others.
+fn closed(text: &str) -> Option<FieldType> {
+    let list = text.strip_prefix("one of [")?.strip_suffix(']')?;
+    let value = |digits: &str| Some((digits.to_owned(), u64::from_str_radix(digits, 16).ok()?));
+    let values = list.split(", ").filter(|digits| !digits.is_empty());
+    Some(FieldType::Enum {
+        values: values.map(value).collect::<Option<_>>()?,
+        other: false,
+    })
 }
 
 /// What stands behind a word, up to the next comma.

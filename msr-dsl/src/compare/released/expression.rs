@@ -35,6 +35,12 @@ impl<'t> Reader<'t> {
         self.text.is_empty().then_some(read)
     }
 
+    /// The expression, and how many bytes follow it.
+    pub fn leading(mut self) -> Option<(Expr, usize)> {
+        let read = self.read()?;
+        Some((read, self.text.len()))
+    }
+
     fn take(&mut self, word: &str) -> bool {
         let rest = self.text.strip_prefix(word);
         self.text = rest.unwrap_or(self.text);
