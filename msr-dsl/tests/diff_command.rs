@@ -420,3 +420,83 @@ fn a_record_is_converted_or_every_reason_is_given() {
         "{talk}"
     );
 }
+
+/// A guest that was saved under one and goes on under the other loses what the record does not bring.
+#[test]
+fn what_a_move_changes_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, lines: &str| {
+        let text = format!(
+            "interface! {{ interface moved {{ vendor any; version 1 \"t\"; }}
+             register B @ 0x11 {{ cite \"t\"; write store; migrate saved 7; }}
+             register A @ 0x10 {{ cite \"t\"; {lines} }} }}"
+        );
+        std::fs::write(path(name), text).expect("a file");
+    };
+    let compared = |old: &str, new: &str| -> Value {
+        write("old.msr", old);
+        write("new.msr", new);
+        let text = says(&["diff", "--json", &path("old.msr"), &path("new.msr")], 0);
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        value["comparisons"][0].clone()
+    };
+    let cases = [
+        // A constant becomes state that an old record does not bring.
+        (
+            "read 6; write ignore;",
+            "reset 6; write store; migrate saved 1 default 0;",
+            ["rdmsr 0x10", "0x0000000000000006", "0x0000000000000000"],
+        ),
+        // One state in two encodings.
+        (
+            "write one_sets; reserved ignore; migrate saved 1; [0] L: bool;",
+            "reset 1; read !state & 1; write one_clears; reserved ignore; migrate saved 1; [0] L: bool;",
+            ["rdmsr 0x10", "0x0000000000000000", "0x0000000000000001"],
+        ),
+        // What was another register's state is one of its own.
+        (
+            "read B; write ignore;",
+            "write store; migrate saved 1;",
+            ["rdmsr 0x10", "0xffffffffffffffff", "0x0000000000000000"],
+        ),
+        // Lost by neither before; now it comes along with another value.
+        (
+            "write store; migrate transient \"t\";",
+            "write store; migrate saved 1 default 5;",
+            ["rdmsr 0x10", "0x0000000000000000", "0x0000000000000005"],
+        ),
+    ];
+    for (old, new, shown) in cases {
+        let one = compared(old, new);
+        let findings = one["findings"].as_array().expect("findings");
+        let own = findings.iter().find(|one| one["rule"] == "move-changes");
+        let own = own.unwrap_or_else(|| panic!("{old} → {new}: {findings:#?}"));
+        let witness = &own["witness"];
+        let lines = witness["lines"].as_array().expect("lines");
+        assert!(
+            lines[0].as_str().expect("a line").starts_with("restore "),
+            "{lines:?}"
+        );
+        assert_eq!(lines.last().expect("a line"), shown[0], "{own:#}");
+        assert_eq!(witness["answers"], serde_json::json!([shown[1], shown[2]]));
+        assert_eq!(one["verdicts"]["old_to_new"]["verdict"], "conditional");
+    }
+    // What an old guest never had it does not miss.
+    let one = compared("read zero; write ignore;", "write store; migrate saved 1;");
+    assert_eq!(one["verdicts"]["old_to_new"]["verdict"], "safe", "{one:#}");
+}
+
+#[test]
+fn another_default_of_the_capability_word_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let new = folder.path().join("new.msr").display().to_string();
+    let spec = file("specs/vmce.msr").replacen(
+        "migrate saved 1;",
+        "migrate saved 1 default 0x1000002;",
+        1,
+    );
+    std::fs::write(&new, spec).expect("a file");
+    let text = says(&["diff", "specs/vmce.msr", &new], 0);
+    assert!(text.contains("  item-default  MCG_CAP 0x179  ["), "{text}");
+}

@@ -50,7 +50,7 @@ pub fn named(spec: &str) -> Result<Named<'_>, String> {
         numbers().position(|known| known == version).ok_or_else(|| {
             let known: Vec<String> = numbers().collect();
             format!(
-                "`{version}` is no version of `{}`; it has {}",
+                "{file}: `{version}` is no version of `{}`; it has {}",
                 model.name,
                 known.join(", ")
             )

@@ -55,15 +55,22 @@ fn answer(hosts: &[String]) -> Result<Result<Pool, Vec<String>>, String> {
 fn host(text: &str) -> Result<Host, String> {
     let mut words = text.split('+');
     let spec = words.next().unwrap_or(text);
+    if spec.ends_with(".lock") || spec.contains(".lock@") {
+        return Err(format!(
+            "{spec}: a manifest does not say what a host ships: name its spec (*.msr)"
+        ));
+    }
     let has: Vec<String> = words.map(str::to_owned).collect();
     let named = file::named(spec)?;
-    let known: Vec<&str> = named
+    let mut known: Vec<&str> = named
         .model
         .views
         .iter()
         .flat_map(|view| &view.features)
         .filter_map(|one| one.host.as_deref())
         .collect();
+    known.sort_unstable();
+    known.dedup();
     if let Some(unknown) = has.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!(
             "{text}: no feature needs `{unknown}` of a host: {}",
@@ -95,6 +102,9 @@ fn host(text: &str) -> Result<Host, String> {
 
 fn as_text(pool: &Pool) {
     put!("interface={}", pool.choice);
+    for reason in &pool.passed {
+        put!("  not {reason}");
+    }
     for loss in &pool.losses {
         if loss.losses.is_empty() {
             put!("{}: loses nothing", loss.host);
@@ -113,5 +123,8 @@ fn as_json(pool: &Pool) {
         .iter()
         .map(|loss| json!({ "host": loss.host, "own": loss.own, "losses": loss.losses }))
         .collect();
-    put!("{:#}", json!({ "interface": pool.choice, "hosts": hosts }));
+    put!(
+        "{:#}",
+        json!({ "interface": pool.choice, "passed": pool.passed, "hosts": hosts })
+    );
 }

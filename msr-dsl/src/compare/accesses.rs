@@ -171,7 +171,7 @@ fn count_bits(views: [&View; 2]) -> u64 {
 
 /// What of an MSR decides how it behaves, its bank apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Likeness {
+pub(super) struct Likeness {
     register: [Option<RegisterId>; 2],
     stored: [bool; 2],
     injected: [bool; 2],
@@ -179,7 +179,7 @@ struct Likeness {
 }
 
 /// Groups of one likeness have the same findings. None if the bank's number itself counts.
-fn likeness(setting: &Setting, group: &Group) -> Option<Vec<Likeness>> {
+pub(super) fn likeness(setting: &Setting, group: &Group) -> Option<Vec<Likeness>> {
     group
         .msrs
         .iter()

@@ -3,11 +3,11 @@
 use super::items::{Item, items, pairs, record_of};
 use super::phrases::count;
 use crate::interpret::{Answer, Machine};
-use crate::model::{Read, Scope, View};
+use crate::model::{Read, RegisterId, Scope, View};
 use msr_runtime::record::{Record, crc32c, name};
 
-/// The record as the new version writes it. Nothing that the guest reads in saved registers is lost: the guest that it
-/// restores to reads there what the old one does.
+/// The record as the new version writes it. Nothing that the guest reads is lost: where the old one reads a value, the guest that
+/// it restores to reads the same.
 ///
 /// # Errors
 /// All reasons, each a sentence.
@@ -77,42 +77,46 @@ fn kind(view: &View, bytes: &[u8]) -> Scope {
     }
 }
 
-/// Saved state of a record that the guest reads here and not there.
+/// What the guest reads here and not there, and hidden state that does not come along.
 fn lost(here: &Machine, there: &Machine, scope: Scope) -> Vec<String> {
     let mut reasons = Vec::new();
-    for item in items(here.view())
-        .into_iter()
-        .filter(|item| item.scope == scope)
-    {
-        let register = here.view().register(item.id);
-        if !matches!(register.read, Read::Value(_)) {
+    for (id, register) in here.view().ids() {
+        if !matches!(register.read, Read::Value(_)) || !of_record(here.view(), id, scope) {
             continue;
         }
-        let other = |msr: &u32| {
-            let (own, other) = (here.read(*msr), there.read(*msr));
-            (matches!(own, Answer::Value(_)) && own != other).then_some((own, other))
+        let msrs = register.addresses.iter().flat_map(|address| address.msrs());
+        let other = |msr: u32| {
+            let (own, other) = (here.read(msr), there.read(msr));
+            let differ = matches!(own, Answer::Value(_)) && own != other;
+            differ.then_some((msr, [own, other].map(super::steps::answer)))
         };
-        if let Some((msr, (own, other))) =
-            item.msrs.iter().find_map(|msr| Some((*msr, other(msr)?)))
-        {
-            let words = [own, other].map(super::steps::answer);
-            reasons.push(format!(
-                "{} ({msr:#x}) reads {}, there {}",
-                item.name, words[0], words[1]
-            ));
+        if let Some((msr, [own, other])) = msrs.map(|(msr, _)| msr).find_map(other) {
+            let name = &register.name;
+            reasons.push(format!("{name} ({msr:#x}) reads {own}, there {other}"));
         }
-        if item.msrs.is_empty() {
-            let own = &here.cells()[item.id.0];
-            let kept = items(there.view()).iter().any(|to| {
-                there.cells()[to.id.0] == *own && (to.tag == item.tag || to.pending == item.pending)
-            });
-            if !kept && own.iter().any(|word| *word != item.default) {
-                reasons.push(format!(
-                    "{} holds {:#x}, and the other side has no such state",
-                    item.name, own[0]
-                ));
-            }
+    }
+    let items_of = |view| items(view).into_iter().filter(|item| item.scope == scope);
+    for item in items_of(here.view()).filter(|item| item.msrs.is_empty()) {
+        let own = &here.cells()[item.id.0];
+        let kept = items(there.view()).iter().any(|to| {
+            there.cells()[to.id.0] == *own && (to.tag == item.tag || to.pending == item.pending)
+        });
+        if !kept && own.iter().any(|word| *word != item.default) {
+            reasons.push(format!(
+                "{} holds {:#x}, and the other side has no such state",
+                item.name, own[0]
+            ));
         }
     }
     reasons
+}
+
+/// What a register shows depends on nothing that is in a record of the other kind.
+fn of_record(view: &View, id: RegisterId, scope: Scope) -> bool {
+    let from = view.computed_from(vec![id]);
+    let shared = |id: &RegisterId| view.register(*id).scope == Scope::Guest;
+    match scope {
+        Scope::Vcpu => !from.iter().any(shared),
+        Scope::Guest => shared(&id),
+    }
 }

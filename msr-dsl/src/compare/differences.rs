@@ -6,13 +6,13 @@ use super::condition::{Affected, Condition, Demand};
 use super::finding::{About, Aspect, Finding, Witness};
 use super::phrases::bits;
 use super::product::{Path, Product};
-use super::rules::{self, Rule};
+use super::rules::{self, Effect, Rule};
 use super::steps::{Start, Step, execute};
 use super::symbols::Kind;
 use super::truth::Truth;
 use super::values;
 use crate::interpret::Machine;
-use crate::model::Scope;
+use crate::model::{Scope, Write};
 
 /// Which access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,26 @@ pub fn differences<'a>(setting: &Setting<'a>, product: &mut Product<'a>, msr: u3
         findings.extend(own.of_values(there, when));
     }
     findings.extend(own.of_scope());
+    findings
+}
+
+/// The findings of one MSR for guests that moved, of which something else does not tell already: not those that are safe.
+pub fn after_a_move<'a>(
+    setting: &Setting<'a>,
+    product: &mut Product<'a>,
+    msr: u32,
+) -> Vec<Finding> {
+    let mut own = Msr {
+        setting,
+        product,
+        msr,
+    };
+    let (raws, both_read) = own.kinds();
+    let mut findings = own.of_kinds(raws);
+    for (there, when) in both_read {
+        findings.extend(own.of_values(there, when));
+    }
+    findings.retain(|finding| finding.effects()[0] != Effect::Safe);
     findings
 }
 
@@ -123,6 +143,15 @@ impl Msr<'_, '_> {
         self.setting.places[side].contains_key(&self.msr)
     }
 
+    /// The hypervisor acts on writes, at least of some values.
+    fn acts_on_writes(&self, side: usize) -> bool {
+        let place = self.setting.places[side].get(&self.msr);
+        place.is_some_and(|(id, _)| {
+            let write = &self.setting.views[side].register(*id).write;
+            matches!(write, Write::Bits(Some(_)) | Write::Hook(_))
+        })
+    }
+
     fn is_capability(&self, side: usize) -> bool {
         let place = self.setting.places[side].get(&self.msr);
         place.is_some_and(|(id, _)| self.setting.views[side].capability == Some(*id))
@@ -143,6 +172,7 @@ impl Msr<'_, '_> {
                 .iter()
                 .all(|kind| matches!(kind, Kind::Fault | Kind::Unlisted))
         });
+        let only_faults = only_faults && !self.answers_later();
         for raw in raws {
             let Some(rule) = self.rule(&raw, only_faults) else {
                 continue;
@@ -156,6 +186,21 @@ impl Msr<'_, '_> {
             .into_iter()
             .filter_map(|(rule, raws)| self.of_rule(rule, &raws))
             .collect()
+    }
+
+    /// One side alone lists the MSR, and a guest of that side comes to an answer, by what the other one answers otherwise.
+    fn answers_later(&mut self) -> bool {
+        let side = match [self.listed(0), self.listed(1)] {
+            [true, false] => 0,
+            [false, true] => 1,
+            _ => return false,
+        };
+        let (read, write) = (self.product.read(self.msr), self.product.write(self.msr));
+        let answers = read[side].answers.iter().chain(write[side].answers.iter());
+        let given = answers.filter(|(kind, _)| !matches!(kind, Kind::Fault | Kind::Unlisted));
+        let given: Vec<Truth> = given.map(|(_, when)| *when).collect();
+        let given = self.product.table.any(given);
+        self.product.met_alone(given, side)
     }
 
     fn rule(&self, raw: &Raw, only_faults: bool) -> Option<&'static Rule> {
@@ -172,6 +217,8 @@ impl Msr<'_, '_> {
         if raw.there != There::Both && self.banked() && !self.setting.same_count {
             return None;
         }
+        // Where the hypervisor acts on some values on both sides, it is about the others.
+        let values = raw.access == Access::Write && (0..2).all(|side| self.acts_on_writes(side));
         Some(match (&raw.kinds, raw.there) {
             ([Unlisted, Fault], _) => &rules::MSR_CLAIMED,
             ([Fault, Unlisted], _) => &rules::MSR_LEFT,
@@ -179,6 +226,8 @@ impl Msr<'_, '_> {
             (_, There::New) => &rules::REGISTER_PRESENT,
             ([Fault | Unlisted, _], There::None) => &rules::ABSENCE_ZERO,
             (_, There::None) => &rules::ABSENCE_FAULTS,
+            ([Hook(_), Fault], _) if values => &rules::WRITE_FAULTS,
+            ([Fault, Hook(_)], _) if values => &rules::WRITE_ACCEPTED,
             ([Pass, _], _) => &rules::PASS_THROUGH_REMOVED,
             ([_, Pass], _) => &rules::PASS_THROUGH_ADDED,
             ([Hook(_), Hook(_)], _) => &rules::HOOK_CHANGED,
@@ -224,6 +273,11 @@ impl Msr<'_, '_> {
         let text = match (&values, rule_is_about_values(rule)) {
             (Some(values), true) => format!("wrmsr of {}: {}", values.text, answers(&witness)),
             _ => format!("{accesses}: {}", answers(&witness)),
+        };
+        let listed = [&rules::REGISTER_ADDED, &rules::REGISTER_REMOVED].contains(&rule);
+        let text = match listed && whole {
+            true => format!("{text}; it answers after what the other side answers otherwise"),
+            false => text,
         };
         let not = match &values {
             Some(values) => format!("write {} to {{msrs}}", values.text),
@@ -288,7 +342,7 @@ impl Msr<'_, '_> {
                 .table
                 .exists(guests, &|bit| count >> bit & 1 == 1);
         }
-        values::affected(self.setting, &self.product.table, guests)
+        values::affected(self.setting, &mut self.product.table, guests)
     }
 
     fn witness(&self, path: &Path, access: Access) -> Witness {
@@ -300,14 +354,18 @@ impl Msr<'_, '_> {
                 value: path.value,
             },
         });
-        Witness::of(
-            self.setting.views,
-            [0, 1].map(|side| self.start(path, side)),
-            steps,
-        )
+        let start = [0, 1].map(|side| self.start(path, side));
+        Witness {
+            before: path.before.clone(),
+            ..Witness::of(self.setting.views, start, steps)
+        }
     }
 
     fn start(&self, path: &Path, side: usize) -> Start {
+        // A guest that moved has what its record says.
+        if path.before.is_some() {
+            return Start::default();
+        }
         Start::with(
             self.setting.views[side],
             self.product.on_side(path.capability, side),
@@ -507,7 +565,8 @@ impl Msr<'_, '_> {
             There::New => return (Some(&rules::REGISTER_PRESENT), taken),
             _ => {}
         }
-        let Some(last) = path.steps.last() else {
+        let last = path.steps.last();
+        let Some(last) = last.filter(|step| !matches!(step, Step::Restore(_))) else {
             let rule = match sort {
                 [_, Zero] => &rules::READ_ZERO,
                 [Zero, _] => &rules::READ_NOT_ZERO,
@@ -620,11 +679,16 @@ fn answers(witness: &Witness) -> String {
 }
 
 fn after(path: &Path) -> String {
-    match path.steps.last() {
-        Some(Step::Inject(_)) => " after a machine check".to_owned(),
-        Some(Step::Init) => " after INIT".to_owned(),
-        Some(Step::InitElsewhere) => " after INIT of another vCPU".to_owned(),
-        Some(step) => format!(" after {step}"),
-        None => String::new(),
+    let last = match path.steps.last() {
+        Some(Step::Inject(_)) => "a machine check".to_owned(),
+        Some(Step::Init) => "INIT".to_owned(),
+        Some(Step::InitElsewhere) => "INIT of another vCPU".to_owned(),
+        Some(Step::Restore(_)) => return " after the move".to_owned(),
+        Some(step) => step.to_string(),
+        None => return String::new(),
+    };
+    match path.before {
+        Some(_) => format!(" after the move and {last}"),
+        None => format!(" after {last}"),
     }
 }

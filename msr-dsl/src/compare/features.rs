@@ -6,7 +6,7 @@ use super::finding::{About, Aspect, Finding, Witness};
 use super::rules::{self, Rule};
 use super::steps::Start;
 use super::truth::{Table, Truth};
-use crate::model::{Feature, View};
+use crate::model::{Feature, Hook, Read, Register, View, Write};
 
 /// All findings about them.
 pub fn features(setting: &Setting) -> Vec<Finding> {
@@ -14,11 +14,18 @@ pub fn features(setting: &Setting) -> Vec<Finding> {
     let mut findings = Vec::new();
     for feature in &old.features {
         let Some(other) = new.features.iter().find(|other| other.bit == feature.bit) else {
+            findings.extend(alone(setting, feature, 0));
             continue;
         };
+        findings.extend(renamed([feature, other]));
         findings.extend(requirements(setting, feature, other));
         findings.extend(host([feature, other]));
     }
+    let had = |feature: &Feature| old.features.iter().any(|other| other.bit == feature.bit);
+    for feature in new.features.iter().filter(|feature| !had(feature)) {
+        findings.extend(alone(setting, feature, 1));
+    }
+    findings.extend(hooks(setting));
     let whole = |rule| {
         Finding::new(
             rule,
@@ -43,6 +50,96 @@ fn about(feature: &Feature) -> About {
         bits: 1 << feature.bit,
         ..About::default()
     }
+}
+
+/// A feature of one side, whose bit a guest can have on both: another bit has findings of its own.
+fn alone(setting: &Setting, feature: &Feature, side: usize) -> Option<Finding> {
+    let accepted = setting.views.iter().all(|view| {
+        let accepts = view.capability.map_or(0, |id| view.register(id).accepts);
+        accepts >> feature.bit & 1 == 1
+    });
+    let (rule, words) = match side {
+        0 => (&rules::FEATURE_REMOVED, "can be given → cannot be given"),
+        _ => (&rules::FEATURE_ADDED, "cannot be given → can be given"),
+    };
+    accepted.then(|| {
+        let text = format!("new guests {words} {}", feature.name);
+        Finding::new(rule, about(feature), text)
+    })
+}
+
+/// A manifest has no names.
+fn renamed([old, new]: [&Feature; 2]) -> Option<Finding> {
+    let named = |feature: &Feature| !feature.name.starts_with("bit ");
+    (old.name != new.name && named(old) && named(new)).then(|| {
+        let text = format!("feature {} → {}", old.name, new.name);
+        Finding::new(&rules::FEATURE_RENAMED, about(new), text)
+    })
+}
+
+/// Hooks of one name that are given other arguments.
+fn hooks(setting: &Setting) -> Vec<Finding> {
+    let [old, new] = setting.views;
+    let mut findings = Vec::new();
+    for hook in &old.hooks {
+        let same = new.hooks.iter().find(|other| other.name == hook.name);
+        let Some(other) = same.filter(|other| other.arguments != hook.arguments) else {
+            continue;
+        };
+        let words = |hook: &Hook| {
+            let words = hook.arguments.iter().map(|one| format!("{one:?}"));
+            let words: Vec<String> = words.map(|word| word.to_lowercase()).collect();
+            format!("{}({})", hook.name, words.join(", "))
+        };
+        let (msrs, names) = users(setting, &hook.name);
+        let about = About {
+            msrs,
+            name: Some(hook.name.clone()),
+            registers: names,
+            ..About::default()
+        };
+        let text = format!("hook {} → {}", words(hook), words(other));
+        let mut finding = Finding::new(&rules::HOOK_ARGUMENTS, about, text);
+        let condition = Some(Condition {
+            affected: None,
+            demand: Demand::Not("read or write {msrs}".to_owned()),
+        });
+        finding.conditions = [condition.clone(), condition];
+        findings.push(finding);
+    }
+    findings
+}
+
+/// The MSRs at which both sides call a hook, and the register, if it is one.
+fn users(setting: &Setting, hook: &str) -> (Vec<u32>, [Option<String>; 2]) {
+    let of = |view: &View| -> Vec<(String, Vec<u32>)> {
+        let calls = |number: &usize| view.hooks[*number].name == hook;
+        let own = view.registers.iter().filter(|register| {
+            let read = matches!(&register.read, Read::Hook(number) if calls(number));
+            let write = match &register.write {
+                Write::Bits(number) => number.as_ref().is_some_and(calls),
+                Write::Hook(number) => calls(number),
+                _ => false,
+            };
+            read || write
+        });
+        let msrs = |register: &Register| {
+            let all = register.addresses.iter().flat_map(|address| address.msrs());
+            all.map(|(msr, _)| msr).collect()
+        };
+        own.map(|register| (register.name.clone(), msrs(register)))
+            .collect()
+    };
+    let both = setting.views.map(of);
+    let name = |own: &[(String, Vec<u32>)]| match own {
+        [(name, _)] => Some(name.clone()),
+        _ => None,
+    };
+    let [old, new] = &both;
+    let mut msrs: Vec<u32> = old.iter().flat_map(|(_, msrs)| msrs.clone()).collect();
+    msrs.retain(|msr| new.iter().any(|(_, msrs)| msrs.contains(msr)));
+    msrs.sort_unstable();
+    (msrs, [name(old), name(new)])
 }
 
 /// The requirements as a condition on the capability word: all of these, of each list one.

@@ -73,6 +73,8 @@ pub struct Witness {
     pub steps: Vec<Step>,
     /// The last answers.
     pub answers: [String; 2],
+    /// What the guest of a record in the first steps did before it was saved.
+    pub before: Option<Vec<Step>>,
 }
 
 impl Witness {
@@ -90,6 +92,7 @@ impl Witness {
             start,
             steps,
             answers,
+            before: None,
         }
     }
 
@@ -110,13 +113,25 @@ impl Witness {
             [old, new] if old == new => Some(format!("# both: {old}")),
             [old, new] => Some(format!("# old: {}; new: {}", said(old), said(new))),
         };
+        let lived = self.before.as_ref().map(|steps| {
+            let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+            match steps.is_empty() {
+                true => "# the record of a new guest".to_owned(),
+                false => format!("# the record of a guest after: {}", steps.join("; ")),
+            }
+        });
         let steps = self.steps.iter().map(ToString::to_string);
-        guests.into_iter().chain(steps).collect()
+        guests.into_iter().chain(lived).chain(steps).collect()
     }
 
-    /// It tells the sides apart.
+    /// It tells the sides apart: the reasons why both refuse something are no difference.
     pub fn tells(&self) -> bool {
-        self.answers[0] != self.answers[1]
+        let kind = |answer: &str| {
+            let kinds = ["refused: ", "no such guest: "];
+            kinds.into_iter().find(|kind| answer.starts_with(kind))
+        };
+        let [old, new] = &self.answers;
+        old != new && (kind(old).is_none() || kind(old) != kind(new))
     }
 }
 
@@ -174,7 +189,16 @@ impl Finding {
             true => String::new(),
             false => format!(" {}", msrs(&about.msrs)),
         };
-        format!("{name}{place}").trim().to_owned()
+        let subject = format!("{name}{place}").trim().to_owned();
+        if !subject.is_empty() {
+            return subject;
+        }
+        match (about.aspect, about.tag) {
+            (_, Some(tag)) => format!("item {tag}"),
+            (Aspect::Injection, _) => "injection".to_owned(),
+            (Aspect::Banks, _) => "banks".to_owned(),
+            _ => "interface".to_owned(),
+        }
     }
 
     /// What a guest meets: old to new, and new to old.

@@ -2,6 +2,7 @@
 
 use super::steps::Step;
 use super::truth::{Table, Truth};
+use super::word::Word;
 use crate::model::{FieldType, Migrate, Register, RegisterId, Scope, View};
 use msr_runtime::record;
 
@@ -120,7 +121,12 @@ pub fn pairs(views: [&View; 2], items: &[Vec<Item>; 2]) -> Vec<(Option<Item>, Op
 
 /// The values that a restore takes, over bits 0 to 63.
 pub fn acceptable(table: &mut Table, item: &Item) -> Truth {
-    let bits: Vec<Truth> = (0..64).map(|bit| table.bit(bit)).collect();
+    let bits = std::array::from_fn(|bit| table.bit(bit as u32));
+    taken(table, item, &bits)
+}
+
+/// When a restore takes a word of an item.
+pub fn taken(table: &mut Table, item: &Item, bits: &Word) -> Truth {
     let refused = (0..64).rev().filter(|bit| item.accepts >> bit & 1 == 0);
     let refused = table.any(refused.map(|bit| bits[bit]));
     let mut taken = table.not(refused);

@@ -8,6 +8,7 @@ mod alike;
 mod capability;
 pub mod condition;
 pub mod convert;
+pub mod default_guest;
 mod delivery;
 mod differences;
 mod documentation;
@@ -17,6 +18,7 @@ pub mod groups;
 pub mod items;
 pub mod lines;
 mod merge;
+mod migrated;
 mod moved;
 pub mod phrases;
 pub mod pool;
@@ -33,6 +35,7 @@ pub mod verdict;
 pub mod word;
 
 use accesses::Setting;
+use default_guest::{DefaultGuest, default_guest};
 use finding::Finding;
 use product::TooLarge;
 use side::Side;
@@ -47,6 +50,8 @@ pub struct Comparison {
     pub findings: Vec<Finding>,
     /// Old to new, and new to old.
     pub verdicts: [Verdict; 2],
+    /// What they mean for a guest as it is created by default; none if none is created there.
+    pub default_guests: [Option<DefaultGuest>; 2],
 }
 
 /// Compares two sides.
@@ -61,6 +66,8 @@ pub fn compare(old: &Side, new: &Side) -> Result<Comparison, TooLarge> {
     findings.extend(delivery::delivery(&setting)?);
     let mut findings = merge::merge(findings);
     findings.extend(records::records(&setting));
+    let moved = migrated::migrated(&setting, &findings)?;
+    findings.extend(moved);
     findings.extend(features::features(&setting));
     findings.extend(documentation::documentation(&setting));
     for finding in &mut findings {
@@ -77,9 +84,14 @@ pub fn compare(old: &Side, new: &Side) -> Result<Comparison, TooLarge> {
     };
     findings.sort_by_key(key);
     let verdicts = [verdict(&findings, 0), verdict(&findings, 1)];
+    let default_guests = [
+        default_guest([&old.view, &new.view], &verdicts[0]),
+        default_guest([&new.view, &old.view], &verdicts[1]),
+    ];
     Ok(Comparison {
         names: [old.name.clone(), new.name.clone()],
         findings,
         verdicts,
+        default_guests,
     })
 }

@@ -5,6 +5,7 @@ use super::finding::Finding;
 use super::product::TooLarge;
 use super::rules::{Effect, Subject};
 use super::side::Side;
+use crate::interpret::{Answer, Machine};
 use crate::model::{Feature, Offer, View};
 
 /// A host: the versions that it ships, and what its hardware has.
@@ -33,6 +34,8 @@ pub struct Loss {
 pub struct Pool {
     /// `vmce@3+LMCE`: the value of the guest's boot option `interface=`.
     pub choice: String,
+    /// Why no newer version is.
+    pub passed: Reasons,
     /// Host by host.
     pub losses: Vec<Loss>,
 }
@@ -59,6 +62,7 @@ pub fn pool(hosts: &[Host]) -> Result<Result<Pool, Reasons>, TooLarge> {
             }
             return Ok(Ok(Pool {
                 choice: choice(&candidate.view, &features),
+                passed: reasons,
                 losses,
             }));
         }
@@ -163,17 +167,65 @@ fn loss(host: &Host, chosen: &Side, features: &[String]) -> Result<Loss, TooLarg
         .filter(|name| !features.contains(name))
         .map(|name| format!("feature {name}"))
         .collect();
-    let missed = |finding: &Finding| finding.effects()[0] != Effect::Safe;
+    let missed = Had::new(own, &own_features);
+    let missed =
+        |finding: &Finding| finding.effects()[0] != Effect::Safe && missed.could_meet(finding);
     for finding in compare(own, chosen)?
         .findings
         .iter()
         .filter(|finding| missed(finding))
     {
-        losses.push(format!("{}: {}", finding.rule.title, finding.text));
+        // A version is meant here, not a change to it: the rule's title does not fit.
+        let (subject, rule) = (finding.subject(), finding.rule.id);
+        let text = format!("{subject}: {rule}: {}", finding.text);
+        if !losses.contains(&text) {
+            losses.push(text);
+        }
     }
     Ok(Loss {
         host: host.name.clone(),
         own: choice(&own.view, &own_features),
         losses,
     })
+}
+
+/// What guests of a host can have: one does not miss what goes with a feature that this host cannot honour.
+struct Had<'a> {
+    /// A guest with all features that it can have.
+    guest: Machine<'a>,
+    /// Bits that none has.
+    never: u64,
+}
+
+impl<'a> Had<'a> {
+    fn new(own: &'a Side, features: &[String]) -> Self {
+        let mut guest = Machine::new(&own.view);
+        for name in features {
+            // They are of this very version.
+            let _ = guest.add_feature(name);
+        }
+        let word = guest.capability().unwrap_or(0);
+        let lacks = own.view.features.iter();
+        let lacks = lacks.filter(|one| word >> one.bit & 1 == 0);
+        let never = lacks.fold(0, |mask, one| mask | 1u64 << one.bit);
+        Self { guest, never }
+    }
+
+    fn could_meet(&self, finding: &Finding) -> bool {
+        let without = |(mask, value): &(u64, u64)| mask & value & self.never == 0;
+        let affected = finding.conditions[0]
+            .as_ref()
+            .and_then(|condition| condition.affected.as_ref());
+        let possible = affected
+            .is_none_or(|affected| affected.cases.is_empty() || affected.cases.iter().any(without));
+        let shown = finding
+            .witness
+            .as_ref()
+            .and_then(|one| one.start[0].capability);
+        let absent = |msr: &u32| matches!(self.guest.read(*msr), Answer::Fault | Answer::Unlisted);
+        let item = finding.about.tag.is_some() && !finding.about.msrs.is_empty();
+        possible
+            && shown.is_none_or(|word| word & self.never == 0)
+            && !(item && finding.about.msrs.iter().all(absent))
+    }
 }

@@ -12,6 +12,8 @@ use super::word::{self, Word};
 use crate::model::Scope;
 use std::collections::HashMap;
 
+mod migrated;
+
 /// A question is given up when it has met more functions than this; no spec of any sense comes near.
 const TOO_MANY: usize = 4_000_000;
 
@@ -47,6 +49,7 @@ impl Guests {
 }
 
 /// One way from a state to the next.
+#[derive(Clone)]
 struct Transition {
     step: Step,
     /// Over current states, input and the next states of the cells that change.
@@ -61,12 +64,17 @@ pub struct Product<'a> {
     /// The old and the new side.
     pub sides: [Side<'a>; 2],
     guests: Guests,
+    group: Group,
     cells: Vec<(usize, Cell)>,
     transitions: Vec<Transition>,
     /// Pairs of states that take 0, 1, ... steps and no fewer.
     pub layers: Vec<Truth>,
     /// All of them.
     pub reached: Truth,
+    /// Guests with as many banks as are told of; others are met where nothing else shows a difference.
+    usual: Truth,
+    /// Where guests come from that were not born on both sides.
+    origin: Option<migrated::Origin>,
 }
 
 /// The question is too large.
@@ -78,8 +86,10 @@ pub struct TooLarge;
 pub struct Path {
     /// The capability word.
     pub capability: u64,
-    /// Steps from power-on.
+    /// Steps from power-on, or from the restores of a guest that moved.
     pub steps: Vec<Step>,
+    /// What such a guest did before it was saved.
+    pub before: Option<Vec<Step>>,
     /// The value that the last access writes, if it is a write.
     pub value: u64,
 }
@@ -93,10 +103,13 @@ impl<'a> Product<'a> {
             table: Table::default(),
             sides: [0, 1].map(side),
             guests,
+            group: group.clone(),
             cells: Vec::new(),
             transitions: Vec::new(),
             layers: Vec::new(),
             reached: Truth::NO,
+            usual: Truth::YES,
+            origin: None,
         };
         for side in 0..2 {
             product
@@ -106,6 +119,19 @@ impl<'a> Product<'a> {
         for side in 0..2 {
             product.sides[side].capability = guests.word(&mut product.table, side);
             product.sides[side].value = product.word(VALUE);
+        }
+        for side in 0..2 {
+            let most = product.sides[side]
+                .view
+                .banks
+                .as_ref()
+                .map(|banks| banks.limit);
+            if let Some(most) = most {
+                let count = product.sides[side].bank_count(&mut product.table);
+                let most = word::number(u64::from(most));
+                let more = word::below(&mut product.table, &most, &count);
+                product.usual = product.table.less(product.usual, more);
+            }
         }
         for (at, (side, cell)) in product.cells.clone().into_iter().enumerate() {
             let word = product.word(product.slot(at));
@@ -157,42 +183,32 @@ impl<'a> Product<'a> {
 
     /// As [`Product::explore`]; with `agreeing` false whatever the sides answer.
     pub fn explore_while(&mut self, group: &Group, agreeing: bool) -> Result<(), TooLarge> {
+        self.add_steps(group, agreeing);
+        let start = self.start(&[0, 1]);
+        self.explore_from(start)
+    }
+
+    /// All that can happen to a guest.
+    fn add_steps(&mut self, group: &Group, agreeing: bool) {
         for msr in &group.msrs {
             self.add_write(*msr, agreeing);
         }
-        self.add_injection();
-        self.add_init();
-        self.add_init_elsewhere();
-        let mut frontier = self.start();
-        self.reached = frontier;
-        self.layers = vec![frontier];
-        while frontier != Truth::NO {
-            let mut next = Truth::NO;
-            for at in 0..self.transitions.len() {
-                let image = self.image(frontier, at);
-                next = self.table.or(next, image);
-            }
-            if self.table.cost() > TOO_MANY {
-                return Err(TooLarge);
-            }
-            frontier = self.table.less(next, self.reached);
-            self.reached = self.table.or(self.reached, frontier);
-            self.layers.push(frontier);
-        }
-        Ok(())
+        self.add_injection(&[0, 1]);
+        self.add_init(&[0, 1]);
+        self.add_init_elsewhere(&[0, 1]);
     }
 
-    /// Guests after power-on.
-    fn start(&mut self) -> Truth {
-        let resets: Vec<u64> = self
-            .cells
-            .iter()
-            .map(|(side, cell)| self.reset(*side, *cell))
+    /// Guests after power-on, as some sides see them.
+    fn start(&mut self, sides: &[usize]) -> Truth {
+        let cells = self.cells.iter().enumerate();
+        let own = cells.filter(|(_, (side, _))| sides.contains(side));
+        let resets: Vec<(usize, u64)> = own
+            .map(|(at, (side, cell))| (at, self.reset(*side, *cell)))
             .collect();
         let mut start = Truth::YES;
         for bit in (0..64).rev() {
-            for (at, reset) in resets.iter().enumerate().rev() {
-                let own = self.at(self.slot(at), bit);
+            for (at, reset) in resets.iter().rev() {
+                let own = self.at(self.slot(*at), bit);
                 let own = self.table.bit(own);
                 let want = Truth::of(reset >> bit & 1 == 1);
                 let same = self.table.same(own, want);
@@ -233,7 +249,7 @@ impl<'a> Product<'a> {
         agree
     }
 
-    fn add_injection(&mut self) {
+    fn add_injection(&mut self, sides: &[usize]) {
         let mut next = Vec::new();
         let flags = self.word(FLAGS);
         let error = ERROR.map(|slot| self.word(slot));
@@ -241,6 +257,9 @@ impl<'a> Product<'a> {
             let Some(injection) = self.sides[side].view.injection.clone() else {
                 continue;
             };
+            if !sides.contains(&side) {
+                continue;
+            }
             let old = self.word(self.slot(at));
             if cell.register == injection.global.0 {
                 let told = [
@@ -281,9 +300,9 @@ impl<'a> Product<'a> {
         }
     }
 
-    fn add_init(&mut self) {
+    fn add_init(&mut self, sides: &[usize]) {
         let mut next = Vec::new();
-        for (side, cell) in &self.cells {
+        for (side, cell) in self.cells.iter().filter(|(side, _)| sides.contains(side)) {
             if self.sides[*side]
                 .view
                 .register(cell.register)
@@ -300,9 +319,9 @@ impl<'a> Product<'a> {
 
     /// INIT of another vCPU: of what is seen here it changes what the guest's vCPUs share. (Other vCPUs' writes need no step of
     /// their own: what they change here, this one can change by the same writes.)
-    fn add_init_elsewhere(&mut self) {
+    fn add_init_elsewhere(&mut self, sides: &[usize]) {
         let mut next = Vec::new();
-        for (side, cell) in &self.cells {
+        for (side, cell) in self.cells.iter().filter(|(side, _)| sides.contains(side)) {
             let register = self.sides[*side].view.register(cell.register);
             if register.init.is_some() && register.scope == Scope::Guest {
                 next.push((*side, *cell, self.sides[*side].init(*cell)));
@@ -379,25 +398,41 @@ impl<'a> Product<'a> {
 
     /// The shortest way to a condition on states and a written value, with small values and little that is unusual.
     pub fn path(&mut self, condition: Truth) -> Option<Path> {
+        let (path, states) = self.way(condition)?;
+        match self.origin.is_some() {
+            true => self.arrived(path, &states),
+            false => Some(path),
+        }
+    }
+
+    /// The same, and the states from which it starts.
+    fn way(&mut self, condition: Truth) -> Option<(Path, Vec<u64>)> {
         let layer = self.met(condition)?;
         let mut target = self.table.and(self.layers[layer], condition);
+        let usual = self.table.and(target, self.usual);
+        if usual != Truth::NO {
+            target = usual;
+        }
         let picked = self.picked(target)?;
         let value = self.input(&picked, VALUE);
         let capability = self.capability(&picked);
         let mut steps = Vec::new();
         let mut state = self.states(&picked);
         for before in (0..layer).rev() {
-            target = self.state_is(&state, &capability_cube(capability));
+            let all: Vec<usize> = (0..state.len()).collect();
+            target = self.state_is(&state, &capability_cube(capability), &all);
             let (step, earlier) = self.step_to(target, self.layers[before])?;
             steps.push(step);
             state = earlier;
         }
         steps.reverse();
-        Some(Path {
+        let path = Path {
             capability,
             steps,
+            before: None,
             value,
-        })
+        };
+        Some((path, state))
     }
 
     /// A step from one of some states to a set of states, and the state it starts from.
@@ -483,11 +518,12 @@ impl<'a> Product<'a> {
             .collect()
     }
 
-    fn state_is(&mut self, states: &[u64], capability: &[(Bit, bool)]) -> Truth {
+    /// Some cells have these states, in a guest with a capability word.
+    fn state_is(&mut self, states: &[u64], capability: &[(Bit, bool)], cells: &[usize]) -> Truth {
         let mut cube = Truth::YES;
         let bits = (0..64).rev().flat_map(|bit| {
-            let cells = states.iter().enumerate().rev();
-            cells.map(move |(cell, value)| (cell, bit, value >> bit & 1 == 1))
+            let cells = cells.iter().rev();
+            cells.map(move |cell| (*cell, bit, states[*cell] >> bit & 1 == 1))
         });
         for (cell, bit, set) in bits.collect::<Vec<_>>() {
             let at = self.at(self.slot(cell), bit);

@@ -169,7 +169,7 @@ impl Records<'_, '_> {
         if old.words != new.words {
             findings.push(self.length(old, new));
         }
-        if old.default != new.default && !old.capability {
+        if old.default != new.default {
             let text = format!(
                 "{} of a record without item {}: {:#x} → {:#x}",
                 new.name, new.tag, old.default, new.default
@@ -213,8 +213,23 @@ impl Records<'_, '_> {
         };
         finding.conditions = [condition(old, new), condition(new, old)];
         let value = smallest(self.views()[0], old, |value| value != 0).unwrap_or(1);
-        finding.witness = self.refused(&[(old.tag, vec![value; old.words])], 0);
+        finding.witness = self
+            .refused(&[(old.tag, vec![value; old.words])], 0)
+            .or_else(|| self.elsewhere(old, new, value));
         finding
+    }
+
+    /// A record whose item is another register's on the new side.
+    fn elsewhere(&self, old: &Item, new: &Item, value: u64) -> Option<Witness> {
+        let restore = Step::Restore(record(
+            self.views()[0],
+            &[(old.tag, vec![value; old.words])],
+        ));
+        let reads = old.msrs.iter().chain(&new.msrs).map(|msr| Step::Read(*msr));
+        let mut witnesses = reads
+            .chain([old.save()])
+            .map(|last| Witness::new(self.views(), vec![restore.clone(), last]));
+        witnesses.find(Witness::tells)
     }
 
     fn length(&self, old: &Item, new: &Item) -> Finding {

@@ -258,6 +258,9 @@ rules! {
     HOOK_CHANGED "hook-changed" / "hook-changed" Guest Condition witness
         "another hook answers"
         "The hypervisor does something else at this access.";
+    HOOK_ARGUMENTS "hook-arguments" / "hook-arguments" Guest Condition silent
+        "a hook is told of other things"
+        "The hypervisor's code is given other arguments; what it makes of them is not in the spec.";
     PASS_THROUGH_ADDED "pass-through-added" / "pass-through-removed" Guest Condition witness
         "an access goes to the processor"
         "The guest reaches the hardware register.";
@@ -303,9 +306,24 @@ rules! {
     RESTORE_ORDER "restore-order" / "restore-order" Record Safe silent
         "items are restored in another order"
         "Registers whose meaning depends on others are restored after them.";
+    MOVE_CHANGES "move-changes" / "move-back-changes" Record Condition witness
+        "a guest that moves meets something else afterwards"
+        "It was saved under the old side and restored under the new one, and an access answers otherwise than it did before: what it relied on did not come along.";
+    MOVE_BACK_CHANGES "move-back-changes" / "move-changes" Record Safe witness
+        "a guest that moves back meets something else afterwards"
+        "It was saved under the new side and restored under the old one, and an access answers otherwise than it did before.";
     INTERFACE_NAME "interface-name" / "interface-name" Record Condition witness
         "another interface"
         "A record says whose it is, so it is refused. `msr record convert` writes it anew.";
+    FEATURE_ADDED "feature-added" / "feature-removed" Migration Safe silent
+        "a feature that new guests can be given"
+        "Guests could have its bit before, from a record; now new ones can be given it by name.";
+    FEATURE_REMOVED "feature-removed" / "feature-added" Migration Safe silent
+        "a feature that new guests can no longer be given"
+        "Guests that have its bit keep it; a boot option that names the feature is refused.";
+    FEATURE_RENAMED "feature-renamed" / "feature-renamed" Migration Safe silent
+        "a feature has another name"
+        "Guests that run know the bit alone; a boot option that uses the old name is refused.";
     REQUIREMENT_ADDED "requirement-added" / "requirement-removed" Migration Safe silent
         "a feature requires more"
         "New guests are given the feature only together with what it requires. Those that run keep what they have.";

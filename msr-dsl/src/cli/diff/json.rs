@@ -4,7 +4,6 @@ use super::report::Report;
 use msr_dsl::compare::Comparison;
 use msr_dsl::compare::finding::{Finding, Line, Witness};
 use msr_dsl::compare::rules::Effect;
-use msr_dsl::compare::verdict::Verdict;
 use serde_json::{Value, json};
 
 /// The whole report.
@@ -27,7 +26,7 @@ fn comparison(report: &Report, one: &Comparison) -> Value {
         "old": one.names[0],
         "new": one.names[1],
         "findings": findings,
-        "verdicts": { "old_to_new": verdict(&one.verdicts[0]), "new_to_old": verdict(&one.verdicts[1]) },
+        "verdicts": { "old_to_new": verdict(one, 0), "new_to_old": verdict(one, 1) },
     })
 }
 
@@ -77,16 +76,21 @@ fn line(at: &Line) -> Value {
 fn witness(witness: &Witness) -> Value {
     json!({
         "options": witness.start.clone().map(|start| start.options()),
+        "before": witness.before.as_ref().map(|steps| steps.iter().map(ToString::to_string).collect::<Vec<_>>()),
         "lines": witness.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "answers": witness.answers,
     })
 }
 
-fn verdict(verdict: &Verdict) -> Value {
+fn verdict(one: &Comparison, direction: usize) -> Value {
+    let verdict = &one.verdicts[direction];
+    let guest = one.default_guests[direction]
+        .as_ref()
+        .map(|guest| json!({ "verdict": guest.word(), "reasons": guest.reasons() }));
     let reasons: Vec<Value> = verdict
         .reasons()
         .iter()
         .map(|reason| json!({ "rule": reason.rule, "fingerprint": reason.fingerprint, "text": reason.text }))
         .collect();
-    json!({ "verdict": verdict.word(), "reasons": reasons })
+    json!({ "verdict": verdict.word(), "default_guest": guest, "reasons": reasons })
 }

@@ -21,8 +21,15 @@ pub fn markdown(report: &Report) -> String {
 fn comparison(report: &Report, one: &Comparison) -> String {
     let mut out = format!("## `{}` → `{}`\n\n", one.names[0], one.names[1]);
     out += "| direction | verdict |\n|---|---|\n";
-    for (direction, verdict) in ["old → new", "new → old"].into_iter().zip(&one.verdicts) {
-        let _ = writeln!(out, "| {direction} | {} |", cell(verdict));
+    for (side, direction) in ["old → new", "new → old"].into_iter().enumerate() {
+        let verdict = &one.verdicts[side];
+        let guest = one.default_guests[side].as_ref();
+        let guest = guest.filter(|_| *verdict != Verdict::Safe).map(|guest| {
+            let guest = escape(&guest.to_string());
+            format!("a guest as created by default: {guest}. ")
+        });
+        let guest = guest.unwrap_or_default();
+        let _ = writeln!(out, "| {direction} | {guest}{} |", cell(verdict));
     }
     if one.findings.is_empty() {
         out += "\nNo difference.\n";

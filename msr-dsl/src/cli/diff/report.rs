@@ -96,5 +96,6 @@ fn alone(side: &Side, at: usize) -> Comparison {
         names,
         findings,
         verdicts,
+        default_guests: [None, None],
     }
 }

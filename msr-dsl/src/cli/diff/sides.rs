@@ -2,6 +2,7 @@
 
 use crate::cli::file;
 use msr_dsl::compare::side::Side;
+use msr_dsl::diagnostics::Severity;
 use msr_dsl::manifest;
 use msr_dsl::source::compile_text;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,14 @@ fn in_git(revision: &str, path: &str) -> Result<Side, String> {
     } else {
         format!("{revision}:./{file}")
     };
+    let kind = Command::new("git")
+        .args(["cat-file", "-t", &object])
+        .output();
+    if kind.is_ok_and(|kind| kind.stdout.starts_with(b"tree")) {
+        return Err(format!(
+            "{object} is a folder: name a spec in it, as {revision}:{file}/NAME.msr"
+        ));
+    }
     let output = Command::new("git").args(["show", &object]).output();
     let output = output.map_err(|error| format!("git: {error}"))?;
     if !output.status.success() {
@@ -65,7 +74,8 @@ fn in_git(revision: &str, path: &str) -> Result<Side, String> {
 fn split<'a>(argument: &'a str, exists: &dyn Fn(&str) -> bool) -> (&'a str, Option<&'a str>) {
     match argument.rsplit_once('@') {
         Some((file, version))
-            if !exists(argument) && version.bytes().all(|b| b.is_ascii_digit()) =>
+            if !exists(argument)
+                && (exists(file) || version.bytes().all(|b| b.is_ascii_digit())) =>
         {
             (file, Some(version))
         }
@@ -98,9 +108,22 @@ fn of_text(name: &str, file: &str, text: &str, version: Option<&str>) -> Result<
     if file.ends_with(".lock") {
         return of_manifest(name, file, text, version);
     }
-    let model = compile_text(text)
-        .model
-        .ok_or_else(|| format!("{file} has mistakes"))?;
+    let compiled = compile_text(text);
+    let model = compiled.model.ok_or_else(|| {
+        let errors = compiled.diagnostics.iter();
+        let errors = errors.filter(|one| one.severity() == Severity::Error);
+        let shown: Vec<String> = errors.map(|one| one.render(file, text)).collect();
+        format!(
+            "{}
+{file} has mistakes",
+            shown
+                .join(
+                    "
+"
+                )
+                .trim_end()
+        )
+    })?;
     let view = pick(file, &model.name, &model.views, version)?;
     Ok(Side::of_spec(
         &format!("{name}@{}", view.version),

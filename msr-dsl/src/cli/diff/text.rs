@@ -1,11 +1,14 @@
 //! For people at a terminal.
 
 use super::report::Report;
+use crate::cli::sim::bytes;
 use msr_dsl::compare::Comparison;
+use msr_dsl::compare::default_guest::DefaultGuest;
 use msr_dsl::compare::finding::{Finding, Line};
 use msr_dsl::compare::phrases::count;
 use msr_dsl::compare::rules::{Effect, Subject};
 use msr_dsl::compare::verdict::Verdict;
+use msr_runtime::record::{HEADER, MAGIC};
 use std::fmt::Write;
 
 /// The whole report.
@@ -37,18 +40,24 @@ fn comparison(report: &Report, one: &Comparison) -> String {
         out += "\nno difference\n";
     }
     out += "\n";
-    verdict(&mut out, "old → new", &one.verdicts[0]);
-    verdict(&mut out, "new → old", &one.verdicts[1]);
-    let breaking = one
+    for (side, direction) in ["old → new", "new → old"].into_iter().enumerate() {
+        let guest = one.default_guests[side].as_ref();
+        verdict(&mut out, direction, &one.verdicts[side], guest);
+    }
+    let (waived, open): (Vec<&Finding>, Vec<&Finding>) = one
         .findings
+        .iter()
+        .partition(|finding| report.reason(finding).is_some());
+    let breaking = open
         .iter()
         .filter(|finding| finding.effects()[0] != Effect::Safe)
         .count();
-    let _ = writeln!(
-        out,
-        "{}, {breaking} breaking",
-        count(one.findings.len(), "finding", "findings")
-    );
+    let waived = match waived.len() {
+        0 => String::new(),
+        number => format!(", {number} waived"),
+    };
+    let all = count(one.findings.len(), "finding", "findings");
+    let _ = writeln!(out, "{all}{waived}, {breaking} breaking");
     out
 }
 
@@ -57,12 +66,32 @@ pub fn place(line: &Line) -> String {
     format!("{}:{}:{}", line.file, line.line, line.column)
 }
 
-/// Records are long; the whole of them is in the other forms.
+/// Records are long: which items they hold. The whole of them is in the other forms.
 pub fn short(text: &str) -> String {
+    if let Some(items) = items(text) {
+        return items;
+    }
     match text.char_indices().nth(60) {
         Some((at, _)) => format!("{}... ({} digits)", &text[..at], text.len()),
         None => text.to_owned(),
     }
+}
+
+/// `a record with items 1, 2 (2 words), 6`.
+fn items(answer: &str) -> Option<String> {
+    let bytes = bytes(answer).ok()?;
+    let mut rest = bytes.strip_prefix(&MAGIC)?.get(HEADER - MAGIC.len()..)?;
+    let mut items = Vec::new();
+    while let [t0, t1, l0, l1, more @ ..] = rest {
+        let tag = u16::from_le_bytes([*t0, *t1]);
+        let length = usize::from(u16::from_le_bytes([*l0, *l1]));
+        items.push(match length / 8 {
+            1 => tag.to_string(),
+            words => format!("{tag} ({words} words)"),
+        });
+        rest = more.get(length..)?;
+    }
+    Some(format!("a record with items {}", items.join(", ")))
 }
 
 fn finding(out: &mut String, report: &Report, finding: &Finding) {
@@ -95,8 +124,11 @@ fn finding(out: &mut String, report: &Report, finding: &Finding) {
     }
 }
 
-fn verdict(out: &mut String, direction: &str, verdict: &Verdict) {
+fn verdict(out: &mut String, direction: &str, verdict: &Verdict, guest: Option<&DefaultGuest>) {
     let _ = writeln!(out, "{direction}: {verdict}");
+    if let Some(guest) = guest.filter(|_| *verdict != Verdict::Safe) {
+        let _ = writeln!(out, "  a guest as created by default: {guest}");
+    }
     for reason in verdict.reasons() {
         let _ = writeln!(out, "  {}: {}", reason.rule, reason.text);
     }

@@ -1,0 +1,99 @@
+//! What a verdict means for the plainest guest of a side: one as it is created without any option.
+
+use super::convert::convert;
+use super::verdict::Verdict;
+use crate::interpret::Machine;
+use crate::model::View;
+use std::fmt;
+
+/// Whether it goes on under the other side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DefaultGuest {
+    /// It does, and misses nothing.
+    GoesOn,
+    /// It does, and misses nothing of which all of this holds.
+    GoesOnIf(Vec<String>),
+    /// It is not taken: why.
+    Refused(Vec<String>),
+}
+
+/// What happens to it from one version to another, by a verdict; none if no guest is created under the first.
+pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<DefaultGuest> {
+    if from.restore_only {
+        return None;
+    }
+    if to.restore_only {
+        let reason = format!("no guest runs under {} version {}", to.name, to.version);
+        return Some(DefaultGuest::Refused(vec![reason]));
+    }
+    let guest = Machine::new(from);
+    if let Some(reason) = unknown_bits(&guest, to) {
+        return Some(DefaultGuest::Refused(vec![reason]));
+    }
+    let record = guest.save();
+    let refused = match from.name == to.name {
+        true => Machine::new(to)
+            .restore(&record)
+            .err()
+            .map(|reason| vec![reason]),
+        false => convert(from, to, &record).err(),
+    };
+    if let Some(reasons) = refused {
+        return Some(DefaultGuest::Refused(reasons));
+    }
+    let open = verdict.reasons().iter().filter(|reason| {
+        let condition = reason.condition.as_ref();
+        condition.is_none_or(|condition| condition.holds(&guest) != Some(true))
+    });
+    let conditions: Vec<String> = open.map(|reason| reason.text.clone()).collect();
+    Some(match conditions.is_empty() {
+        true => DefaultGuest::GoesOn,
+        false => DefaultGuest::GoesOnIf(conditions),
+    })
+}
+
+/// `capability bits 0x800, TES_P`: those of a guest that another version does not know.
+fn unknown_bits(guest: &Machine, to: &View) -> Option<String> {
+    let from = guest.view();
+    let accepts = to.capability.map(|id| to.register(id).accepts)?;
+    let unknown = guest.capability()? & !accepts;
+    let names = from.register(from.capability?).fields.iter();
+    let names: Vec<&str> = names
+        .filter(|field| field.mask() & unknown != 0)
+        .map(|field| field.name.as_str())
+        .collect();
+    (unknown != 0).then(|| format!("capability bits {unknown:#x}, {}", names.join(", ")))
+}
+
+impl DefaultGuest {
+    /// A word for machines.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::GoesOn => "safe",
+            Self::GoesOnIf(_) => "conditional",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// Its conditions, or why it is refused.
+    pub fn reasons(&self) -> &[String] {
+        match self {
+            Self::GoesOn => &[],
+            Self::GoesOnIf(reasons) | Self::Refused(reasons) => reasons,
+        }
+    }
+}
+
+impl fmt::Display for DefaultGuest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GoesOn => f.write_str("goes on"),
+            Self::Refused(reasons) => write!(f, "refused ({})", reasons.join("; ")),
+            Self::GoesOnIf(conditions) => match conditions.as_slice() {
+                [one] => write!(f, "goes on if {one}"),
+                [first, rest @ ..] => write!(f, "goes on if {first}, and {} more", rest.len()),
+                [] => f.write_str("goes on"),
+            },
+        }
+    }
+}

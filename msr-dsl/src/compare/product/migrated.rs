@@ -1,0 +1,249 @@
+//! Guests that move: pairs of what a saved guest of the old side is after a restore there, and after one on the new side.
+
+use super::{Cell, Path, Product, TOO_MANY, TooLarge, Transition, Truth};
+use crate::compare::groups::Group;
+use crate::compare::items::{Item, items, record_of, taken};
+use crate::compare::steps::Step;
+use crate::compare::word::{self, Word};
+use crate::model::Scope;
+
+/// Where moved guests come from.
+pub(super) struct Origin {
+    /// What a guest does on the old side alone.
+    transitions: Vec<Transition>,
+    /// States of the old side that take 0, 1, ... such steps.
+    layers: Vec<Truth>,
+    /// The items of both sides.
+    items: [Vec<Item>; 2],
+}
+
+/// A cell of an item.
+struct Saved<'i> {
+    item: &'i Item,
+    at: usize,
+    cell: Cell,
+}
+
+impl Product<'_> {
+    /// Begins anew with guests that lived on the old side, were saved, and are restored on both.
+    ///
+    /// # Errors
+    /// As [`Product::explore`].
+    pub fn migrate(&mut self, group: &Group) -> Result<(), TooLarge> {
+        let own = [0, 1].map(|side| items(self.sides[side].view));
+        let origin = self.origin(group, own)?;
+        let lived = (origin.layers.iter()).fold(Truth::NO, |all, one| self.table.or(all, *one));
+        let (when, next) = self.crossing(&origin.items);
+        self.transitions.clear();
+        self.add(Step::Save, when, &next);
+        let moved = self.image(lived, 0);
+        self.transitions.clear();
+        self.origin = Some(origin);
+        self.add_steps(group, true);
+        self.explore_from(moved)
+    }
+
+    /// Everything that a guest of the old side can be, whatever the new one would answer: also after it was saved and restored
+    /// there.
+    fn origin(&mut self, group: &Group, items: [Vec<Item>; 2]) -> Result<Origin, TooLarge> {
+        self.transitions.clear();
+        self.add_steps_of(group, 0);
+        let (when, next) = self.restored(&items, 0);
+        self.add(Step::Save, when, &next);
+        let start = self.start(&[0]);
+        self.explore_from(start)?;
+        Ok(Origin {
+            transitions: std::mem::take(&mut self.transitions),
+            layers: std::mem::take(&mut self.layers),
+            items,
+        })
+    }
+
+    /// All that a guest of one side does, whatever the other would answer.
+    fn add_steps_of(&mut self, group: &Group, side: usize) {
+        for msr in &group.msrs {
+            let write = self.sides[side].write(&mut self.table, *msr);
+            if let Some((cell, word)) = write.next {
+                let step = Step::Write {
+                    msr: *msr,
+                    value: 0,
+                };
+                self.add(step, Truth::YES, &[(side, cell, word)]);
+            }
+        }
+        self.add_injection(&[side]);
+        self.add_init(&[side]);
+        self.add_init_elsewhere(&[side]);
+    }
+
+    /// Whether a guest of one side meets a condition on its states from power-on, whatever the other side would answer.
+    pub fn met_alone(&mut self, condition: Truth, side: usize) -> bool {
+        if condition == Truth::NO {
+            return false;
+        }
+        let (layers, reached) = (std::mem::take(&mut self.layers), self.reached);
+        let transitions = std::mem::take(&mut self.transitions);
+        let group = self.group.clone();
+        self.add_steps_of(&group, side);
+        let start = self.start(&[side]);
+        // Where that is too large to say, it is taken to be met.
+        let met = self.explore_from(start).is_err() || self.table.meet(self.reached, condition);
+        (self.layers, self.reached, self.transitions) = (layers, reached, transitions);
+        met
+    }
+
+    /// Saved by the old side and restored on both, with a capability word that both have.
+    fn crossing(&mut self, items: &[Vec<Item>; 2]) -> (Truth, Vec<(usize, Cell, Word)>) {
+        let (here, mut next) = self.restored(items, 0);
+        let (there, more) = self.restored(items, 1);
+        next.extend(more);
+        let alone = self.guests.varies & !(self.guests.has[0] & self.guests.has[1]);
+        let mut when = self.table.and(here, there);
+        for bit in (0..64).rev().filter(|bit| alone >> bit & 1 == 1) {
+            when = self.literal(bit, false, when);
+        }
+        (when, next)
+    }
+
+    /// When a side takes the record of the old one, and what its cells are then.
+    fn restored(
+        &mut self,
+        items: &[Vec<Item>; 2],
+        side: usize,
+    ) -> (Truth, Vec<(usize, Cell, Word)>) {
+        let mut when = Truth::YES;
+        for saved in self.saved(&items[0]) {
+            let word = self.sides[0].cells[&saved.cell];
+            let same = items[side].iter().find(|other| same(saved.item, other));
+            let dropped = &self.sides[side].view.dropped_tags;
+            let taken = match same {
+                Some(other) if saved.at < other.words => taken(&mut self.table, other, &word),
+                None if dropped.contains(&saved.item.tag) => Truth::YES,
+                _ => {
+                    let set = word::is_set(&mut self.table, &word);
+                    self.table.not(set)
+                }
+            };
+            when = self.table.and(when, taken);
+        }
+        let mut next = Vec::new();
+        for (own, cell) in self.cells.clone() {
+            if own != side {
+                continue;
+            }
+            let view = self.sides[side].view;
+            let item = items[side].iter().find(|item| item.id == cell.register);
+            let value = match item {
+                None => word::number(view.register(cell.register).reset),
+                Some(item) => {
+                    let from = items[0].iter().find(|other| same(item, other));
+                    let cell = from.map(|from| Cell {
+                        register: from.id,
+                        bank: cell.bank,
+                    });
+                    let held = cell.and_then(|cell| self.sides[0].cells.get(&cell));
+                    held.copied().unwrap_or(word::number(item.default))
+                }
+            };
+            next.push((side, cell, value));
+        }
+        (when, next)
+    }
+
+    /// The cells of the old side that are saved.
+    fn saved<'i>(&self, items: &'i [Item]) -> Vec<Saved<'i>> {
+        let cells = self.cells.iter().filter(|(side, _)| *side == 0);
+        let saved = cells.filter_map(|(_, cell)| {
+            let item = items.iter().find(|item| item.id == cell.register)?;
+            Some(Saved {
+                item,
+                at: cell.bank as usize,
+                cell: *cell,
+            })
+        });
+        saved.collect()
+    }
+
+    /// A path from a state in which a guest arrived: its records, and what it did before.
+    pub(super) fn arrived(&mut self, path: Path, states: &[u64]) -> Option<Path> {
+        let origin = self.origin.take()?;
+        let before = self.before(&origin, path.capability, states);
+        let view = self.sides[0].view;
+        let cells = self.cells.iter().zip(states);
+        let held = |item: &Item| -> Vec<u64> {
+            let word = |bank: usize| {
+                let is = |(side, cell): &(usize, Cell)| {
+                    *side == 0 && cell.register == item.id && cell.bank as usize == bank
+                };
+                let own = cells.clone().find(|(place, _)| is(place));
+                own.map_or(view.register(item.id).reset, |(_, word)| *word)
+            };
+            match item.capability {
+                true => vec![self.on_side(path.capability, 0)],
+                false => (0..item.words).map(word).collect(),
+            }
+        };
+        let record = |scope: Scope| {
+            let own = origin.items[0].iter().filter(|item| item.scope == scope);
+            let items: Vec<(u16, Vec<u64>)> = own.map(|item| (item.tag, held(item))).collect();
+            Step::Restore(record_of(view, scope, &items))
+        };
+        let mut steps = vec![record(Scope::Vcpu)];
+        if view.is_shared() {
+            steps.push(record(Scope::Guest));
+        }
+        steps.extend(path.steps);
+        self.origin = Some(origin);
+        Some(Path {
+            steps,
+            before: Some(before?),
+            ..path
+        })
+    }
+
+    /// What a guest of the old side did before it was saved with these states.
+    fn before(&mut self, origin: &Origin, capability: u64, states: &[u64]) -> Option<Vec<Step>> {
+        let saved: Vec<Cell> = self
+            .saved(&origin.items[0])
+            .iter()
+            .map(|saved| saved.cell)
+            .collect();
+        let at = |place: &(usize, Cell)| place.0 == 0 && saved.contains(&place.1);
+        let own: Vec<usize> = (0..self.cells.len())
+            .filter(|cell| at(&self.cells[*cell]))
+            .collect();
+        let cube = super::capability_cube(capability);
+        let target = self.state_is(states, &cube, &own);
+        let layers = std::mem::replace(&mut self.layers, origin.layers.clone());
+        let transitions = std::mem::replace(&mut self.transitions, origin.transitions.clone());
+        let steps = self.way(target).map(|(path, _)| path.steps);
+        (self.layers, self.transitions) = (layers, transitions);
+        steps
+    }
+
+    /// Layer by layer from some states.
+    pub(super) fn explore_from(&mut self, start: Truth) -> Result<(), TooLarge> {
+        let mut frontier = start;
+        self.reached = frontier;
+        self.layers = vec![frontier];
+        while frontier != Truth::NO {
+            let mut next = Truth::NO;
+            for at in 0..self.transitions.len() {
+                let image = self.image(frontier, at);
+                next = self.table.or(next, image);
+            }
+            if self.table.cost() > TOO_MANY {
+                return Err(TooLarge);
+            }
+            frontier = self.table.less(next, self.reached);
+            self.reached = self.table.or(self.reached, frontier);
+            self.layers.push(frontier);
+        }
+        Ok(())
+    }
+}
+
+/// Both are under one tag in records of one kind.
+fn same(a: &Item, b: &Item) -> bool {
+    a.tag == b.tag && a.scope == b.scope
+}

@@ -1,0 +1,373 @@
+//! One change each, and what `msr diff`, `msr pool` and `msr record convert` say of it.
+
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What a command prints, results and talk, and its status.
+fn msr(arguments: &[&str]) -> (String, i32) {
+    let output = Command::new(env!("CARGO_BIN_EXE_msr"))
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .expect("msr runs");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8(text).expect("text");
+    (text, output.status.code().unwrap_or(-1))
+}
+
+/// Two specs in a folder.
+struct Pair {
+    _folder: tempfile::TempDir,
+    old: String,
+    new: String,
+}
+
+impl Pair {
+    fn new(old: &str, new: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("a file");
+            path.display().to_string()
+        };
+        let (old, new) = (write("old.msr", old), write("new.msr", new));
+        Self {
+            _folder: folder,
+            old,
+            new,
+        }
+    }
+
+    /// A shipped spec, and what it is with some text replaced.
+    fn of(spec: &str, changes: &[(&str, &str)]) -> Self {
+        let path = root().join(format!("specs/{spec}.msr"));
+        let old = std::fs::read_to_string(path).expect("a shipped spec");
+        let new = changes.iter().fold(old.clone(), |text, (from, to)| {
+            assert!(text.contains(from), "{from}");
+            text.replace(from, to)
+        });
+        Self::new(&old, &new)
+    }
+
+    fn text(&self) -> String {
+        msr(&["diff", &self.old, &self.new]).0
+    }
+
+    fn back(&self) -> String {
+        msr(&["diff", &self.new, &self.old]).0
+    }
+}
+
+/// A register with some lines beside a capability word, a feature and a hook.
+fn spec(lines: &str) -> String {
+    with(
+        "feature A { bit CAP.A_P; offered; } hook Look(value: u64);",
+        lines,
+    )
+}
+
+fn with(head: &str, lines: &str) -> String {
+    format!(
+        "interface! {{ interface cases {{ vendor any; version 1 \"t\"; capability CAP; }} {head}
+         register CAP @ 0x10 {{ cite \"t\"; reset 0x2; write ignore; migrate saved 1; restore accepts COUNT | A_P;
+           [7:0] COUNT: u8; [8] A_P: bool; }}
+         register R @ 0x11 {{ cite \"t\"; migrate saved 2; {lines} }} }}"
+    )
+}
+
+fn pair(old: &str, new: &str) -> Pair {
+    Pair::new(&spec(old), &spec(new))
+}
+
+#[track_caller]
+fn has(text: &str, part: &str) {
+    assert!(text.contains(part), "no `{part}` in\n{text}");
+}
+
+#[track_caller]
+fn lacks(text: &str, part: &str) {
+    assert!(!text.contains(part), "`{part}` in\n{text}");
+}
+
+#[test]
+fn a_value_on_which_a_hook_acted_faults() {
+    let pair = pair(
+        "write store then hook Look;",
+        "legal 0..=7 else fault; write store then hook Look; restore accepts all;",
+    );
+    let (there, back) = (pair.text(), pair.back());
+    has(&there, "  write-faults  R 0x11");
+    has(
+        &there,
+        "wrmsr of values with any of bits 63:3: hook Look → #GP",
+    );
+    has(&back, "  write-accepted  R 0x11");
+    lacks(&there, "hook-removed");
+    lacks(&back, "hook-added");
+}
+
+#[test]
+fn a_hook_that_is_told_of_more_is_another_one() {
+    let lines = "write store then hook Look;";
+    let feature = "feature A { bit CAP.A_P; offered; }";
+    let old = with(&format!("{feature} hook Look(value: u64);"), lines);
+    let new = with(
+        &format!("{feature} hook Look(value: u64, msr: u32);"),
+        lines,
+    );
+    let text = Pair::new(&old, &new).text();
+    has(&text, "  hook-arguments  R 0x11");
+    has(&text, "hook Look(value) → Look(value, msr)");
+    has(&text, "old → new: safe on conditions");
+}
+
+#[test]
+fn features_come_and_go_by_name() {
+    let (hook, lines) = ("hook Look(value: u64);", "write store then hook Look;");
+    let had = with(
+        &format!("feature A {{ bit CAP.A_P; offered; }} {hook}"),
+        lines,
+    );
+    let other = with(
+        &format!("feature B {{ bit CAP.A_P; offered; }} {hook}"),
+        lines,
+    );
+    let none = with(hook, lines);
+    let removed = Pair::new(&had, &none);
+    has(&removed.text(), "  feature-removed  A");
+    has(&removed.text(), "can be given → cannot be given A");
+    has(&removed.back(), "  feature-added  A");
+    has(&Pair::new(&had, &other).text(), "feature A → B");
+}
+
+#[test]
+fn swapped_tags_have_witnesses() {
+    let changes = [
+        ("migrate saved 6;", "migrate saved 99;"),
+        ("migrate saved 10;", "migrate saved 6;"),
+        ("migrate saved 99;", "migrate saved 10;"),
+    ];
+    let pair = Pair::of("vmce", &changes);
+    let (text, _) = msr(&["diff", "--json", &pair.old, &pair.new]);
+    let value: Value = serde_json::from_str(&text).expect("JSON");
+    let findings = value["comparisons"][0]["findings"]
+        .as_array()
+        .expect("findings");
+    let own = findings.iter().filter(|one| one["rule"] == "item-retagged");
+    let own: Vec<&Value> = own.collect();
+    assert_eq!(own.len(), 2, "{text}");
+    for finding in own {
+        let answers = finding["witness"]["answers"].as_array().expect("a witness");
+        assert_ne!(answers[0], answers[1], "{finding:#}");
+    }
+}
+
+#[test]
+fn a_verdict_says_what_becomes_of_the_default_guest() {
+    let (text, _) = msr(&["diff", "specs/vmce.msr", "specs/kvm.msr"]);
+    has(
+        &text,
+        "old → new: safe on conditions\n  a guest as created by default: refused (capability bits 0x800, TES_P)\n",
+    );
+    let (text, _) = msr(&["diff", "specs/vmce.msr@3", "specs/vmce.msr@2"]);
+    has(&text, "new → old: safe\n");
+    has(
+        &text,
+        "old → new: safe on conditions\n  a guest as created by default: goes on if it does not get a machine check, and 2 more\n",
+    );
+    let (text, _) = msr(&["diff", "--markdown", "specs/vmce.msr", "specs/kvm.msr"]);
+    has(
+        &text,
+        "| old → new | a guest as created by default: refused (",
+    );
+}
+
+#[test]
+fn what_is_reached_by_a_difference_alone_is_told() {
+    let lines = "write store; reserved fault_if_set; [0] A: bool;";
+    let more =
+        "} register S @ 0x12 { cite \"t\"; when R.B else fault; write store; migrate saved 3;";
+    let wider = "write store; reserved fault_if_set; [0] A: bool; [1] B: bool;";
+    let text = pair(lines, &format!("{wider} {more}")).text();
+    has(&text, "  register-added  S 0x12");
+    has(
+        &text,
+        "unhandled → #GP; it answers after what the other side answers otherwise",
+    );
+    // One that nothing opens only faults.
+    let text = pair(lines, &format!("{lines} {}", more.replace("R.B", "R == 2"))).text();
+    has(&text, "  msr-claimed  S 0x12");
+}
+
+#[test]
+fn sets_of_values_are_named() {
+    let store = "write store; restore accepts all;";
+    let says = |lines: &str, words: &str| {
+        let text = pair(store, &format!("{lines} {store}")).text();
+        has(&text, &format!("wrmsr of {words}: ok → #GP"));
+    };
+    says(
+        "legal 0..=0x40007fff else fault;",
+        "values from 0x40008000 on",
+    );
+    says(
+        "legal 0x10..=0x20 else fault;",
+        "any value but values from 0x10 to 0x20",
+    );
+    says(
+        "legal zero, all_ones else fault;",
+        "any value but 0x0 or 0xffffffffffffffff",
+    );
+    says(
+        "require value & 6 != 2 else fault;",
+        "some values (such as 0x2)",
+    );
+    let text = pair(
+        store,
+        "when CAP.COUNT > 2 else fault; write store; restore accepts all;",
+    )
+    .text();
+    has(&text, "guests with CAP: COUNT below 3");
+}
+
+#[test]
+fn a_witness_has_no_more_banks_than_there_are() {
+    let (text, _) = msr(&["diff", "specs/vmce.msr", "specs/kvm.msr"]);
+    for word in text.split("--cap 0x").skip(1) {
+        let digits: String = word.chars().take_while(char::is_ascii_hexdigit).collect();
+        let word = u64::from_str_radix(&digits, 16).expect("a number");
+        assert!(word & 0xff <= 32, "--cap {word:#x}");
+    }
+}
+
+#[test]
+fn what_is_about_no_register_is_named_too() {
+    let pair = Pair::of("vmce", &[("deliver broadcast", "deliver one")]);
+    has(&pair.text(), "  delivery-one  injection  [");
+    has(&pair.text(), "an error is told to every vCPU → one vCPU");
+    let (text, _) = msr(&["diff", "--github", &pair.old, &pair.new]);
+    has(&text, "title=delivery-one::injection: ");
+}
+
+#[test]
+fn waived_findings_are_counted_apart() {
+    let pair = Pair::of("vmce", &[("deliver broadcast", "deliver one")]);
+    let (text, _) = msr(&["diff", "--json", &pair.old, &pair.new]);
+    let value: Value = serde_json::from_str(&text).expect("JSON");
+    let print = value["comparisons"][0]["findings"][0]["fingerprint"].as_str();
+    let waivers = format!("{}.waivers", pair.new);
+    std::fs::write(&waivers, format!("{} meant\n", print.expect("one"))).expect("a file");
+    let (text, _) = msr(&["diff", "--waivers", &waivers, &pair.old, &pair.new]);
+    has(&text, "1 finding, 1 waived, 0 breaking");
+}
+
+#[test]
+fn sides_that_are_none_are_named() {
+    let says = |side: &str, words: &str| {
+        let (text, status) = msr(&["diff", side, "specs/vmce.msr"]);
+        assert_eq!(status, 2, "{text}");
+        has(&text, words);
+    };
+    says(
+        "specs/vmce.msr@x",
+        "`x` is no version of `vmce`; it has 1, 2, 3, 4",
+    );
+    let in_git = Command::new("git")
+        .args(["rev-parse", "HEAD:specs"])
+        .current_dir(root())
+        .output();
+    if in_git.is_ok_and(|output| output.status.success()) {
+        says(
+            "HEAD:specs",
+            "HEAD:./specs is a folder: name a spec in it, as HEAD:specs/NAME.msr",
+        );
+    }
+}
+
+#[test]
+fn a_pool_says_what_is_lost_and_why() {
+    let (text, _) = msr(&["pool", "specs/vmce.msr@4", "specs/vmce.msr@2"]);
+    has(
+        &text,
+        "interface=vmce@2\n  not vmce@4: specs/vmce.msr@2 does not have it\n  not vmce@3: ",
+    );
+    // No guest of a host without the capability ever had the register.
+    lacks(&text, "MCG_EXT_CTL");
+    lacks(&text, "new side");
+    let (text, _) = msr(&["pool", "specs/vmce.msr@4+LMCE", "specs/vmce.msr@2"]);
+    has(&text, "MCG_EXT_CTL 0x4d0: register-removed: ");
+    let (text, status) = msr(&["pool", "specs/vmce.msr+X"]);
+    assert_eq!(status, 2);
+    assert_eq!(text.matches("LMCE").count(), 1, "{text}");
+    has(
+        &msr(&["pool", "specs/vmce.msr@9"]).0,
+        "specs/vmce.msr: `9` is no version of `vmce`",
+    );
+    has(
+        &msr(&["pool", "specs/vmce.lock"]).0,
+        "specs/vmce.lock: a manifest does not say what a host ships",
+    );
+}
+
+#[test]
+fn a_converted_record_loses_nothing_that_is_computed() {
+    let spec = |name: &str, lines: &str| {
+        format!(
+            "interface! {{ interface {name} {{ vendor any; version 1 \"t\"; }}
+             register B @ 0x11 {{ cite \"t\"; write store; migrate saved 7; }}
+             register A @ 0x10 {{ cite \"t\"; {lines} }} }}"
+        )
+    };
+    let pair = Pair::new(
+        &spec("one", "read 6; write ignore;"),
+        &spec("two", "write store; migrate saved 1;"),
+    );
+    let mut sim = Command::new(env!("CARGO_BIN_EXE_msr"));
+    sim.args(["sim", &pair.old])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped());
+    let mut child = sim.spawn().expect("msr runs");
+    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), b"save\n").expect("a line");
+    let output = child.wait_with_output().expect("msr ends").stdout;
+    let record = String::from_utf8(output).expect("text");
+    let (text, status) = msr(&["record", "convert", &pair.old, record.trim(), &pair.new]);
+    assert_eq!(status, 1, "{text}");
+    has(
+        &text,
+        "A (0x10) reads 0x0000000000000006, there 0x0000000000000000",
+    );
+}
+
+#[test]
+fn sarif_has_what_the_standard_asks_for() {
+    let pair = Pair::of("vmce", &[("deliver broadcast", "deliver one")]);
+    let (text, _) = msr(&["diff", "--sarif", &pair.old, &pair.new]);
+    let value: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(value["version"], "2.1.0");
+    let run = &value["runs"][0];
+    assert_eq!(run["tool"]["driver"]["name"], "msr diff");
+    let rules = run["tool"]["driver"]["rules"].as_array().expect("rules");
+    let results = run["results"].as_array().expect("results");
+    assert!(!results.is_empty());
+    for result in results {
+        let index = result["ruleIndex"].as_u64().expect("an index") as usize;
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        let text = result["message"]["text"].as_str().expect("a message");
+        assert!(text.starts_with(|first: char| first != ':'), "{text}");
+        assert!(
+            ["none", "note", "warning", "error"]
+                .contains(&result["level"].as_str().expect("a level"))
+        );
+        for place in result["locations"].as_array().expect("locations") {
+            let physical = &place["physicalLocation"];
+            assert!(physical["artifactLocation"]["uri"].is_string());
+            assert!(physical["region"]["startLine"].as_u64() > Some(0));
+            assert!(physical["region"]["startColumn"].as_u64() > Some(0));
+        }
+    }
+}
