@@ -77,7 +77,7 @@ pub fn short(text: &str) -> String {
     }
 }
 
-/// `a record with items 1, 2 (2 words), 6`.
+/// `a record with items 1 = 0x2, 2 (2 words)`.
 fn items(answer: &str) -> Option<String> {
     let bytes = bytes(answer).ok()?;
     let mut rest = bytes.strip_prefix(&MAGIC)?.get(HEADER - MAGIC.len()..)?;
@@ -85,9 +85,10 @@ fn items(answer: &str) -> Option<String> {
     while let [t0, t1, l0, l1, more @ ..] = rest {
         let tag = u16::from_le_bytes([*t0, *t1]);
         let length = usize::from(u16::from_le_bytes([*l0, *l1]));
-        items.push(match length / 8 {
-            1 => tag.to_string(),
-            words => format!("{tag} ({words} words)"),
+        let payload = more.get(..length)?;
+        items.push(match <[u8; 8]>::try_from(payload) {
+            Ok(word) => format!("{tag} = {:#x}", u64::from_le_bytes(word)),
+            Err(_) => format!("{tag} ({} words)", length / 8),
         });
         rest = more.get(length..)?;
     }
