@@ -1,4 +1,4 @@
-//! What a version of an interface does, in lines `KEY: VALUE` that do not depend on names, documentation or order: the
+//! What a version of an interface does, in lines `KEY: VALUE` that depend on no name but its own, documentation or order: the
 //! manifest that `msr lock` writes when a version is released, and that every later build is compared with.
 
 use crate::model::{
@@ -102,6 +102,8 @@ pub fn lines(view: &View) -> Lines {
     let mut put = |key: String, value: String| {
         lines.insert(key, value);
     };
+    // Every record of the version carries it.
+    put("name".to_owned(), view.name.clone());
     put(
         "restored guests only".to_owned(),
         view.restore_only.to_string(),
