@@ -1,6 +1,6 @@
 //! The administrator's commands, as they come on the serial line (docs/boot-protocol.md).
 
-use crate::faults::Refused;
+use crate::mc::refused::Refused;
 use crate::units::{Gpa, GuestId, Hpa};
 
 /// The longest line, in bytes, without its end.

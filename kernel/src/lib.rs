@@ -28,10 +28,10 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
-pub mod event;
 pub mod faults;
 pub mod guest;
 pub mod handover;
+mod mc;
 pub mod mca;
 pub mod message;
 #[cfg(not(loom))]
@@ -41,3 +41,5 @@ pub mod schedule;
 mod sync;
 pub mod units;
 pub mod vmce;
+
+pub use mc::event;

@@ -204,7 +204,8 @@ fn take_module(module: &kernel::handover::multiboot::Module<'_>) -> Result<(), &
         module::Error::Missing(key) => key,
     })? {
         Kind::Guest(config) => {
-            let guest = guests::create(&config, bytes).map_err(guests::Error::text)?;
+            let guest = guests::create(&config, bytes, run::extra(), entry::vm::fast_exit_of)
+                .map_err(guests::Error::text)?;
             log::now();
             messages::guest_up(
                 guest.id.0,

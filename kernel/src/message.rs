@@ -2,7 +2,7 @@
 //!
 //! One table, as for [`crate::event`]: the binary turns a row into a defmt frame, the documentation lists it.
 
-use crate::event::{Kind, Level};
+use crate::mc::event::{Kind, Level};
 
 /// Hands the table of messages to a macro, whose input is rows of `#[doc] LEVEL FUNCTION FORMAT (FIELD: TYPE, ...)`.
 #[macro_export]
@@ -59,7 +59,7 @@ macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $level:ident $name:ident $format:literal ($($field:ident: $type:ty),* $(,)?))*) => {
         /// Every message, in the order of the table.
         pub const KINDS: &[Kind] = &[$(Kind {
-            name: crate::event::name_of($format),
+            name: crate::mc::event::name_of($format),
             level: Level::$level,
             format: $format,
             fields: &[$(stringify!($field),)*],

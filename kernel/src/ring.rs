@@ -3,7 +3,7 @@
 //! An #MC or NMI may come in the middle of a write and write too. Each writer takes a slot of its own first and marks it
 //! written last; the reader stops at a slot that is not yet written. What does not fit is counted.
 
-use crate::event::{Event, FIELDS, Stamped};
+use crate::mc::event::{Event, FIELDS, Stamped};
 use crate::sync::{AtomicU64, Ordering, constructor};
 use crate::units::{Pcpu, Tsc};
 
@@ -198,8 +198,8 @@ mod tests {
     fn event(n: u64) -> Event {
         Event::BankError {
             bank: Bank(n as u8),
-            class: crate::mca::Class::Srao,
-            code: crate::mca::ErrorCode(0xcf),
+            class: crate::mc::grade::Class::Srao,
+            code: crate::mc::code::ErrorCode(0xcf),
             status: n,
             addr: n + 1,
             misc: n + 2,

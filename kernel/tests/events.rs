@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 fn reference() -> String {
     let mut text = String::from(
-        "# Events\n\nMade from the tables in `kernel/src/event.rs` and `kernel/src/message.rs`; a test keeps it so. Every event has `cpu=` first: the processor \
+        "# Events\n\nMade from the tables in `kernel/src/mc/event.rs` and `kernel/src/message.rs`; a test keeps it so. Every event has `cpu=` first: the processor \
          that it happened on. `boot-protocol.md` has the form of the text. A kind may have several sets of keys.\n\n\
          | kind | level | keys | meaning |\n|---|---|---|---|\n",
     );

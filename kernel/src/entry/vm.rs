@@ -11,13 +11,13 @@ use core::arch::global_asm;
 use core::mem::offset_of;
 
 use kernel::units::Hpa;
-use specs::{ForVersion, McVersion};
+use specs::{ForVersion, McState, McVersion};
 
-use crate::guests::vcpu::{Own, Vcpu};
+use crate::guests::vcpu::{FastExit, Own, Rest, Vcpu};
 use crate::machine::processor::{MAX_PROCESSORS, Processor, STACK_TOP};
 use crate::machine::slots::Slot;
 use crate::run;
-use crate::run::exit::fast::{self, Rest};
+use crate::run::exit::fast;
 use crate::run::exit::slow;
 use crate::vmx::controls::Controls;
 use crate::vmx::current::Current;
@@ -129,7 +129,7 @@ extern "C" fn fast_exit<S: McVersion>(own: *mut Own) -> Rest {
     // SAFETY: the exit code hands over the block of the vCPU that was running here, whose VMCS is current; ordinary context, nothing
     // else borrows it.
     let (own, vmcs) = unsafe { (&mut *own, Current::assume()) };
-    // SAFETY: `FastExit` chose this function by the version of this very state, and the version of a state never changes.
+    // SAFETY: `fast_exit_of` chose this function by the version of this very state, and the version of a state never changes.
     fast::answer::<S>(own, vmcs, |state| unsafe {
         S::of(state).unwrap_unchecked()
     })
@@ -137,14 +137,19 @@ extern "C" fn fast_exit<S: McVersion>(own: *mut Own) -> Rest {
 
 /// The fast half for the version under which a vCPU lives. There is one function for each version, chosen when the vCPU is made, so
 /// that no access pays for the choice.
-pub struct FastExit;
+struct ByVersion;
 
-impl ForVersion for FastExit {
-    type Made = extern "C" fn(*mut Own) -> Rest;
+impl ForVersion for ByVersion {
+    type Made = FastExit;
 
     fn make<S: McVersion>() -> Self::Made {
         fast_exit::<S>
     }
+}
+
+/// The fast half of a vCPU whose machine-check registers these are to be.
+pub fn fast_exit_of(machine_check: &McState) -> FastExit {
+    machine_check.for_version::<ByVersion>()
 }
 
 /// The slow half: what is left of the exit, and then whatever this processor has to do.

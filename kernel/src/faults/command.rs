@@ -2,7 +2,7 @@
 
 use super::Refused;
 use crate::command::{MAX_LINE, number};
-use crate::mca::registers::MAX_BANKS;
+use crate::mc::registers::MAX_BANKS;
 use crate::units::{Bank, GuestId, Pcpu, Tsc};
 
 /// When a fault is raised.

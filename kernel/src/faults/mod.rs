@@ -7,14 +7,14 @@
 mod command;
 #[cfg(any(feature = "faults", test))]
 mod overlay;
-mod refused;
+
 #[cfg(any(feature = "faults", test))]
 mod schedule;
 
+pub use crate::mc::refused::Refused;
 #[cfg(any(feature = "faults", test))]
 pub use command::{Fault, When, parse};
 #[cfg(any(feature = "faults", test))]
 pub use overlay::{Overlay, raise};
-pub use refused::Refused;
 #[cfg(any(feature = "faults", test))]
 pub use schedule::Schedule;

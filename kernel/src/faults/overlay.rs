@@ -3,9 +3,9 @@
 
 use super::Refused;
 use super::command::Fault;
-use crate::event::Event;
-use crate::mca::registers::{MAX_BANKS, MC0_CTL, MCG_STATUS};
-use crate::mca::{McgStatus, Status};
+use crate::mc::event::Event;
+use crate::mc::registers::{MAX_BANKS, MC0_CTL, MCG_STATUS};
+use crate::mc::registers::{McgStatus, Status};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::units::{Bank, Pcpu};
 

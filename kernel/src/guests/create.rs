@@ -8,15 +8,14 @@ use kernel::handover::module::GuestConfig;
 use kernel::units::{Pcpu, VcpuId};
 use kernel::vmce::Mailbox;
 use msr_runtime::extra::ExtraRefusal;
-use msr_runtime::{Interface, MachineCheck};
-use specs::{Choice, platform};
+use msr_runtime::{Extra, Interface, MachineCheck};
+use specs::{Choice, McState, platform};
 
 use super::registry::{self, Guest};
-use super::vcpu::{Own, Shared, Vcpu};
+use super::vcpu::{FastExit, Own, Shared, Vcpu};
 use crate::machine::memory;
 use crate::machine::own_cell::OwnCell;
 use crate::machine::processor::Processor;
-use crate::run;
 use crate::vmx::ept::GuestMemory;
 use crate::vmx::{bitmap, vmcs};
 
@@ -55,12 +54,19 @@ impl From<OutOfMemory> for Error {
 }
 
 /// Makes a guest of `image`. Each of its vCPUs gets a processor for ever: vCPUs are dealt out in the order of their making.
-pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, Error> {
+/// `extra` is what the administrator has named for guests from newer hosts, `fast_exit_of` gives the function that answers the exits of
+/// a vCPU by its machine-check registers.
+pub fn create(
+    config: &GuestConfig<'_>,
+    image: &[u8],
+    extra: &Extra,
+    fast_exit_of: fn(&McState) -> FastExit,
+) -> Result<&'static Guest, Error> {
     let id = registry::next_id().ok_or(Error::TooMany)?;
     let machine_check = Choice::parse(config.interface)
         .and_then(|choice| choice.create())
         .map_err(|_| Error::Interface)?;
-    run::extra()
+    extra
         .within(&machine_check.extra_limits())
         .map_err(Error::Extra)?;
     let mut guest_memory = GuestMemory::create(u64::from(config.memory_mib) << 20)?;
@@ -83,7 +89,7 @@ pub fn create(config: &GuestConfig<'_>, image: &[u8]) -> Result<&'static Guest, 
         let id = VcpuId { guest: id, index };
         let shared: &'static Shared =
             memory::place(Shared::new(id, guest, processor, mailbox, vmcs::region()?))?;
-        let mut own = Own::new(shared, machine_check);
+        let mut own = Own::new(shared, machine_check, fast_exit_of(&machine_check));
         own.start = (index == 0).then_some(start);
         guest.set_vcpu(
             index,

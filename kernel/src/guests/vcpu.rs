@@ -10,10 +10,8 @@ use specs::platform::v1::{Held, State as PlatformState};
 
 use super::console::Line;
 use super::registry::Guest;
-use crate::entry::vm::FastExit;
 use crate::machine::own_cell::OwnCell;
 use crate::machine::processor::Processor;
-use crate::run::exit::fast::Rest;
 use crate::vmx::event::Waiting;
 use crate::vmx::registers::{FxState, Registers};
 use crate::vmx::unswitched::Unswitched;
@@ -35,6 +33,21 @@ pub enum Activity {
     Ended,
 }
 
+/// What is left to do after the fast half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Rest {
+    /// Nothing: enter the guest again.
+    Nothing = 0,
+    /// The exit is answered, but something waits for this vCPU.
+    Work = 1,
+    /// The exit itself.
+    Exit = 2,
+}
+
+/// Answers the exits of a vCPU as far as its own state goes.
+pub type FastExit = extern "C" fn(*mut Own) -> Rest;
+
 /// What only the vCPU's own processor touches, in ordinary context. Its start is known to the entry code.
 #[repr(C, align(64))]
 pub struct Own {
@@ -43,7 +56,7 @@ pub struct Own {
     /// Launched since its VMCS was cleared: entered by VMRESUME.
     pub launched: u64,
     /// Answers its exits as far as the vCPU's own state goes: for the version of `machine_check`.
-    pub fast_exit: extern "C" fn(*mut Own) -> Rest,
+    pub fast_exit: FastExit,
     /// The machine-check interface's registers. They stay of the version with which [`Own::new`] made them: `fast_exit` relies on it.
     pub machine_check: McState,
     /// The part that others see.
@@ -193,13 +206,13 @@ impl Shared {
 
 impl Own {
     /// A vCPU in its reset state.
-    pub fn new(shared: &'static Shared, machine_check: McState) -> Self {
+    pub fn new(shared: &'static Shared, machine_check: McState, fast_exit: FastExit) -> Self {
         let mut platform = PlatformState::new();
         platform.hold(Held::X2apicApicid, shared.id.index.into());
         Self {
             registers: Registers::default(),
             launched: 0,
-            fast_exit: machine_check.for_version::<FastExit>(),
+            fast_exit,
             machine_check,
             shared,
             mailbox: shared.mailbox,

@@ -5,15 +5,15 @@
 
 use msr_runtime::ErrorRecord;
 
-use super::fatal::FatalReason;
-use super::grade::Class;
-use super::machine::{Interrupted, Machine};
-use super::pool::{Effect, Finding, Who};
-use super::registers::Status;
 use super::scan::{Found, Here, Scan, Severity};
 use super::shared::Shared;
 use super::wait::Stuck;
-use crate::event::Event;
+use crate::mc::event::Event;
+use crate::mc::fatal::FatalReason;
+use crate::mc::finding::{Effect, Finding, Who};
+use crate::mc::grade::Class;
+use crate::mc::machine::{Interrupted, Machine};
+use crate::mc::registers::Status;
 
 /// Claims what `scan` found, and adds it to the pool. Returns the worst that this processor owns; fatal if there was no room
 /// in the pool, where the error stays in its bank.

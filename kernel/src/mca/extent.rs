@@ -2,7 +2,7 @@
 
 use msr_runtime::ErrorRecord;
 
-use super::registers::{Misc, Status};
+use crate::mc::registers::{Misc, Status};
 use crate::units::{Gpa, Hpa, PAGE_SIZE};
 
 /// Pages of physical memory that an error makes unusable.

@@ -3,10 +3,10 @@
 //! Every change of an EPT that takes something away begins a new generation. A processor that has flushed since writes the
 //! generation down; one that has not is made to leave its guest and does so before the next VM entry.
 
-use super::machine::Machine;
 use super::shared::Shared;
 use super::wait::Wait;
-use crate::event::Event;
+use crate::mc::event::Event;
+use crate::mc::machine::Machine;
 use crate::sync::{AtomicU64, Ordering, constructor};
 
 pub(super) struct Flushes {

@@ -1,18 +1,18 @@
 //! What a processor does in an #MC.
 
 use super::claim::{claim, report};
-use super::fatal::FatalReason;
 use super::flush::{await_flush, catch_up};
-use super::grade::Class;
-use super::machine::{Interrupted, Machine};
 use super::mutant::{self, Mutant};
 use super::recover::{Recovered, Recovery};
-use super::registers::{MCG_STATUS, McgStatus};
 use super::rendezvous::{Barrier, Entry, Member, Rendezvous, missing};
 use super::scan::{Here, Scan, Severity};
 use super::shared::{Quiet, Shared};
 use super::wait::{Stuck, wait_until};
-use crate::event::Event;
+use crate::mc::event::Event;
+use crate::mc::fatal::FatalReason;
+use crate::mc::grade::Class;
+use crate::mc::machine::{Interrupted, Machine};
+use crate::mc::registers::{MCG_STATUS, McgStatus};
 use crate::sync::Ordering;
 
 /// What the processor does next.

@@ -10,14 +10,10 @@
 //! * One processor recovers. Nothing of a vCPU's state is touched here: it gets mail.
 
 mod claim;
-mod code;
 mod counts;
 mod extent;
-mod fatal;
 mod flush;
-mod grade;
 mod handle;
-mod machine;
 #[cfg(loom)]
 pub mod mutant;
 #[cfg(not(loom))]
@@ -25,7 +21,6 @@ mod mutant;
 mod poll;
 mod pool;
 mod recover;
-pub mod registers;
 mod rendezvous;
 mod scan;
 mod shared;
@@ -33,14 +28,14 @@ mod start;
 mod turn;
 mod wait;
 
-pub use code::ErrorCode;
-pub use fatal::FatalReason;
+pub use crate::mc::code::ErrorCode;
+pub use crate::mc::fatal::FatalReason;
+pub use crate::mc::grade::{Class, grade, grade_poll};
+pub use crate::mc::machine::{Addressee, Interrupted, Kept, Machine, Owner, Replaced};
+pub use crate::mc::registers;
+pub use crate::mc::registers::{McgCap, McgStatus, Misc, Status};
 pub use flush::{catch_up, flush_everywhere, is_flushed};
-pub use grade::{Class, grade, grade_poll};
 pub use handle::{Verdict, handle};
-pub use machine::{Addressee, Interrupted, Kept, Machine, Owner, Replaced};
 pub use poll::poll;
-pub(crate) use pool::{CAPACITY, Finding};
-pub use registers::{McgCap, McgStatus, Misc, Status};
 pub use shared::{Config, Shared};
 pub use start::start;

@@ -6,13 +6,13 @@
 
 use super::counts::Counts;
 use super::extent::Extent;
-use super::grade::{Class, grade_poll};
-use super::machine::{Kept, Machine, Owner, Replaced};
-use super::registers::{MCG_STATUS, McgStatus, Status};
 use super::rendezvous::Rendezvous;
 use super::scan::record;
 use super::shared::Shared;
-use crate::event::Event;
+use crate::mc::event::Event;
+use crate::mc::grade::{Class, grade_poll};
+use crate::mc::machine::{Kept, Machine, Owner, Replaced};
+use crate::mc::registers::{MCG_STATUS, McgStatus, Status};
 use crate::sync::{AtomicU32, Ordering, constructor};
 use crate::units::{Bank, Hpa};
 

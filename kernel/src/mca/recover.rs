@@ -1,15 +1,16 @@
 //! Recovery, by one processor for all: pages out of use, and who is hit.
 
 use super::extent::Extent;
-use super::grade::Class;
-use super::machine::{Machine, Owner};
-use super::pool::{Effect, Finding};
-use super::registers::Status;
 use super::shared::Shared;
-use crate::event::Event;
+use crate::mc::event::Event;
+use crate::mc::finding::{Effect, Finding};
+use crate::mc::grade::Class;
+use crate::mc::machine::{Machine, Owner};
+use crate::mc::registers::Status;
+use crate::mc::stop::StopReason;
 use crate::sync::Ordering;
 use crate::units::{Gpa, GuestId, Hpa, PAGE_SIZE, VcpuId};
-use crate::vmce::{Post, Routes, StopReason};
+use crate::vmce::{Post, Routes};
 
 /// What a recovery has changed for other processors.
 #[derive(Clone, Copy, Debug)]

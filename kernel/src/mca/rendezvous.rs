@@ -6,12 +6,12 @@
 
 use bitfield_struct::bitfield;
 
-use super::machine::Machine;
 use super::mutant::{self, Mutant};
 use super::scan::Here;
 use super::shared::{Shared, Slot};
 use super::wait::{Stuck, Wait, wait_until};
-use crate::event::Event;
+use crate::mc::event::Event;
+use crate::mc::machine::Machine;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, constructor};
 use crate::units::{Pcpu, Tsc};
 

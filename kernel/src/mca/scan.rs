@@ -6,15 +6,15 @@
 use arrayvec::ArrayVec;
 use msr_runtime::ErrorRecord;
 
-use super::code::ErrorCode;
 use super::extent::Extent;
-use super::fatal::FatalReason;
-use super::grade::{Class, Grades};
-use super::machine::{Interrupted, Machine, Owner};
 use super::mutant::{self, Mutant};
-use super::pool::{Effect, Finding, Who};
-use super::registers::{MAX_BANKS, McgStatus, Status};
-use crate::event::Event;
+use crate::mc::code::ErrorCode;
+use crate::mc::event::Event;
+use crate::mc::fatal::FatalReason;
+use crate::mc::finding::{Effect, Finding, Who};
+use crate::mc::grade::{Class, Grades};
+use crate::mc::machine::{Interrupted, Machine, Owner};
+use crate::mc::registers::{MAX_BANKS, McgStatus, Status};
 use crate::units::{Bank, VcpuId};
 
 /// Why this processor is in a machine check, and what it was doing.

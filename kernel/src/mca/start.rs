@@ -1,14 +1,14 @@
 //! A processor begins to take machine checks.
 
-use super::grade::{Class, grade};
-use super::machine::Machine;
-use super::registers::{
+use super::scan::record;
+use super::shared::Shared;
+use crate::mc::event::Event;
+use crate::mc::grade::{Class, grade};
+use crate::mc::machine::Machine;
+use crate::mc::registers::{
     FEATURE_CONTROL, FEATURE_CONTROL_LMCE_ON, FEATURE_CONTROL_LOCKED, LMCE_EN, MCG_CTL,
     MCG_EXT_CTL, MCG_STATUS, Status,
 };
-use super::scan::record;
-use super::shared::Shared;
-use crate::event::Event;
 use crate::sync::Ordering;
 use crate::units::Bank;
 

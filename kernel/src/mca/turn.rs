@@ -1,8 +1,8 @@
 //! A lock that is taken in #MC context only, so that no interrupted code can hold it. Every wait for it is bounded.
 
-use super::machine::Machine;
 use super::shared::Shared;
 use super::wait::{Stuck, wait_until};
+use crate::mc::machine::Machine;
 use crate::sync::{AtomicU32, Ordering, constructor};
 
 pub(super) struct Turn {

@@ -1,8 +1,8 @@
 //! Waiting for other processors: bounded, and never in anybody's way.
 
 use super::flush::catch_up;
-use super::machine::Machine;
 use super::shared::Shared;
+use crate::mc::machine::Machine;
 use crate::sync::Ordering;
 use crate::units::Tsc;
 

@@ -6,9 +6,9 @@
 //! * What a guest sees of it is the interface's business (`msr_runtime::MachineCheck`, made from the spec).
 
 mod deliver;
-mod mailbox;
 mod route;
 
-pub use deliver::{Delivery, StopReason, after_write, deliver, follow_up};
-pub use mailbox::{About, Mail, Mailbox, Outcome};
+pub use crate::mc::mailbox::{About, Mail, Mailbox, Outcome};
+pub use crate::mc::stop::StopReason;
+pub use deliver::{Delivery, after_write, deliver, follow_up};
 pub(crate) use route::{Post, Routes};

@@ -7,10 +7,13 @@
 use arrayvec::ArrayVec;
 use msr_runtime::ErrorRecord;
 
-use super::deliver::StopReason;
-use super::mailbox::{About, Mail, Mailbox, Outcome};
-use crate::event::Event;
-use crate::mca::{Addressee, CAPACITY, Class, Finding, Machine, Status};
+use crate::mc::event::Event;
+use crate::mc::finding::{CAPACITY, Finding};
+use crate::mc::grade::Class;
+use crate::mc::machine::{Addressee, Machine};
+use crate::mc::mailbox::{About, Mail, Mailbox, Outcome};
+use crate::mc::registers::Status;
+use crate::mc::stop::StopReason;
 use crate::units::{GuestId, PAGE_SIZE, Pcpu, VcpuId};
 
 /// An error that hits a guest, or a context of it that is lost.

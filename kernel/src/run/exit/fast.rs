@@ -4,21 +4,9 @@
 
 use super::cpuid;
 use super::reason;
-use crate::guests::vcpu::{EXIT_COUNTERS, Own};
+use crate::guests::vcpu::{EXIT_COUNTERS, Own, Rest};
 use crate::vmx::current::Current;
 use specs::{McState, McVersion};
-
-/// What is left to do after the fast half.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Rest {
-    /// Nothing: enter the guest again.
-    Nothing = 0,
-    /// The exit is answered, but something waits for this vCPU.
-    Work = 1,
-    /// The exit itself.
-    Exit = 2,
-}
 
 /// Answers the exit if that needs nothing but the vCPU's own state. `version` is what makes of the machine-check registers those of the
 /// version under which the vCPU lives.

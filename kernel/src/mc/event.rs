@@ -4,10 +4,14 @@
 //! which a ring keeps an event, the reference (`docs/events.md`) and the kernel's log frames are all made from it. A format
 //! names every field in its order; what it holds besides (`context=guest`) is fixed text.
 
-use crate::faults::Refused;
-use crate::mca::{Class, ErrorCode, FatalReason, Kept};
+use super::code::ErrorCode;
+use super::fatal::FatalReason;
+use super::grade::Class;
+use super::machine::Kept;
+use super::mailbox::Outcome;
+use super::refused::Refused;
+use super::stop::StopReason;
 use crate::units::{Bank, Gpa, GuestId, Hpa, Pcpu, Tsc};
-use crate::vmce::{Outcome, StopReason};
 
 /// Something that happened, when and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 use bitfield_struct::bitfield;
 use msr_runtime::ErrorRecord;
 
-use super::deliver::StopReason;
-use crate::event::words;
+use super::event::words;
+use super::stop::StopReason;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, constructor};
 use crate::units::PAGE_SIZE;
 
@@ -66,7 +66,7 @@ pub struct About {
 
 /// EIPV of a context that was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ErrorIp {
+pub(crate) enum ErrorIp {
     /// Clear.
     Unknown,
     /// Set: the instruction that was interrupted is the one that met the error.
@@ -118,10 +118,10 @@ pub struct Mailbox {
     /// The last machine check that told it something. The writer's.
     told: AtomicU32,
     /// What the vCPU's state says, for readers in #MC context and on other processors.
-    pub(super) in_progress: AtomicBool,
-    pub(super) local_enabled: AtomicBool,
-    /// Looks of [`super::follow_up`] that found the guest quiet.
-    pub(super) quiet: AtomicU32,
+    pub(crate) in_progress: AtomicBool,
+    pub(crate) local_enabled: AtomicBool,
+    /// Looks of [`crate::vmce::follow_up`] that found the guest quiet.
+    pub(crate) quiet: AtomicU32,
     /// The last record that the vCPU got. The reader's.
     last: Slot,
 }
@@ -158,7 +158,7 @@ impl Mailbox {
         }
     }
 
-    /// Whether [`super::deliver`] must be called before the vCPU runs. One load and a comparison.
+    /// Whether [`crate::vmce::deliver`] must be called before the vCPU runs. One load and a comparison.
     #[inline(always)]
     pub fn is_pending(&self) -> bool {
         self.attention.load(Ordering::Relaxed) != 0
@@ -204,7 +204,7 @@ impl Mailbox {
     }
 
     /// Keeps up with the vCPU's state after a write by a guest that was not in its handler. For the vCPU's own processor;
-    /// [`super::after_write`] is for one that was.
+    /// [`crate::vmce::after_write`] is for one that was.
     #[inline(always)]
     pub fn mirror<S: msr_runtime::MachineCheck>(&self, state: &S) {
         self.in_progress
@@ -319,17 +319,17 @@ impl Mailbox {
     // The reader's side: the vCPU's processor, ordinary context.
 
     /// Has [`Mailbox::is_pending`] say yes.
-    pub(super) fn raise(&self) {
+    pub(crate) fn raise(&self) {
         self.attention.store(1, Ordering::Release);
     }
 
     /// Mail that comes after this raises attention again.
-    pub(super) fn lower(&self) {
+    pub(crate) fn lower(&self) {
         self.attention.swap(0, Ordering::AcqRel);
     }
 
     /// The reason to stop the guest, if there is one.
-    pub(super) fn stop(&self) -> Option<StopReason> {
+    pub(crate) fn stop(&self) -> Option<StopReason> {
         match self.stop.load(Ordering::Acquire) {
             0 => None,
             reason => Some(StopReason::from_number(u64::from(reason - 1))),
@@ -337,12 +337,12 @@ impl Mailbox {
     }
 
     /// Whether there is any mail.
-    pub(super) fn has_mail(&self) -> bool {
+    pub(crate) fn has_mail(&self) -> bool {
         self.head.load(Ordering::Relaxed) != self.tail.load(Ordering::Acquire)
     }
 
     /// The next #MC for this vCPU.
-    pub(super) fn first(&self) -> Option<Mail> {
+    pub(crate) fn first(&self) -> Option<Mail> {
         let mail = self.mail().next()?;
         Some(match self.pages_told.load(Ordering::Relaxed) {
             0 => mail,
@@ -351,7 +351,7 @@ impl Mailbox {
     }
 
     /// Mail that cannot wait until the guest has finished with what came before.
-    pub(super) fn urgent(&self) -> Option<Mail> {
+    pub(crate) fn urgent(&self) -> Option<Mail> {
         self.mail().find(|mail| !mail.about.follows())
     }
 
@@ -365,7 +365,7 @@ impl Mailbox {
     }
 
     /// The vCPU has been told of the first page of the first mail.
-    pub(super) fn told(&self, mail: &Mail) {
+    pub(crate) fn told(&self, mail: &Mail) {
         if mail.about.shown() {
             self.last.store(mail.about, &mail.record);
         }
@@ -379,7 +379,7 @@ impl Mailbox {
 
     /// Whether an interrupted context was lost, and what was known of it; the vCPU is being told now.
     #[inline(always)]
-    pub(super) fn take_lost_context(&self) -> Option<ErrorIp> {
+    pub(crate) fn take_lost_context(&self) -> Option<ErrorIp> {
         match self.context_lost.swap(0, Ordering::AcqRel) {
             0 => None,
             1 => Some(ErrorIp::Unknown),
@@ -388,7 +388,7 @@ impl Mailbox {
     }
 
     /// The last record that the vCPU got.
-    pub(super) fn last(&self) -> Option<ErrorRecord> {
+    pub(crate) fn last(&self) -> Option<ErrorRecord> {
         self.last.load().record()
     }
 }

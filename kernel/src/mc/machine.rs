@@ -1,9 +1,9 @@
 //! The physical machine, as one of its processors sees it.
 
+use super::event::{Event, words};
+use super::mailbox::Mailbox;
 use super::registers::McgCap;
-use crate::event::{Event, words};
 use crate::units::{Gpa, GuestId, Hpa, Pcpu, Tsc, VcpuId};
-use crate::vmce::Mailbox;
 
 /// Whose a page of physical memory is. A page that is out of use still has its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub trait Machine {
     /// Forgets every translation of guest memory that this processor has cached (INVEPT, all contexts).
     fn flush_translations(&self);
 
-    /// Makes another processor leave guest mode, if it is there, and call [`super::catch_up`] soon, in any context (an NMI).
+    /// Makes another processor leave guest mode, if it is there, and call [`crate::mca::catch_up`] soon, in any context (an NMI).
     fn kick(&self, processor: Pcpu);
 
     /// A guest's mailboxes; none if there is no such guest.

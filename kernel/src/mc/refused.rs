@@ -1,6 +1,6 @@
 //! Why a fault command was refused. Part of the table of events in every image.
 
-use crate::event::words;
+use super::event::words;
 
 words! {
     /// Why a command was refused.

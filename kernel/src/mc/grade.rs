@@ -85,7 +85,7 @@ pub fn grade(status: Status, recovery: bool) -> Class {
 
 /// The table for one processor.
 #[derive(Clone, Copy)]
-pub(super) struct Grades(&'static Table);
+pub(crate) struct Grades(&'static Table);
 
 impl Grades {
     /// `recovery` is the processor's MCG_CAP.MCG_SER_P.

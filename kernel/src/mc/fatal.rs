@@ -1,6 +1,6 @@
 //! Why the machine cannot go on.
 
-use crate::event::words;
+use super::event::words;
 
 words! {
     /// Why the machine is reset.
