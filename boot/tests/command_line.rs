@@ -120,7 +120,7 @@ fn install(exit: u8) -> (Output, String) {
                [ $1 = --version ] && exit 0\n\
                echo \"$@\" >> asked\n\
                [ $1 = update ] && exit 0\n\
-               for program in bochs qemu-system-x86_64 grub-mkrescue xorriso mformat chromium valgrind; do : > $program; done\n";
+               for program in bochs qemu-system-x86_64 grub-mkrescue xorriso mformat chromium valgrind g++; do : > $program; done\n";
     script(
         "apt-get",
         &format!("{apt}\necho no such package >&2\nexit {exit}"),

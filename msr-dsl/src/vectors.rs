@@ -1,14 +1,21 @@
 //! Conformance vectors: accesses at the values where a spec's rules turn, each with the reference interpreter's answer.
 
 use crate::interpret::{Answer, Machine};
-use crate::model::{Read, Register, View, Write};
+use crate::model::{
+    BitRule, Expr, Field, FieldType, Legal, Read, Register, Rule, Set, View, Write, mask,
+};
 use std::collections::BTreeSet;
 
-/// Values at which the register's rules turn: zero, all ones, each field alone, each reserved edge, and last zero again.
+/// Values at which the register's rules turn: zero, all ones, each field alone, the ends of each legal set and what lies beyond them,
+/// each name of an enumeration and a value that has none, each reserved edge, and last zero again. Where a bit of the register
+/// locks others, those that do not set it come first, and once more behind it.
 pub fn values(register: &Register) -> Vec<u64> {
     let mut values = vec![0, u64::MAX, !1, !(1 << 10), 1, 1 << 63];
+    values.extend(edges(&register.rules, u64::MAX));
     for field in &register.fields {
         values.extend([field.mask(), 1 << field.lo, !field.mask()]);
+        let own = edges(&field.rules, mask(field.hi - field.lo, 0));
+        values.extend(own.chain(names(field)).map(|value| value << field.lo));
     }
     let reserved = register.reserved_mask;
     values.extend([
@@ -17,8 +24,53 @@ pub fn values(register: &Register) -> Vec<u64> {
     ]);
     let mut seen = BTreeSet::new();
     values.retain(|value| seen.insert(*value));
-    values.push(0);
-    values
+    let locks = locks(register);
+    let (locking, free): (Vec<u64>, Vec<u64>) =
+        values.into_iter().partition(|value| value & locks != 0);
+    let again = if locking.is_empty() { &[] } else { &free[..] };
+    [&free, &locking, again, &[0]].concat()
+}
+
+/// The ends of the legal sets, what lies beyond them, and the bits that may or may not be clear.
+fn edges(rules: &[Rule], most: u64) -> impl Iterator<Item = u64> {
+    let sets = rules.iter().flat_map(|rule| match &rule.legal {
+        Legal::Sets(sets) => sets.as_slice(),
+        Legal::Holds(_) => &[],
+    });
+    let edges = sets.flat_map(move |set| match set {
+        Set::Range(low, high) => vec![low.wrapping_sub(1), *low, *high, high.wrapping_add(1)],
+        Set::AllOnesLess(bits) => {
+            let clear = (0..64).filter(|bit| most >> bit & 1 == 1);
+            let all = clear.map(|bit| most & !(1 << bit));
+            all.chain([most & !bits]).collect()
+        }
+    });
+    edges.filter(move |value| *value <= most)
+}
+
+/// The named values of an enumeration, and the first without a name.
+fn names(field: &Field) -> Vec<u64> {
+    let FieldType::Enum { values, .. } = &field.ty else {
+        return Vec::new();
+    };
+    let named: Vec<u64> = values.iter().map(|(_, value)| *value).collect();
+    let other = (0..=mask(field.hi - field.lo, 0)).find(|value| !named.contains(value));
+    named.into_iter().chain(other).collect()
+}
+
+/// The register's own bits that lock others.
+fn locks(register: &Register) -> u64 {
+    let mut locks = 0;
+    let fields = register.fields.iter().map(|field| &field.write);
+    for rule in fields.chain([&register.reserved]) {
+        if let BitRule::Locked(by) = rule {
+            by.walk(&mut |one| match one {
+                Expr::Field(of, hi, lo) if **of == Expr::State => locks |= mask(*hi, *lo),
+                _ => {}
+            });
+        }
+    }
+    locks
 }
 
 /// MSRs that the version does not list, beside those that it does.

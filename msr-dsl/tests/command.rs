@@ -25,12 +25,13 @@ fn msr(arguments: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("msr runs");
-    // A command that does not read its input may be gone already.
-    let _ = child
-        .stdin
-        .take()
-        .map(|mut stdin| stdin.write_all(input.as_bytes()));
-    child.wait_with_output().expect("msr ends")
+    let (stdin, input) = (child.stdin.take(), input.to_owned());
+    // Beside the reading, or both sides wait for each other. A command that does not read its input may be gone already.
+    let writer =
+        std::thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
+    let output = child.wait_with_output().expect("msr ends");
+    let _ = writer.join().expect("the writer ends");
+    output
 }
 
 #[track_caller]
@@ -153,7 +154,7 @@ fn sim_refuses_bad_lines_with_their_number() {
 fn sim_refuses_what_there_is_not() {
     let file = spec("vmce.msr");
     for version in ["77", "99999", "x", ""] {
-        let message = format!("`{version}` is no version of `vmce`; it has 1, 2, 3, 4\n");
+        let message = format!("{file}: `{version}` is no version of `vmce`; it has 1, 2, 3, 4\n");
         let named = format!("{file}@{version}");
         expect(&["sim", &named], "", 2, "", &message);
         expect(&["show", &named], "", 2, "", &message);

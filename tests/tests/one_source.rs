@@ -9,8 +9,14 @@ use msr_dsl::model::{FieldType, Model};
 
 /// Folders about the host's own registers, and about what comes from outside.
 const HOSTS: &[&str] = &["machine", "mca", "faults", "handover"];
-/// Files that name MSRs of the host: its way to long mode, what VMX can do, the host's part of a VMCS.
-const HOST_FILES: &[&str] = &["entry/boot.rs", "vmx/capability.rs", "vmx/vmcs.rs"];
+/// Files that name MSRs of the host: its way to long mode, what VMX can do, the host's part of a VMCS, its banks; and MCACODs.
+const HOST_FILES: &[&str] = &[
+    "entry/boot.rs",
+    "vmx/capability.rs",
+    "vmx/vmcs.rs",
+    "mc/registers.rs",
+    "mc/code.rs",
+];
 /// Smaller numbers are too common to mean an MSR.
 const LEAST_MSR: u64 = 0x100;
 /// Smaller numbers are too common to mean a value.

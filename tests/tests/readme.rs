@@ -285,6 +285,13 @@ fn fresh_copy(root: &Path, copy: &Path) -> PathBuf {
         std::fs::write(&to, from).unwrap();
     }
     git(copy, &["init", "--quiet"]);
+    let known: Vec<&str> = files.split('\0').collect();
+    // What an earlier run copied and is gone since would still be built.
+    for old in git(copy, &["ls-files", "-z"]).split('\0') {
+        if !old.is_empty() && !known.contains(&old) {
+            std::fs::remove_file(copy.join(old)).unwrap();
+        }
+    }
     git(copy, &["add", "--all"]);
     let author = [
         "-c",

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(50);
 /// A program says that often that it runs before what it was told is taken for all.
 const RUNS: usize = 3;
+/// So often before what a program still has to be told is given up: Linux lets a worker take the page away some time later.
+const RUNS_AT_MOST: usize = 100;
 
 /// Linux as it is when its programs run.
 pub struct Linux {
@@ -100,6 +102,7 @@ impl Linux {
         machine.monitor.go_on()?;
         let mut answer = Answer::default();
         let place = |addr| self.pages.get(&pages.place(addr)?).copied();
+        let mut records = 0;
         for (number, delivery) in deliveries.iter().enumerate() {
             machine.stop_in(|cpu| number == 0 && row.in_kernel.contains(&cpu))?;
             for (cpu, told) in delivery.iter().enumerate() {
@@ -107,8 +110,13 @@ impl Linux {
                     machine.put(cpu, told, place)?;
                 }
             }
+            records += delivery
+                .iter()
+                .flatten()
+                .filter(|told| told.record.is_some())
+                .count();
             machine.monitor.go_on()?;
-            if !machine.watch(&mut answer)? {
+            if !machine.watch(&mut answer, records.min(row.told.len()))? {
                 break;
             }
         }
@@ -251,17 +259,26 @@ impl Machine {
         }
     }
 
-    /// Takes what the programs say until all have run for a while; false if the machine has ended.
-    fn watch(&mut self, answer: &mut Answer) -> Result<bool> {
+    /// Takes what the programs say until all have run for a while since the last signal, and for longer as long as fewer than `due`
+    /// signals have come; false if the machine has ended.
+    fn watch(&mut self, answer: &mut Answer, due: usize) -> Result<bool> {
         let deadline = Instant::now() + PATIENCE;
         let mut runs = [0; PROCESSORS];
-        while runs.iter().any(|runs| *runs < RUNS) {
+        let mut all = 0;
+        while runs.iter().any(|runs| *runs < RUNS)
+            || answer.told.len() < due && all < PROCESSORS * RUNS_AT_MOST
+        {
             let Some(line) = self.line(deadline)? else {
                 self.running.kill();
                 return Ok(false);
             };
+            let before = answer.told.len();
             if let Some(cpu) = answer.take(&line) {
                 runs[cpu] += 1;
+                all += 1;
+            }
+            if answer.told.len() > before {
+                runs = [0; PROCESSORS];
             }
         }
         Ok(true)

@@ -23,8 +23,9 @@ impl Package {
     pub fn write<'c>(groups: impl Iterator<Item = Vec<&'c Code>>) -> Self {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("random-specs");
         let bins = root.join("src/bin");
-        if bins.exists() {
-            std::fs::remove_dir_all(&bins).expect("a folder of this test");
+        let sources = root.join("src");
+        if sources.exists() {
+            std::fs::remove_dir_all(&sources).expect("a folder of this test");
         }
         std::fs::create_dir_all(&bins).expect("a folder under target/tmp");
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -49,7 +50,8 @@ impl Package {
             .output()
             .expect("cargo runs");
         let said = String::from_utf8_lossy(&output.stderr);
-        let first: Vec<&str> = said.lines().take(60).collect();
+        let errors = said.lines().skip_while(|line| !line.starts_with("error"));
+        let first: Vec<&str> = errors.take(60).collect();
         match output.status.success() {
             true => Ok(()),
             false => Err(format!("in {}: {}", self.root.display(), first.join("\n"))),

@@ -3,10 +3,11 @@
 use super::USAGE;
 use super::file::named;
 use super::output::{put, tell};
+use msr_dsl::document::register::{facts, field_words, field_write};
 use msr_dsl::document::text::{
     addresses, bits, extra, field_type, migrates, owner, read, reset, write,
 };
-use msr_dsl::model::{Offer, Register, Scope, View};
+use msr_dsl::model::{Offer, Register, View, Write};
 use msr_dsl::words::suggest;
 use std::process::ExitCode;
 
@@ -114,19 +115,13 @@ fn draw(view: &View, register: &Register) {
     for cite in &register.cite {
         put!("[{cite}]");
     }
-    put!(
-        "\nreset {}, read {}, write {}, migrates {}\n",
-        reset(register),
-        read(view, register),
-        write(view, register),
-        migrates(register)
-    );
-    if register.scope == Scope::Guest {
-        put!("One state for all vCPUs of a guest.\n");
+    put!("");
+    for (heading, lines) in facts(view, register) {
+        for (at, line) in lines.iter().enumerate() {
+            put!("{:11}{line}", if at == 0 { heading } else { "" });
+        }
     }
-    if register.held {
-        put!("Held: the hypervisor sets and takes the state.\n");
-    }
+    put!("");
     for top in [63u32, 31] {
         let row = || (top - 31..=top).rev();
         let tens: String = row()
@@ -143,30 +138,33 @@ fn draw(view: &View, register: &Register) {
                 .fields
                 .iter()
                 .position(|field| (field.lo..=field.hi).contains(&bit));
-            field.map_or('.', |at| char::from(b'A' + (at % 26) as u8))
+            field.map_or('.', letter_of)
         };
         let letters: String = row().map(|bit| format!(" {} ", letter(bit))).collect();
         put!("{}\n{}\n", tens.trim_end(), letters.trim_end());
     }
+    let writes = matches!(register.write, Write::Bits(_));
     for (at, field) in register.fields.iter().enumerate() {
-        let letter = char::from(b'A' + (at % 26) as u8);
         put!(
-            "{letter}  {:8} {}: {}. {}",
+            "{}  {:8} {}: {}{}. {}",
+            letter_of(at),
             bits(field.hi, field.lo),
             field.name,
             field_type(field),
-            field.doc.replace('\n', " ")
+            match (writes, field_write(view, field)) {
+                (true, how) if how != "stored" => format!(", a write: {how}"),
+                _ => String::new(),
+            },
+            field_words(view, field).replace('\n', " ")
         );
     }
-    if register.reserved_mask != 0 && !register.fields.is_empty() {
-        put!(
-            ".  reserved: a write is {}",
-            match register.reserved {
-                msr_dsl::model::BitRule::FaultIfSet => "refused (#GP) if it sets one",
-                msr_dsl::model::BitRule::FaultOnChange => "refused (#GP) if it changes one",
-                msr_dsl::model::BitRule::Ignore => "dropped there",
-                _ => "stored there",
-            }
-        );
-    }
+}
+
+/// A sign for each of the 64 fields that a register can have.
+fn letter_of(field: usize) -> char {
+    let signs = ('A'..='Z')
+        .chain('a'..='z')
+        .chain('0'..='9')
+        .chain(['+', '*']);
+    signs.into_iter().nth(field).unwrap_or('?')
 }

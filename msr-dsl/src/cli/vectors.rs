@@ -5,7 +5,7 @@ use super::file::named;
 use super::output::{Reader, put, tell};
 use super::sim::new_guest;
 use msr_dsl::compare::items::{Item, items, record, smallest};
-use msr_dsl::compare::steps::{Step, execute};
+use msr_dsl::compare::steps::{Injected, Step, execute};
 use msr_dsl::interpret::Machine;
 use msr_dsl::model::{Register, Scope, View};
 use msr_dsl::vectors::{neighbours, values};
@@ -62,7 +62,41 @@ fn lines(view: &View, mut guest: Machine, out: &mut String) {
         line(&mut guest, Step::Read(msr), out);
         line(&mut guest, Step::Write { msr, value: 0 }, out);
     }
+    checks(view, &mut guest, out);
     moves(view, guest, out);
+}
+
+/// What a machine check leaves in the registers that it sets, all banks of them: with every bit given, and without a record.
+fn checks(view: &View, guest: &mut Machine, out: &mut String) {
+    let Some(injection) = &view.injection else {
+        return;
+    };
+    *out += "# a machine check\n";
+    let roles = [
+        injection.global.0,
+        injection.status.0,
+        injection.address.0,
+        injection.misc.0,
+    ];
+    let roles = roles
+        .into_iter()
+        .flat_map(|id| &view.register(id).addresses);
+    let msrs: Vec<u32> = roles
+        .flat_map(|address| address.msrs())
+        .map(|(msr, _)| msr)
+        .collect();
+    let all = Injected {
+        flags: 0b1111,
+        error: [u64::MAX; 3],
+    };
+    for what in [all, Injected::default()] {
+        guest.reset(Reset::PowerOn);
+        *out += "reset\n";
+        line(guest, Step::Inject(what), out);
+        for msr in &msrs {
+            line(guest, Step::Read(*msr), out);
+        }
+    }
 }
 
 /// What a restore takes and refuses, item by item, what it does with a record that lacks the item, and what INIT leaves of it.
@@ -81,23 +115,45 @@ fn moves(view: &View, mut guest: Machine, out: &mut String) {
             let one = (item.tag, vec![value; item.words]);
             record(view, &others.chain([one]).collect::<Vec<_>>())
         };
-        let accepted = smallest(view, item, |value| value != 0).filter(|_| !item.capability);
+        let reset = view.register(item.id).reset;
+        let accepted =
+            smallest(view, item, |value| value != 0 && value != reset).filter(|_| !item.capability);
         let refused = (0..64)
             .map(|bit| 1 << bit)
-            .find(|bit| item.accepts & bit == 0);
-        let records = accepted.into_iter().chain(refused).map(with);
+            .filter(|bit| item.accepts & bit == 0);
+        for value in refused {
+            line(&mut guest, Step::Restore(with(value)), out);
+        }
+        let most = (!item.capability).then(|| with(most(item)));
+        // What guests cannot set themselves they may still change.
+        if let (Some(record), Some(msr)) = (&most, item.msrs.first()) {
+            for value in values(view.register(item.id)) {
+                line(&mut guest, Step::Restore(record.clone()), out);
+                line(&mut guest, Step::Write { msr: *msr, value }, out);
+                line(&mut guest, Step::Read(*msr), out);
+            }
+        }
+        let records = accepted.into_iter().map(with).chain(most);
         for record in records.chain([record(view, &own)]) {
             line(&mut guest, Step::Restore(record), out);
             seen(&mut guest, item, out);
+            line(&mut guest, Step::Init, out);
+            seen(&mut guest, item, out);
         }
-        line(&mut guest, Step::Init, out);
-        seen(&mut guest, item, out);
     }
     for scope in [Scope::Vcpu, Scope::Guest] {
         if let Some(item) = items.iter().find(|item| item.scope == scope) {
             line(&mut guest, item.save(), out);
         }
     }
+}
+
+/// Every bit that a restore takes; of an enumeration that is closed, its greatest value.
+fn most(item: &Item) -> u64 {
+    let closed = item.closed.iter();
+    closed.fold(item.accepts, |all, (mask, values)| {
+        all & !mask | values.iter().max().unwrap_or(&0)
+    })
 }
 
 /// What one vCPU writes, another reads; and INIT of one, where the others may notice it.

@@ -6,7 +6,7 @@
 mod changes;
 mod expression;
 mod map;
-mod register;
+pub mod register;
 pub mod text;
 mod version;
 

@@ -52,7 +52,8 @@ fn search_words(register: &Register) -> String {
     format!("{}{}", words.join(" "), numbers.collect::<String>()).to_lowercase()
 }
 
-fn facts(view: &View, register: &Register) -> Vec<(&'static str, Vec<String>)> {
+/// What there is to say of the register as a whole: a heading, and a line or several.
+pub fn facts(view: &View, register: &Register) -> Vec<(&'static str, Vec<String>)> {
     let mut facts = Vec::new();
     if let Some((condition, absent)) = &register.present {
         let text = format!(
@@ -197,7 +198,8 @@ fn fields(view: &View, register: &Register, anchor: &str) -> Markup {
     }
 }
 
-fn field_write(view: &View, field: &Field) -> String {
+/// What a write does to the field.
+pub fn field_write(view: &View, field: &Field) -> String {
     let rules = field.rules.iter().map(|rule| text::rule(view, rule));
     [text::bit_rule(view, &field.write)]
         .into_iter()
@@ -206,7 +208,8 @@ fn field_write(view: &View, field: &Field) -> String {
         .join("; ")
 }
 
-fn field_words(view: &View, field: &Field) -> String {
+/// The field's documentation, when it is there, and what it reads.
+pub fn field_words(view: &View, field: &Field) -> String {
     let present = field.present.as_ref();
     let present = present.map(|e| format!(" There if {}.", expression(view, e)));
     let read = field.read.as_ref();

@@ -76,6 +76,7 @@ pub fn read(view: &View, register: &Register) -> String {
         Read::Value(Expr::State) => "state".to_owned(),
         Read::Value(Expr::Number(0)) if !computed => "zero".to_owned(),
         Read::Value(Expr::Number(u64::MAX)) => "all ones".to_owned(),
+        Read::Value(Expr::Number(value)) if !computed => number(*value),
         Read::Value(_) => "computed".to_owned(),
         Read::Fault => "fault".to_owned(),
         Read::Unlisted => "unlisted".to_owned(),
@@ -92,19 +93,46 @@ pub fn read(view: &View, register: &Register) -> String {
 pub fn write(view: &View, register: &Register) -> String {
     match &register.write {
         Write::Bits(_) if register.hidden() => "-".to_owned(),
-        Write::Bits(_) => {
-            let any = register.reserved_mask != 0 && register.reserved.changes()
-                || register.fields.iter().any(|field| field.write.changes());
+        Write::Bits(hook) => {
             let limits = match register.rules.is_empty() {
                 true => "",
                 false => ", legal values",
             };
-            format!("{}{limits}", if any { "stored" } else { "ignored" })
+            let hook = hook.map(|hook| format!(", then hook {}", view.hooks[hook].name));
+            format!("{}{limits}{}", stored(register), hook.unwrap_or_default())
         }
         Write::Fault => "fault".to_owned(),
         Write::Unlisted => "unlisted".to_owned(),
         Write::Pass => "hardware".to_owned(),
         Write::Hook(hook) => format!("hook {}", view.hooks[*hook].name),
+    }
+}
+
+/// What a write does to the bits that it can change; if there are none, to the others.
+fn stored(register: &Register) -> &'static str {
+    let reserved = (register.reserved_mask != 0).then_some(&register.reserved);
+    let rules = register.fields.iter().map(|field| &field.write);
+    let rules: Vec<&BitRule> = rules.chain(reserved).collect();
+    let mut words = rules.iter().filter_map(|rule| match rule {
+        BitRule::Store => Some("stored"),
+        BitRule::Locked(_) => Some("stored, can be locked"),
+        BitRule::OneClears => Some("1 clears"),
+        BitRule::OneSets => Some("1 sets"),
+        BitRule::ZeroClears => Some("0 clears"),
+        BitRule::Sticky => Some("1 sets for good"),
+        BitRule::Ignore | BitRule::FaultIfSet | BitRule::FaultOnChange => None,
+    });
+    match words.next() {
+        None if rules
+            .iter()
+            .any(|rule| matches!(rule, BitRule::FaultOnChange)) =>
+        {
+            "#GP if changed"
+        }
+        None if rules.iter().any(|rule| matches!(rule, BitRule::FaultIfSet)) => "#GP if set",
+        None => "ignored",
+        Some(first) if words.all(|word| word == first) => first,
+        Some(_) => "by fields",
     }
 }
 
