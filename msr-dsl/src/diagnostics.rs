@@ -1,6 +1,6 @@
 //! Findings of the compiler, the same for the macro and the command line.
 
-use crate::codes::Code;
+use crate::codes::{self, Code};
 use proc_macro2::Span;
 use std::fmt::Write;
 
@@ -191,10 +191,22 @@ impl Diagnostics {
         self.found.retain(keep);
     }
 
-    /// All of them, in the order of the source.
+    /// All of them, in the order of the source. One name that is not there is one mistake, wherever it stands: it is told of where it
+    /// stands first.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.found
             .sort_by_key(|one| (one.place().line, one.place().column));
+        let mut told: Vec<String> = Vec::new();
+        self.found.retain(|one| {
+            let about_a_name = [&codes::UNKNOWN_NAME, &codes::UNKNOWN_VERSION]
+                .iter()
+                .any(|code| code.id == one.code.id);
+            let again = about_a_name && told.contains(&one.message);
+            if about_a_name && !again {
+                told.push(one.message.clone());
+            }
+            !again
+        });
         self.found
     }
 

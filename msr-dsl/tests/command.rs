@@ -424,8 +424,8 @@ fn records_are_dumped_and_checked() {
         .nth(1)
         .expect("a record")
         .to_owned();
-    let items = "vmce version 3, 64 bytes\nitem 1 (MCG_CAP): 0x0000000009000c02\n\
-                 item 2 (MCi_CTL2): 0x0000000000000000 0x0000000000000000\nitem 3 (MCG_EXT_CTL): 0x0000000000000001\n";
+    let items = "vmce version 3, 64 bytes\nitem 1 (MCG_CAP): 0x0000000009000c02\n    LMCE_P SER_P TES_P CMCI_P COUNT=0x2\n\
+                 item 2 (MCi_CTL2): 0x0000000000000000 0x0000000000000000\nitem 3 (MCG_EXT_CTL): 0x0000000000000001\n    LMCE_EN\n";
     expect(&["record", "dump", &file, &record], "", 0, items, "");
     let answers = "version 2: refused: item 3 is unknown and not zero\nversion 3: accepted\nversion 4: accepted\n";
     expect(&["record", "check", &file, &record], "", 0, answers, "");

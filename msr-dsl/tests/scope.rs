@@ -90,10 +90,13 @@ fn show_says_whose_state_it_is() {
     ];
     assert_eq!(rows, states, "{table}");
     let one = said(&["show", HYPERV, "HYPERCALL"], "");
-    assert!(one.contains("One state for all vCPUs of a guest."), "{one}");
+    assert!(
+        one.contains("state      one for all vCPUs of a guest\n"),
+        "{one}"
+    );
     let held = said(&["show", HYPERV, "VP_INDEX"], "");
     assert!(
-        held.contains("Held: the hypervisor sets and takes the state."),
+        held.contains("state      set and taken by the hypervisor (held)\n"),
         "{held}"
     );
 }

@@ -4,7 +4,7 @@ use super::file::{Named, model, named};
 use super::output::{put, tell};
 use super::{NO, USAGE};
 use msr_dsl::interpret::Machine;
-use msr_dsl::model::{Model, View};
+use msr_dsl::model::{FieldType, Migrate, Model, Register, View};
 use msr_runtime::record::{KIND, OF_GUEST, Record, crc32c, name};
 use std::process::ExitCode;
 
@@ -88,13 +88,50 @@ fn items(model: &Model, bytes: &[u8]) -> Result<(), String> {
             continue;
         }
         let words: Vec<String> = payload.chunks(8).map(word).collect();
+        let register = owner(model, writer, tag);
         put!(
             "item {tag} ({}): {}",
-            owner(model, writer, tag),
+            register.map_or("unknown", |register| &register.name),
             words.join(" ")
         );
+        for (bank, value) in payload.chunks(8).map(number).enumerate() {
+            let said = register.map(|register| fields(register, value));
+            let Some(said) = said.filter(|said| value != 0 && !said.is_empty()) else {
+                continue;
+            };
+            match register.is_some_and(|register| register.banked) {
+                true => put!("    bank {bank}: {said}"),
+                false => put!("    {said}"),
+            };
+        }
     }
     Ok(())
+}
+
+/// The fields of a value that are not zero, and what else is set: `VAL AR MCACOD=0x134, reserved 0x10`.
+fn fields(register: &Register, value: u64) -> String {
+    let fields = register.fields.iter();
+    let known = fields.fold(0, |all, field| all | field.mask());
+    let said = register.fields.iter().filter_map(|field| {
+        let own = (value & field.mask()) >> field.lo;
+        match &field.ty {
+            FieldType::Enum { values, .. } => {
+                let named = values.iter().find(|(_, number)| *number == own);
+                let own = named.map_or(format!("{own:#x}"), |(name, _)| name.clone());
+                Some(format!("{}={own}", field.name))
+            }
+            _ if own == 0 => None,
+            FieldType::Bool => Some(field.name.clone()),
+            FieldType::Unsigned | FieldType::Const(_) => Some(format!("{}={own:#x}", field.name)),
+        }
+    });
+    let said: Vec<String> = said.collect();
+    let rest = value & !known;
+    match (said.is_empty(), rest != 0 && known != 0) {
+        (_, false) => said.join(" "),
+        (true, true) => format!("reserved {rest:#x}"),
+        (false, true) => format!("{}, reserved {rest:#x}", said.join(" ")),
+    }
 }
 
 /// Of what the record is.
@@ -105,11 +142,14 @@ fn kind(payload: &[u8]) -> &'static str {
     }
 }
 
+/// Little-endian.
+fn number(chunk: &[u8]) -> u64 {
+    let bytes = chunk.iter().rev();
+    bytes.fold(0u64, |value, byte| value << 8 | u64::from(*byte))
+}
+
 fn word(chunk: &[u8]) -> String {
-    let value = chunk
-        .iter()
-        .rev()
-        .fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+    let value = number(chunk);
     if chunk.len() == 8 {
         format!("{value:#018x}")
     } else {
@@ -118,15 +158,12 @@ fn word(chunk: &[u8]) -> String {
 }
 
 /// The register of a tag, in the version that wrote the record if it is known, else in any.
-fn owner(model: &Model, writer: &View, tag: u16) -> String {
-    let views = std::iter::once(writer).chain(&model.views);
-    let mut names = views.filter_map(|view| {
-        let known = msr_dsl::compare::items::items(view);
-        known.into_iter().find(|item| item.tag == tag)
-    });
-    names
-        .next()
-        .map_or_else(|| "unknown".to_owned(), |item| item.name)
+fn owner<'m>(model: &'m Model, writer: &'m View, tag: u16) -> Option<&'m Register> {
+    let mut views = std::iter::once(writer).chain(&model.views);
+    views.find_map(|view| {
+        let mut saved = view.registers.iter();
+        saved.find(|one| matches!(one.migrate, Migrate::Saved { tag: own, .. } if own == tag))
+    })
 }
 
 fn takes(named: &Named, bytes: &[u8]) -> Result<bool, String> {
