@@ -57,11 +57,19 @@ pub fn ensure() -> Result<()> {
         }
     };
     let work = tempfile::tempdir_in(&folder).doing(|| "make a temporary folder".into())?;
-    said(
-        Command::new("apt-get")
-            .args(["download", &package])
-            .current_dir(work.path()),
-    )?;
+    let download = |package: &str| {
+        said(
+            Command::new("apt-get")
+                .args(["download", package])
+                .current_dir(work.path()),
+        )
+    };
+    if let Err(error) = download(&package) {
+        // Lists that are old name a kernel that is no longer offered.
+        let prefix = apt::privilege().ok_or(error)?;
+        apt::update(prefix)?;
+        download(&self::package()?.unwrap_or(package.clone()))?;
+    }
     let script = "dpkg-deb --fsys-tarfile ./*.deb | tar -x --wildcards './boot/vmlinuz-*'";
     said(
         Command::new("sh")
