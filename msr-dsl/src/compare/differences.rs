@@ -45,11 +45,7 @@ pub fn differences<'a>(setting: &Setting<'a>, product: &mut Product<'a>, msr: u3
         product,
         msr,
     };
-    let (raws, both_read) = own.kinds();
-    let mut findings = own.of_kinds(raws);
-    for (there, when) in both_read {
-        findings.extend(own.of_values(there, when));
-    }
+    let mut findings = own.of_answers();
     findings.extend(own.of_scope());
     findings
 }
@@ -65,11 +61,7 @@ pub fn after_a_move<'a>(
         product,
         msr,
     };
-    let (raws, both_read) = own.kinds();
-    let mut findings = own.of_kinds(raws);
-    for (there, when) in both_read {
-        findings.extend(own.of_values(there, when));
-    }
+    let mut findings = own.of_answers();
     findings.retain(|finding| finding.effects()[0] != Effect::Safe);
     findings
 }
@@ -81,6 +73,16 @@ struct Msr<'p, 'a> {
 }
 
 impl Msr<'_, '_> {
+    /// Where one access has answers of two kinds, or of one kind with other values.
+    fn of_answers(&mut self) -> Vec<Finding> {
+        let (raws, both_read) = self.kinds();
+        let mut findings = self.of_kinds(raws);
+        for (there, when) in both_read {
+            findings.extend(self.of_values(there, when));
+        }
+        findings
+    }
+
     /// Where the kinds of answers differ; and where both reads give a value.
     fn kinds(&mut self) -> (Vec<Raw>, Vec<(There, Truth)>) {
         let (mut raws, mut values) = (Vec::new(), Vec::new());
