@@ -1,5 +1,8 @@
 //! The command line as a user meets it: output, messages, exit statuses.
 
+mod common;
+
+use common::msr;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -15,23 +18,6 @@ fn case(name: &str) -> String {
         .join("input.msr")
         .display()
         .to_string()
-}
-
-fn msr(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_msr"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("msr runs");
-    let (stdin, input) = (child.stdin.take(), input.to_owned());
-    // Beside the reading, or both sides wait for each other. A command that does not read its input may be gone already.
-    let writer =
-        std::thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
-    let output = child.wait_with_output().expect("msr ends");
-    let _ = writer.join().expect("the writer ends");
-    output
 }
 
 #[track_caller]

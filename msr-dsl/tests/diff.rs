@@ -1,14 +1,15 @@
 //! `msr diff` over every pair of versions of every shipped spec: each finding has a witness that both interpreters and the
 //! command reproduce, the other direction has the mirrors, and a side differs from itself in nothing.
 
+mod common;
+
+use common::msr;
 use msr_dsl::compare::finding::{Finding, Witness};
 use msr_dsl::compare::side::Side;
 use msr_dsl::compare::steps::execute;
 use msr_dsl::compare::{Comparison, compare};
 use msr_dsl::model::View;
 use msr_dsl::source::compile_text;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 const SPECS: [&str; 5] = ["vmce", "vmce-amd", "kvm", "sdm", "platform"];
 
@@ -101,24 +102,15 @@ fn names(
 
 /// What `msr sim` answers last to a witness, or what it says when there is no such guest.
 fn simulated(witness: &Witness, side: usize, name: &str) -> String {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_msr"))
-        .args(["sim", name])
-        .args(witness.start[side].options())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("msr runs");
+    let options = witness.start[side].options();
+    let mut arguments = vec!["sim", name];
+    arguments.extend(options.iter().map(String::as_str));
     let lines: String = witness
         .steps
         .iter()
         .map(|step| format!("{step}\n"))
         .collect();
-    let _ = child
-        .stdin
-        .take()
-        .map(|mut stdin| stdin.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().expect("msr ends");
+    let output = msr(&arguments, &lines);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let last = text.lines().last().map(str::to_owned);
     match output.status.code() {

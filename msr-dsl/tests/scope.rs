@@ -1,5 +1,8 @@
 //! State that a guest's vCPUs share, as the command shows, compares, moves and tries it.
 
+mod common;
+
+use common::msr;
 use msr_dsl::compare::compare;
 use msr_dsl::compare::finding::Finding;
 use msr_dsl::compare::side::Side;
@@ -7,28 +10,11 @@ use msr_dsl::manifest;
 use msr_dsl::model::Model;
 use msr_dsl::source::compile_text;
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
 
 const HYPERV: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../msr-dsl-macros/tests/shared/hyperv.msr"
 );
-
-fn msr(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_msr"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("msr runs");
-    let _ = child
-        .stdin
-        .take()
-        .map(|mut stdin| stdin.write_all(input.as_bytes()));
-    child.wait_with_output().expect("msr ends")
-}
 
 fn said(arguments: &[&str], input: &str) -> String {
     let output = msr(arguments, input);

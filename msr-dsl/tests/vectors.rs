@@ -1,8 +1,9 @@
 //! Conformance vectors see each clause of a spec: another clause gives another answer to some line.
 
-use std::io::Write;
+mod common;
+
+use common::msr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 const SPEC: &str = r#"interface! {
     interface demo {
@@ -99,19 +100,8 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-fn msr(arguments: &[&str], input: &str) -> String {
-    let child = Command::new(env!("CARGO_BIN_EXE_msr"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = child.expect("msr");
-    let mut stdin = child.stdin.take().expect("its input");
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().expect("its answer");
-    writer.join().expect("written").expect("written");
+fn said(arguments: &[&str], input: &str) -> String {
+    let output = msr(arguments, input);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -120,7 +110,7 @@ fn msr(arguments: &[&str], input: &str) -> String {
 /// The lines and what each is answered.
 fn vectors(folder: &Path) -> (String, Vec<String>) {
     let spec = folder.join("demo.msr");
-    let text = msr(&["vectors", &spec.to_string_lossy()], "");
+    let text = said(&["vectors", &spec.to_string_lossy()], "");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let split = lines.map(|line| line.split_once(" # ").map_or((line, ""), |both| both));
     let (asked, answered): (Vec<&str>, Vec<&str>) = split.unzip();
@@ -138,7 +128,7 @@ fn a_changed_clause_changes_an_answer() {
     let (asked, answered) = vectors(&right);
     let answers = |folder: &Path| -> Vec<String> {
         let spec = folder.join("demo.msr");
-        let text = msr(&["sim", &spec.to_string_lossy()], &asked);
+        let text = said(&["sim", &spec.to_string_lossy()], &asked);
         text.lines().map(str::to_owned).collect()
     };
     assert_eq!(
