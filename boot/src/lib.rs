@@ -16,6 +16,7 @@ pub mod linux_table;
 pub mod log;
 pub mod mca_table;
 pub mod progress;
+pub mod rows;
 pub mod run;
 pub mod scenario;
 pub mod setup;

@@ -12,6 +12,7 @@ use crate::linux_table::{
     self as table, Delivery, Linux, PROCESSORS, Row, Told, deliveries, judge, load,
 };
 use crate::progress::Progress;
+use crate::rows::outcome;
 use crate::run::{Options, Verdict, run};
 use crate::scenario::Scenario;
 use crate::setup::{self, Purpose, ensure};
@@ -57,14 +58,7 @@ pub fn linux_table(arguments: &TableArguments) -> Result<Answer> {
         }
     }
     drop(progress);
-    let count = rows.len();
-    anstream::eprintln!(
-        "{}",
-        match wrong {
-            0 => format!("all {count} rows hold"),
-            wrong => format!("{wrong} of {count} rows do not hold"),
-        }
-    );
+    anstream::eprintln!("{}", outcome(rows.len(), wrong));
     Ok(if wrong == 0 { Answer::Yes } else { Answer::No })
 }
 

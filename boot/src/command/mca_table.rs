@@ -8,6 +8,7 @@ use super::run::put;
 use crate::error::Result;
 use crate::mca_table::{Action, Machines, Outcome, Raise, Row, judge, load, worst_class};
 use crate::progress::Progress;
+use crate::rows::outcome;
 use crate::scenario::Known;
 use crate::setup::{Purpose, ensure};
 use crate::workspace::Workspace;
@@ -48,14 +49,7 @@ pub fn mca_table(arguments: &TableArguments) -> Result<Answer> {
         }
     }
     drop(progress);
-    let count = rows.len();
-    anstream::eprintln!(
-        "{}",
-        match wrong {
-            0 => format!("all {count} rows hold"),
-            wrong => format!("{wrong} of {count} rows do not hold"),
-        }
-    );
+    anstream::eprintln!("{}", outcome(rows.len(), wrong));
     Ok(if wrong == 0 { Answer::Yes } else { Answer::No })
 }
 

@@ -4,19 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
-use toml::Spanned;
 
 use super::answer::Signal;
 use super::change::Change;
 use super::linux::PROCESSORS;
-use crate::error::{Error, Result};
-use crate::scenario::Problems;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    row: Vec<Spanned<Row>>,
-}
+use crate::error::Result;
+use crate::rows;
 
 /// A row of the table.
 #[derive(Clone, Debug, Deserialize)]
@@ -50,35 +43,18 @@ pub struct Row {
 /// # Errors
 /// [`Error::Input`] with every mistake and its place.
 pub fn load(path: &Path) -> Result<Vec<Row>> {
-    let bytes = crate::error::read(path)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::Input(format!("{}:1:1: not a text in UTF-8\n", path.display())))?;
-    parse(path, &text)
+    parse(path, &rows::text(path)?)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Vec<Row>> {
-    let mut problems = Problems::default();
-    let rows = match toml::from_str::<File>(text) {
-        Ok(file) => file.row,
-        Err(error) => {
-            problems.add(&error.span().unwrap_or(0..0), error.message());
-            Vec::new()
-        }
-    };
-    let rows: Vec<_> = rows
-        .into_iter()
-        .map(|row| {
-            let span = row.span();
-            let mut row = row.into_inner();
-            row.line = text[..span.start].matches('\n').count() + 1;
-            row.check(|message| problems.add(&span, message));
-            row
-        })
-        .collect();
-    if problems.is_empty() {
-        Ok(rows)
-    } else {
-        Err(Error::Input(problems.render(path, text)))
+    rows::parse(path, text, |row: &Row, span, problems| {
+        row.check(|message| problems.add(span, message));
+    })
+}
+
+impl rows::Row for Row {
+    fn set_line(&mut self, line: usize) {
+        self.line = line;
     }
 }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use toml::Spanned;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::rows;
 use crate::scenario::{Known, Problems, suggestion};
 
 /// Banks of a processor in QEMU.
@@ -15,12 +15,6 @@ const MOST_PROCESSORS: u16 = 8;
 
 const VAL: u64 = 1 << 63;
 const UC: u64 = 1 << 61;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    row: Vec<Spanned<Row>>,
-}
 
 /// A row of the table.
 #[derive(Clone, Debug, Deserialize)]
@@ -288,36 +282,19 @@ impl Record {
 /// # Errors
 /// [`Error::Input`] with every mistake and its place.
 pub fn load(path: &Path, known: &Known) -> Result<Vec<Row>> {
-    let bytes = crate::error::read(path)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::Input(format!("{}:1:1: not a text in UTF-8\n", path.display())))?;
-    parse(path, &text, known)
+    parse(path, &rows::text(path)?, known)
 }
 
 pub(super) fn parse(path: &Path, text: &str, known: &Known) -> Result<Vec<Row>> {
-    let mut problems = Problems::default();
-    let rows = match toml::from_str::<File>(text) {
-        Ok(file) => file.row,
-        Err(error) => {
-            problems.add(&error.span().unwrap_or(0..0), error.message());
-            Vec::new()
-        }
-    };
-    let rows: Vec<_> = rows
-        .into_iter()
-        .map(|row| {
-            let span = row.span();
-            let mut row = row.into_inner();
-            row.line = text[..span.start].matches('\n').count() + 1;
-            row.check(&span, &mut problems);
-            row.check_words(&span, known, &mut problems);
-            row
-        })
-        .collect();
-    if problems.is_empty() {
-        Ok(rows)
-    } else {
-        Err(Error::Input(problems.render(path, text)))
+    rows::parse(path, text, |row: &Row, span, problems| {
+        row.check(span, problems);
+        row.check_words(span, known, problems);
+    })
+}
+
+impl rows::Row for Row {
+    fn set_line(&mut self, line: usize) {
+        self.line = line;
     }
 }
 
