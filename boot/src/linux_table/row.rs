@@ -41,7 +41,7 @@ pub struct Row {
 /// Reads a table.
 ///
 /// # Errors
-/// [`Error::Input`] with every mistake and its place.
+/// [`crate::error::Error::Input`] with every mistake and its place.
 pub fn load(path: &Path) -> Result<Vec<Row>> {
     parse(path, &rows::text(path)?)
 }

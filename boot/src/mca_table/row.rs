@@ -280,7 +280,7 @@ impl Record {
 /// Reads a table.
 ///
 /// # Errors
-/// [`Error::Input`] with every mistake and its place.
+/// [`crate::error::Error::Input`] with every mistake and its place.
 pub fn load(path: &Path, known: &Known) -> Result<Vec<Row>> {
     parse(path, &rows::text(path)?, known)
 }
