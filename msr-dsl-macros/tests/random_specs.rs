@@ -14,7 +14,7 @@ mod trace;
 
 use generate::{Random, spec};
 use msr_dsl::source::compile_text;
-use package::{Code, Package};
+use package::{Code, Package, Source};
 use trace::{Trace, trace};
 
 /// Specs of one program. More would not be faster, and take the compiler more memory.
@@ -42,9 +42,13 @@ fn case(seed: u64, number: usize) -> Case {
         let why: Vec<String> = compiled.diagnostics.iter().map(|one| one.text()).collect();
         panic!("{spec}\nseed {seed}: {}", why.join("\n"))
     });
-    let code = match number < THROUGH_MACRO {
-        true => Code::Macro(spec.clone()),
-        false => Code::Generated(bare::bare(msr_dsl::generate::generate(&model))),
+    let source = match number < THROUGH_MACRO {
+        true => Source::Macro(spec.clone()),
+        false => Source::Generated(bare::bare(msr_dsl::generate::generate(&model))),
+    };
+    let code = Code {
+        source,
+        is_shared: model.newest().is_shared(),
     };
     let trace = trace(number % GROUP, &model, &mut random);
     Case {
@@ -94,7 +98,11 @@ fn generated_code_and_interpreter_agree_on_random_specs() {
         .iter()
         .map(|case| case.spec.matches("register R").count())
         .sum();
-    println!("{count} specs, {registers} random registers, {compared} lines compared");
+    let shared = cases.iter().filter(|case| case.code.is_shared).count();
+    println!(
+        "{count} specs ({shared} with shared state), {registers} random registers, {compared} lines compared"
+    );
+    assert!(shared > count / 5, "{shared} specs of {count} share state");
     assert!(
         registers > 3 * count,
         "only {registers} registers in {count} specs"

@@ -391,7 +391,7 @@ fn what_is_held_is_the_guests_or_the_vcpus() {
     let refused = Guest::restore(&saved_shared(&guest), crc32c);
     assert!(matches!(
         refused,
-        Err(RecordError::Refused {
+        Err(RecordError::Illegal {
             register: "CLOCK",
             ..
         })

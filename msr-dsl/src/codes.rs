@@ -56,6 +56,9 @@ codes! {
     E108 RUST_NAME "name in Rust"
         "Names become names of Rust types and functions, where capitals and underscores count for less; two of them become one, or one that is taken.";
 
+    E109 SAYS_NOTHING "a text that says nothing"
+        "A citation says where the behaviour is laid down, a tombstone why something is gone: an empty text says neither.";
+
     E111 NO_VERSION "no version"
         "A guest lives under one version of an interface; there has to be one.";
     E112 VERSION_ORDER "order of versions"
@@ -72,7 +75,7 @@ codes! {
         "A guest of a restore_only version goes on under a later one after it was restored.";
 
     E118 SAME_VERSION "version without a change"
-        "The version says nothing that the one before does not say. A guest could not tell them apart, so there is no need for it.";
+        "The version does nothing that the one before does not do, whatever it calls things or says of them. A guest could not tell them apart, so there is no need for it.";
     E119 WAIVER "waiver that matches nothing"
         "The warning that it waives does not occur there. It may have been mended; the waiver would hide the next one.";
 
@@ -84,7 +87,7 @@ codes! {
     E201 FIELD_OVERLAP "fields overlap"
         "A bit of a register belongs to one field.";
     E202 FIELD_TYPE "type of a field"
-        "The type, or one of its values, does not fit the bits.";
+        "The type, or one of its values, does not fit the bits; or a write may store a value that the type has not.";
     E203 RESERVED_UNSAID "reserved bits"
         "The register names some bits and is writable; what a write does to the others has to be said.";
     E204 NO_RESERVED "nothing is reserved"
@@ -96,7 +99,7 @@ codes! {
     E207 WRITE_UNSEEN "written and never read"
         "Reads are computed, so what a write stores is never seen: neither by a read nor by a rule or another register.";
     E208 RULE_WITHOUT_EFFECT "rule without effect"
-        "The register as a whole answers accesses in another way, so the line is never applied. A line that is accepted and ignored would be worse.";
+        "The register as a whole answers accesses in another way, so the line is never applied; or its condition always holds, so it asks nothing. A line that is accepted and ignored would be worse.";
     E209 KEEP_WHOLE "keep for a whole register"
         "`else keep` lets a field keep its value while the rest of the write counts. For a whole register that is `else ignore`.";
 
@@ -111,7 +114,7 @@ codes! {
     E401 WRITE_UNSAID "writes"
         "Every register says what a write does. Reads give the state if nothing else is said.";
     E402 RESET_OUTSIDE "reset value"
-        "The value after power-on or INIT sets bits that are reserved, constant or computed, or gives a field an illegal value.";
+        "The value after power-on (0 if nothing is said) or INIT sets bits that are reserved, constant or computed, or is one that the register or a field must not have.";
     E403 RESET_WITHOUT_STATE "reset without state"
         "The register has no state, so no read ever shows the value after power-on or INIT.";
     E404 CONSTANT_STATE "state that nothing changes"
@@ -131,7 +134,12 @@ codes! {
     E411 NOT_READABLE "not readable"
         "An expression uses the value of a register whose reads fault, are not listed, or are answered elsewhere.";
     E412 UNREACHABLE "never reached"
-        "No guest can ever reach the register: its condition is false for new guests, features and restored ones alike.";
+        "No guest can ever reach the register or field: its condition is false for new guests, features and restored ones alike, or neither reads nor writes are listed.";
+
+    E413 CONSTANT_OUTSIDE "constant outside of the bits"
+        "A read gives a constant that has more bits than the field, or bits of the register that no field has.";
+    E414 NO_LEGAL_VALUE "no legal value"
+        "The rules of a register, or of a field, leave no value that a guest could write.";
 
     E415 HELD "held register"
         "The hypervisor sets and takes the state of a `held` register by its name: it is a single register with an address.";
@@ -152,7 +160,7 @@ codes! {
     E505 FEATURE_RESET "feature and reset value disagree"
         "The reset value of the capability register holds the bits of the default features and of no others.";
     E506 FEATURE_HALF_THERE "feature half there"
-        "A register that depends on a feature is missing in a version that has the feature.";
+        "A register or field that depends on a feature is missing in a version that has the feature.";
     E507 FEATURE_CYCLE "requirements in a circle"
         "A feature requires itself in the end, so no guest could ever be the first to have it.";
     E508 FEATURE_RESTORE "feature that does not restore"
@@ -162,11 +170,13 @@ codes! {
 
     E510 EXTRA_BIT "extra capability bits"
         "What an administrator names at boot is a single bit of the capability register: none that is part of a count or of another wider field.";
+    E511 FEATURE_DEFAULT "default feature without what it requires"
+        "Every new guest has a default feature, so every new guest has to have what the feature requires.";
 
     E601 NO_BANKS "banks"
         "Banked registers and the interface's `banks` section come together.";
     E602 BANK_COUNT "bank count"
-        "The count that a new guest reads, the banks that have addresses and those that have state contradict each other.";
+        "The count that a guest reads in MCG_CAP, the banks that answer, those that have addresses and those that have state contradict each other.";
     E603 NO_SUCH_BANK "no such bank"
         "The bank has no state.";
     E604 WHICH_BANK "which bank"
@@ -194,12 +204,12 @@ codes! {
         "What was removed leaves a tombstone: old records and old guests know the tag or the bit by its old meaning.";
 
     E711 RESTORE_DEFAULT "default that a restore refuses"
-        "The value for records that lack the item has bits that the same record would be refused for.";
+        "The value for records that lack the item is one that a record with the item would be refused for.";
 
     E801 HOOK_WITHOUT_TYPE "hook without a type"
         "A hook says which arguments the hypervisor gets.";
     E802 HOOK_ARGUMENT "hook argument"
-        "Arguments are `value: u64` (the written value), `msr: u32` and `index: u32` (bank, or place in a range).";
+        "Arguments are `value: u64` (the written value), `msr: u32` and `index: u32` (bank, or place in a range), each at most once.";
     E803 UNKNOWN_HOOK "unknown hook"
         "The hook is not declared.";
 

@@ -2,8 +2,8 @@
 //! manifest that `msr lock` writes when a version is released, and that every later build is compared with.
 
 use crate::model::{
-    Absent, BitRule, Expr, Field, FieldType, Illegal, Legal, Migrate, Offer, Op, Read, Register,
-    RegisterId, Rule, Scope, Set, View, Write,
+    Absent, BitRule, Expr, Field, Illegal, Legal, Migrate, Offer, Op, Read, Register, RegisterId,
+    Rule, Scope, Set, View, Write,
 };
 use std::collections::BTreeMap;
 
@@ -301,13 +301,7 @@ fn field_lines(view: &View, field: &Field, put: &mut dyn FnMut(&str, String)) {
     for (number, rule) in field.rules.iter().enumerate() {
         put(&format!("{at} rule {}", number + 1), self::rule(view, rule));
     }
-    if let FieldType::Enum {
-        values,
-        other: false,
-    } = &field.ty
-    {
-        let mut values: Vec<u64> = values.iter().map(|(_, value)| *value).collect();
-        values.sort_unstable();
+    if let Some(values) = &field.restored {
         put(&format!("{at} restored"), format!("one of {values:x?}"));
     }
 }

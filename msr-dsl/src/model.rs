@@ -291,13 +291,15 @@ impl Register {
             Legal::Sets(_) => None,
         });
         let fields = self.fields.iter().flat_map(|field| {
-            let locked = match &field.write {
-                BitRule::Locked(by) => Some(by),
-                _ => None,
-            };
+            let locked = field.write.lock().into_iter();
             field.present.iter().chain(&field.read).chain(locked)
         });
-        present.chain(read).chain(rules).chain(fields)
+        let reserved = self.reserved.lock().into_iter();
+        present
+            .chain(read)
+            .chain(rules)
+            .chain(fields)
+            .chain(reserved)
     }
 
     /// No access reaches it: it is the hypervisor's own.
@@ -442,6 +444,9 @@ pub struct Field {
     pub write: BitRule,
     /// Values of the field that are refused.
     pub rules: Vec<Rule>,
+    /// The only values that a restore takes, if it does not take all: the names of a closed enumeration, and what the record of an
+    /// older version can hold in these bits.
+    pub restored: Option<Vec<u64>>,
 }
 
 impl Field {
@@ -506,6 +511,14 @@ impl BitRule {
     /// Whether a write can change the bit.
     pub fn changes(&self) -> bool {
         !matches!(self, Self::Ignore | Self::FaultIfSet | Self::FaultOnChange)
+    }
+
+    /// The condition that keeps writes off.
+    pub fn lock(&self) -> Option<&Expr> {
+        match self {
+            Self::Locked(by) => Some(by),
+            _ => None,
+        }
     }
 }
 
@@ -636,6 +649,18 @@ impl Expr {
             }
         });
         found
+    }
+
+    /// It asks for nothing, neither of the guest nor of the value: what it gives is always the same.
+    pub fn is_constant(&self) -> bool {
+        let mut constant = true;
+        self.walk(&mut |one| {
+            constant &= !matches!(
+                one,
+                Self::Value | Self::State | Self::Index | Self::Register(_) | Self::Cell(..)
+            );
+        });
+        constant
     }
 
     /// Calls `visit` for it and everything in it.

@@ -358,9 +358,20 @@ fn show_draws_an_interface_and_a_register() {
 
 #[test]
 fn expand_prints_rust() {
-    let output = msr(&["expand", &spec("platform.msr")], "");
-    assert_eq!(output.status.code(), Some(0));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("pub mod v1 {"));
+    for file in ["vmce.msr", "platform.msr"] {
+        let output = msr(&["expand", &spec(file)], "");
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("    use ::msr_runtime::{Interface, Refusal, Reset};"));
+        // Comments as people write them, and nothing left on one line as it came, macros neither.
+        assert!(!text.contains("#[doc") && !text.contains(" ! {"), "{file}");
+        let code = text.lines().filter(|line| !line.contains("///"));
+        let widest = code.max_by_key(|line| line.len()).unwrap_or_default();
+        assert!(widest.len() <= 140, "{widest}");
+    }
+    let vmce = msr(&["expand", &spec("vmce.msr")], "");
+    let list = "                $module {\n                    Vmce2 = v2,\n                    Vmce3 = v3,\n";
+    assert!(String::from_utf8_lossy(&vmce.stdout).contains(list));
 }
 
 #[test]

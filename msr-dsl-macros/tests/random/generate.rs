@@ -79,20 +79,64 @@ fn value(random: &mut Random) -> String {
     }
 }
 
-fn sets(random: &mut Random, most: u64) -> String {
+/// Legal sets, and a value that is in one of them.
+fn sets(random: &mut Random, most: u64) -> (String, u64) {
     match random.below(4) {
-        0 => "zero".to_owned(),
-        1 => format!(
-            "{}..={}",
-            random.below(most.min(4) + 1),
-            most.min(4) + random.below(3)
-        ),
-        2 => "zero, all_ones".to_owned(),
-        _ => format!("0x1, 0x{:x}, all_ones less [0] [10]", random.next()),
+        0 => ("zero".to_owned(), 0),
+        1 => {
+            let (low, high) = (random.below(most.min(4) + 1), most.min(4) + random.below(3));
+            (
+                format!("{low}..={high}"),
+                low + random.below(high - low + 1),
+            )
+        }
+        2 => ("zero, all_ones".to_owned(), random.below(2).wrapping_neg()),
+        _ => {
+            let any = random.next();
+            let legal = [1, any, u64::MAX, !0x401][random.below(4) as usize];
+            (format!("0x1, 0x{any:x}, all_ones less [0] [10]"), legal)
+        }
     }
 }
 
-fn register(random: &mut Random, number: u64, tag: &mut u64) -> String {
+/// The type of a field: its text, values that it can have (any if there are none), and what else may be said to be legal.
+struct Kind {
+    text: String,
+    values: &'static [u64],
+    legal: &'static str,
+}
+
+fn kind(random: &mut Random, width: u64) -> Kind {
+    let (text, values, legal): (&str, &[u64], &str) = match random.below(6) {
+        0 if width == 1 => ("bool", &[0, 1], "0, 1, 2..=5"),
+        1 if width > 1 => ("enum { ZERO = 0, ONE = 1, THREE = 3 }", &[0, 1, 3], "0, 1"),
+        2 if width > 1 => ("enum { ZERO = 0, TWO = 2, _ }", &[0, 1], "0, 1, 2..=5"),
+        3 if width > 1 => ("enum { ONE = 1, THREE = 3 }", &[1, 3], "1, 3"),
+        4 => {
+            let text = format!("const {}", random.below(2));
+            return Kind {
+                text,
+                values: &[],
+                legal: "0, 1, 2..=5",
+            };
+        }
+        _ => {
+            let text = format!("u{width}");
+            return Kind {
+                text,
+                values: &[0, 1],
+                legal: "0, 1, 2..=5",
+            };
+        }
+    };
+    Kind {
+        text: text.to_owned(),
+        values,
+        legal,
+    }
+}
+
+fn register(random: &mut Random, number: u64, tag: &mut u64, shared: bool) -> String {
     let banked = random.chance(35);
     // As close as eight banks three apart allow: the table of MSRs is most of what the compiler has to read.
     let base = 0x40 + 0x18 * number;
@@ -134,13 +178,18 @@ fn register(random: &mut Random, number: u64, tag: &mut u64) -> String {
         _ => random.one(RULES).to_owned(),
     };
     let _ = writeln!(out, "        write {write};");
+    if shared && random.chance(50) {
+        out += "        scope guest;\n";
+    }
+    let mut whole = None;
     if random.chance(30) {
+        let (legal, value) = sets(random, u64::MAX);
         let _ = writeln!(
             out,
-            "        legal {} else {};",
-            sets(random, u64::MAX),
+            "        legal {legal} else {};",
             random.one(&["fault", "ignore"])
         );
+        whole = Some(value);
     }
     if random.chance(20) {
         let _ = writeln!(
@@ -165,38 +214,34 @@ fn register(random: &mut Random, number: u64, tag: &mut u64) -> String {
         }
     };
     let mut bit = random.below(4);
-    let mut fields = 0;
+    let (mut fields, mut reset) = (0, 0);
     while bit < 64 && random.chance(75) {
         let hi = (bit + random.below(7)).min(63);
         let width = hi - bit + 1;
-        let ty = match random.below(5) {
-            0 if width == 1 => "bool".to_owned(),
-            1 if width > 1 => "enum { ZERO = 0, ONE = 1, THREE = 3 }".to_owned(),
-            2 if width > 1 => "enum { ZERO = 0, TWO = 2, _ }".to_owned(),
-            3 => format!("const {}", random.below(2)),
-            _ => format!("u{width}"),
-        };
-        let _ = write!(out, "        [{hi}:{bit}] F{fields}: {ty}");
+        let kind = kind(random, width);
+        let _ = write!(out, "        [{hi}:{bit}] F{fields}: {}", kind.text);
         let mut lines = String::new();
         if random.chance(20) {
             let _ = write!(lines, " when {};", condition(random));
         }
-        if random.chance(15) && !ty.starts_with("const") {
+        if random.chance(15) && !kind.text.starts_with("const") {
             let _ = write!(
                 lines,
                 " read {};",
-                random.one(&["CAP.A_P", "PLAIN", "0x2", "CAP.COUNT"])
+                random.one(&["CAP.A_P", "PLAIN", "0x1", "CAP.COUNT"])
             );
+        } else if let Some(value) = kind
+            .values
+            .get(random.below(4) as usize % kind.values.len().max(1))
+        {
+            reset |= value << bit;
         }
         if random.chance(40) {
             let _ = write!(lines, " write {};", random.one(RULES));
         }
         if random.chance(25) {
-            let _ = write!(
-                lines,
-                " legal 0, 1, 2..=5 else {};",
-                random.one(&["fault", "ignore", "keep"])
-            );
+            let how = random.one(&["fault", "ignore", "keep"]);
+            let _ = write!(lines, " legal {} else {how};", kind.legal);
         }
         out += &if lines.is_empty() {
             ";\n".to_owned()
@@ -213,16 +258,26 @@ fn register(random: &mut Random, number: u64, tag: &mut u64) -> String {
             random.one(&["store", "ignore", "fault_if_set", "fault_on_change"])
         );
     }
+    let reset = match whole {
+        Some(value) => value,
+        None if fields == 0 && random.chance(30) => random.next(),
+        None => reset,
+    };
+    if reset != 0 {
+        let _ = writeln!(out, "        reset {reset:#x};");
+    }
     out + "    }\n\n"
 }
 
 /// What every spec has, with parts at random: a capability word, features, hooks, state of each kind, and an injection.
-fn head(random: &mut Random) -> String {
+fn head(random: &mut Random, shared: bool) -> String {
     let beyond = random.one(&["fault", "zero", "unlisted"]);
     let stored = 1 + random.below(8);
     let bank = random.below(stored);
     let deliver = random.one(&["broadcast", "one"]);
     let local = match random.chance(50) {
+        // Whether local machine checks are on is a vCPU's own affair.
+        true if shared => format!("local {};", random.one(&CONDITIONS[..6])),
         true => format!("local {};", condition(random)),
         false => String::new(),
     };
@@ -240,7 +295,14 @@ fn head(random: &mut Random) -> String {
     };
     let (status, address, misc) = (mask(random), mask(random), mask(random));
     let global = random.one(&["RIPV | EIPV | MCIP", "RIPV | EIPV | MCIP | LMCE_S"]);
-    let legal = sets(random, u64::MAX);
+    let (legal, kept) = sets(random, u64::MAX);
+    let (ours, scope) = match shared {
+        false => ("", ""),
+        true => (
+            "/// The hypervisor's, for all vCPUs.\n    register OURS @ 0x16 { cite \"x\"; scope guest; read hook Look; write hook Poke; held; migrate saved 10; }",
+            random.one(&["", "scope guest;"]),
+        ),
+    };
     let fields = "[20:5] LOW: u16; [63] TOP: bool; reserved store;";
     format!(
         "interface! {{
@@ -271,7 +333,7 @@ fn head(random: &mut Random) -> String {
 
     /// Plain state.
     register PLAIN @ 0x11 {{
-        cite \"x\"; write store; migrate saved 2;
+        cite \"x\"; {scope} write store; migrate saved 2;
         [2:0] LOW: u3; [3] HIGH: bool; reserved store;
     }}
 
@@ -292,7 +354,8 @@ fn head(random: &mut Random) -> String {
     {hidden}
 
     /// The hypervisor's.
-    register KEPT @ 0x15 {{ cite \"x\"; read pass; write pass; held; legal {legal} else fault; migrate saved 9; }}
+    register KEPT @ 0x15 {{ cite \"x\"; read pass; write pass; held; legal {legal} else fault; reset {kept:#x}; migrate saved 9; }}
+    {ours}
 
     injection {{
         deliver {deliver}; bank {bank};
@@ -308,16 +371,18 @@ fn head(random: &mut Random) -> String {
 }
 
 /// A spec whose registers the checker takes: those that it refuses are left out. Most are small, which is where rules meet; some large.
+/// In some, vCPUs share state.
 pub fn spec(random: &mut Random) -> String {
-    let head = head(random);
-    let (mut body, mut tag) = (String::new(), 10);
+    let shared = random.chance(30);
+    let head = head(random, shared);
+    let (mut body, mut tag) = (String::new(), 11);
     let count = match random.chance(2) {
         true => 20 + random.below(20),
         false => 1 + random.below(7),
     };
     for number in 0..count {
         for _ in 0..20 {
-            let one = register(random, number, &mut tag);
+            let one = register(random, number, &mut tag, shared);
             if compile_text(&format!("{head}{one}}}\n")).model.is_some() {
                 body += &one;
                 break;

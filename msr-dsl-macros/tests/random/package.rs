@@ -10,8 +10,16 @@ pub struct Package {
     programs: usize,
 }
 
-/// How a program gets the code of its specs.
-pub enum Code {
+/// A spec as a program has it.
+pub struct Code {
+    /// How the program gets its code.
+    pub source: Source,
+    /// Its vCPUs share some state.
+    pub is_shared: bool,
+}
+
+/// How a program gets the code of a spec.
+pub enum Source {
     /// As text.
     Generated(String),
     /// The spec itself, for the macro.
@@ -90,21 +98,30 @@ fn program(folder: &Path, group: &[&Code]) {
     let put = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect(name);
     let (mut main, mut table) = (String::new(), String::new());
     for (number, code) in group.iter().enumerate() {
-        let body = match code {
-            Code::Generated(text) => {
+        let body = match &code.source {
+            Source::Generated(text) => {
                 put(&format!("s{number}.rs"), text);
                 format!("include!(\"s{number}.rs\");")
             }
-            Code::Macro(spec) => {
+            Source::Macro(spec) => {
                 put(&format!("s{number}.msr"), spec);
                 format!("use msr_dsl_macros::interface; include!(\"s{number}.msr\");")
             }
         };
         let _ = writeln!(main, "mod s{number} {{ {body} }}");
-        let _ = writeln!(
-            table,
-            "    || random_specs::new::<s{number}::v1::State>(|state, value| state.hold(s{number}::v1::Held::Kept, value)),"
-        );
+        let hold = format!("|state, value| state.hold(s{number}::v1::Held::Kept, value)");
+        let hold_shared =
+            format!("|guest, value| guest.hold(s{number}::v1::GuestHeld::Ours, value)");
+        let _ = match code.is_shared {
+            false => writeln!(
+                table,
+                "    || random_specs::new::<s{number}::v1::State>({hold}),"
+            ),
+            true => writeln!(
+                table,
+                "    || random_specs::sharing::<s{number}::v1::State>({hold}, {hold_shared}),"
+            ),
+        };
     }
     put(
         "main.rs",

@@ -1,12 +1,14 @@
 //! A program's side of the comparison: the generated code of some specs, behind one trait, does what standard input says and answers
 //! each line with one.
 
-use msr_runtime::record::crc32c;
-use msr_runtime::{ErrorRecord, Extra, Interface, MachineCheck, MachineCheckEvent, RecordError, Refusal, Reset};
+use msr_runtime::record::{Record, crc32c, name};
+use msr_runtime::{
+    ErrorRecord, Extra, Interface, MachineCheck, MachineCheckEvent, RecordError, Refusal, Reset, SharedInterface, SharedState,
+};
 use std::fmt::{Debug, Write as _};
 use std::io::{BufRead, Write as _};
 
-/// One vCPU. (One trait object for all specs: a driver made anew for each would take longer to compile than the specs.)
+/// A guest, seen from one of its vCPUs. (One trait object for all specs: a driver made anew for each would take longer to compile than the specs.)
 pub trait Guest {
     fn set_capability(&mut self, word: u64);
     fn read(&self, msr: u32, named: &Extra) -> Answer;
@@ -19,6 +21,15 @@ pub trait Guest {
     fn delivered(&mut self);
     /// Who is told of an error, whether one is in progress, and whether one is pending.
     fn delivery(&self) -> (&'static str, bool, bool);
+    fn switch_to(&mut self, _vcpu: usize) {
+        panic!("nothing is shared: one vCPU is enough");
+    }
+    fn save_guest(&self) -> Vec<u8> {
+        panic!("nothing is shared");
+    }
+    fn hold_shared(&mut self, _value: u64) {
+        panic!("nothing is shared");
+    }
 }
 
 /// A spec's state, and how the hypervisor sets its held register: the one method that is no trait's.
@@ -92,13 +103,123 @@ where
     }
 
     fn delivery(&self) -> (&'static str, bool, bool) {
-        let to = match (self.state.local_enabled(), self.state.is_broadcast()) {
-            (true, _) => "local",
-            (false, true) => "broadcast",
-            (false, false) => "one",
-        };
-        (to, self.state.in_progress(), self.state.pending())
+        delivery(&self.state)
     }
+}
+
+fn delivery(state: &impl MachineCheck) -> (&'static str, bool, bool) {
+    let to = match (state.local_enabled(), state.is_broadcast()) {
+        (true, _) => "local",
+        (false, true) => "broadcast",
+        (false, false) => "one",
+    };
+    (to, state.in_progress(), state.pending())
+}
+
+/// A guest whose vCPUs share some state.
+struct Sharing<S: SharedInterface> {
+    guest: S::Guest,
+    /// The vCPU that makes the accesses.
+    own: S,
+    vcpu: usize,
+    /// The others, once they have made any.
+    others: [Option<S>; 3],
+    hold: fn(&mut S, u64),
+    hold_shared: fn(&mut S::Guest, u64),
+}
+
+impl<S: SharedInterface + MachineCheck + Copy> Guest for Sharing<S>
+where
+    S::Hook: Debug,
+{
+    fn set_capability(&mut self, word: u64) {
+        self.own.set_capability_word(word);
+    }
+
+    fn read(&self, msr: u32, named: &Extra) -> Answer {
+        answer(self.own.read_with(&self.guest, msr, named).map(Answer::Value))
+    }
+
+    fn write(&mut self, msr: u32, value: u64, named: &Extra) -> Answer {
+        answer(self.own.write_with(&mut self.guest, msr, value, named).map(|()| Answer::Ok))
+    }
+
+    fn reset(&mut self, reset: Reset) {
+        self.own.reset(&mut self.guest, reset);
+        if reset == Reset::PowerOn {
+            self.guest = S::Guest::create();
+            self.others = [None; 3];
+        }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        let mut record = vec![0; S::RECORD_LENGTH];
+        let length = self.own.save(&mut record, crc32c).expect("space");
+        record.truncate(length);
+        record
+    }
+
+    fn save_guest(&self) -> Vec<u8> {
+        let mut record = vec![0; S::Guest::RECORD_LENGTH];
+        let length = self.guest.save(&mut record, crc32c).expect("space");
+        record.truncate(length);
+        record
+    }
+
+    fn restore(&mut self, record: &[u8], named: &Extra) -> Result<(), RecordError> {
+        let opened = Record::open(record, name(S::NAME), crc32c);
+        match opened.and_then(|record| record.of_guest()) {
+            Ok(_) => self.guest = S::Guest::restore_with(record, crc32c, named)?,
+            Err(_) => self.own = S::restore_with(record, crc32c, named)?,
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, value: u64) {
+        (self.hold)(&mut self.own, value);
+    }
+
+    fn hold_shared(&mut self, value: u64) {
+        (self.hold_shared)(&mut self.guest, value);
+    }
+
+    fn inject(&mut self, event: &MachineCheckEvent) {
+        self.own.inject(event);
+        self.own.set_pending(true);
+    }
+
+    fn delivered(&mut self) {
+        self.own.set_pending(false);
+    }
+
+    fn delivery(&self) -> (&'static str, bool, bool) {
+        delivery(&self.own)
+    }
+
+    fn switch_to(&mut self, vcpu: usize) {
+        if vcpu == self.vcpu {
+            return;
+        }
+        let word = self.own.capability_word();
+        let next = self.others[vcpu].take().unwrap_or_else(|| {
+            let mut new = S::create();
+            new.set_capability_word(word);
+            new
+        });
+        self.others[self.vcpu] = Some(std::mem::replace(&mut self.own, next));
+        self.vcpu = vcpu;
+    }
+}
+
+/// A new guest whose vCPUs share some state.
+pub fn sharing<S: SharedInterface + MachineCheck + Copy + 'static>(
+    hold: fn(&mut S, u64),
+    hold_shared: fn(&mut S::Guest, u64),
+) -> Box<dyn Guest>
+where
+    S::Hook: Debug,
+{
+    Box::new(Sharing { guest: S::Guest::create(), own: S::create(), vcpu: 0, others: [None; 3], hold, hold_shared })
 }
 
 /// A new guest's vCPU.
@@ -143,6 +264,14 @@ fn step(guest: &mut dyn Guest, words: &[&str], named: &Extra, told: &mut String)
             guest.reset(Reset::Init);
             Answer::Ok
         }
+        ["hold", "guest", value] => {
+            guest.hold_shared(number(value));
+            Answer::Ok
+        }
+        ["vcpu", vcpu] => {
+            guest.switch_to(number(vcpu) as usize);
+            Answer::Ok
+        }
         ["hold", value] => {
             guest.hold(number(value));
             Answer::Ok
@@ -168,8 +297,8 @@ fn step(guest: &mut dyn Guest, words: &[&str], named: &Extra, told: &mut String)
             let _ = write!(told, "{:?}", guest.delivery());
             return;
         }
-        ["save"] => {
-            for byte in guest.save() {
+        ["save", of @ ..] => {
+            for byte in if of.is_empty() { guest.save() } else { guest.save_guest() } {
                 let _ = write!(told, "{byte:02x}");
             }
             return;

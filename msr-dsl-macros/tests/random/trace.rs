@@ -11,6 +11,9 @@ use std::fmt::Write;
 const GUESTS: usize = 16;
 const STEPS: usize = 160;
 
+/// vCPUs of a guest some of whose state is shared; of another one is enough.
+const VCPUS: u64 = 3;
+
 /// Capability words: few and many banks, with and without the features, and with a bit that only an administrator can name.
 const WORDS: [u64; 8] = [
     0x104,
@@ -64,7 +67,7 @@ fn msrs(view: &View) -> Vec<u32> {
 fn live(trace: &mut Trace, mut machine: Machine, msrs: &[u32], random: &mut Random) {
     for _ in 0..STEPS {
         let msr = msrs[random.below(msrs.len() as u64) as usize];
-        match random.below(48) {
+        match random.below(if machine.view().is_shared() { 54 } else { 48 }) {
             0..16 => trace.read(&machine, msr),
             16..44 => {
                 let value = value(random);
@@ -85,8 +88,22 @@ fn live(trace: &mut Trace, mut machine: Machine, msrs: &[u32], random: &mut Rand
                 machine.reset(Reset::Init);
                 trace.told("init", "ok");
             }
-            _ => {
+            47 => {
                 let record = harmed(machine.save(), random);
+                trace.restore(&mut machine, &record);
+            }
+            48..52 => {
+                let vcpu = random.below(VCPUS);
+                machine.switch_to(vcpu as u32);
+                trace.told(&format!("vcpu {vcpu}"), "ok");
+            }
+            52 => {
+                let value = value(random);
+                assert!(machine.hold("OURS", value), "every spec that shares has it");
+                trace.told(&format!("hold guest {value:x}"), "ok");
+            }
+            _ => {
+                let record = harmed(machine.save_guest(), random);
                 trace.restore(&mut machine, &record);
             }
         }
@@ -94,6 +111,11 @@ fn live(trace: &mut Trace, mut machine: Machine, msrs: &[u32], random: &mut Rand
     let record = machine.save();
     trace.told("save", &hex(&record));
     trace.restore(&mut machine, &record);
+    if machine.view().is_shared() {
+        let record = machine.save_guest();
+        trace.told("save guest", &hex(&record));
+        trace.restore(&mut machine, &record);
+    }
     for msr in msrs {
         trace.read(&machine, *msr);
     }
@@ -150,7 +172,7 @@ impl Trace {
     }
 
     fn restore(&mut self, machine: &mut Machine, record: &[u8]) {
-        let answer = match machine.restore(record) {
+        let answer = match machine.restore_either(record) {
             Ok(()) => "ok".to_owned(),
             Err(why) => format!("refused: {why}"),
         };

@@ -51,6 +51,15 @@ pub enum RecordError {
         /// The bits.
         bits: u64,
     },
+    /// An item's value is none that a guest can have.
+    Illegal {
+        /// The item's tag.
+        tag: u16,
+        /// The register's name.
+        register: &'static str,
+        /// The value.
+        value: u64,
+    },
     /// The record of what a guest's vCPUs share was expected, and this is none.
     NotOfGuest,
     /// The buffer for a new record is too small.
@@ -84,6 +93,16 @@ impl fmt::Display for RecordError {
                 write!(
                     f,
                     "item {tag}: {register} with bits {bits:#x} is not accepted"
+                )
+            }
+            Self::Illegal {
+                tag,
+                register,
+                value,
+            } => {
+                write!(
+                    f,
+                    "item {tag}: {register} with the value {value:#x} is not accepted"
                 )
             }
             Self::NotOfGuest => f.write_str(

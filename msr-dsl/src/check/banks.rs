@@ -5,7 +5,7 @@ use super::expression::{Scope, value_in};
 use super::select::{select, single};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
-use crate::model::{Banks, View};
+use crate::model::{Banks, Expr, Read, Register, View};
 
 /// Most banks that any processor has: MCG_CAP.COUNT has eight bits, and MSRs end earlier.
 const MOST: u64 = 64;
@@ -109,7 +109,9 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
         return;
     };
     let born = crate::interpret::at_reset(view, &banks.count);
-    if born == 0 {
+    if let Some((message, help)) = contradicted(view, banks, born) {
+        diagnostics.add(&codes::BANK_COUNT, count.what.span, message, help);
+    } else if born == 0 {
         diagnostics.add(
             &codes::BANK_COUNT,
             count.what.span,
@@ -127,4 +129,38 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
             "lower the count's reset value, or raise the limit",
         );
     }
+}
+
+/// The MSR in whose bits 7:0 a guest reads how many banks it has (SDM vol. 3, 16.3.1.1).
+const MCG_CAP: u32 = 0x179;
+
+/// What MCG_CAP says of the banks, if that is not what answers. A count above the limit is none: those banks have no addresses.
+fn contradicted(view: &View, banks: &Banks, born: u64) -> Option<(String, String)> {
+    let at = |register: &&Register| register.addresses.iter().any(|one| one.first == MCG_CAP);
+    let register = view.registers.iter().find(at)?;
+    let id = view.find(&register.name)?;
+    if register.banked || !matches!(register.read, Read::Value(_)) {
+        return None;
+    }
+    let said = crate::interpret::at_reset(view, &Expr::Register(id)) & 0xff;
+    let help = match register.fields.iter().find(|field| field.mask() == 0xff) {
+        Some(field) => format!("write `count {}.{};`", register.name, field.name),
+        None => format!("name bits 7:0 of `{}` and count by them", register.name),
+    };
+    if said != born {
+        let message = format!(
+            "a new guest reads a count of {said} in `{}`, and {born} banks answer",
+            register.name
+        );
+        return Some((message, help));
+    }
+    let varies = view.capability == Some(id) && register.accepts & 0xff & !register.reset != 0;
+    let follows = view.computed_from(banks.count.registers()).contains(&id);
+    (varies && !follows).then(|| {
+        let message = format!(
+            "a restored guest may read another count in `{}`, and {born} banks answer all the same",
+            register.name
+        );
+        (message, help)
+    })
 }

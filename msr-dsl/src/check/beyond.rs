@@ -1,7 +1,7 @@
 //! Mistakes of meaning in a spec that has others: what is said of features, banks, the injection, tags and addresses is checked as far
 //! as it depends on nothing in which there is a mistake already, so that one mistake stays one error.
 
-use super::{Context, addresses, banks, extra, features, injection, migration, register, select};
+use super::{Context, addresses, banks, extra, features, injection, migration, select, state};
 use crate::ast::Spec;
 use crate::diagnostics::{Diagnostics, start};
 use crate::model::View;
@@ -51,9 +51,9 @@ pub fn beyond(cx: &Context, mut view: View, diagnostics: &mut Diagnostics) {
         keep(found, diagnostics);
     }
     let mut found = Diagnostics::default();
-    register::storage(cx, &mut view);
+    state::storage(cx, &mut view);
     migration::tags(cx, &mut view, &mut found);
-    register::after_storage(cx, &view, &mut found);
+    state::after_storage(cx, &view, &mut found);
     // What has state depends on the injection too.
     let sections = cx.spec.injections.iter();
     let told = sections.map(|section| items.of_span(section.span));

@@ -1,7 +1,7 @@
 //! Every line has an effect: what is accepted and ignored would be worse than an error.
 
-use super::Context;
 use super::select::select;
+use super::{Context, legal};
 use crate::ast::{self, FieldStatement, Statement};
 use crate::codes::{self, Code};
 use crate::diagnostics::Diagnostics;
@@ -28,12 +28,17 @@ pub fn effects(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
             };
             let about_value = rule.is_none_or(|rule| rule.is_about_value());
             lines.statement(&said.what, about_value, said.span);
+            if rule.is_some_and(legal::asks_nothing) {
+                lines.asks_nothing(said.span, "every value is legal anyway");
+            }
         }
         for ast in cx.fields(id) {
             if let Some(field) = register.fields.iter().find(|one| one.name == ast.name.text) {
                 lines.field(ast, field, cx.version);
             }
         }
+        lines.conditions(cx);
+        lines.constant(cx);
         lines.unseen(cx.registers[id.0].name.span);
     }
 }
@@ -114,6 +119,79 @@ impl Lines<'_> {
         }
     }
 
+    fn asks_nothing(&mut self, span: Span, why: &str) {
+        self.without_effect(
+            span,
+            format!("{why}: the line asks nothing"),
+            "leave it out",
+        );
+    }
+
+    /// Conditions that are the same in every guest.
+    fn conditions(&mut self, cx: &Context) {
+        let (id, register) = (self.id, self.register);
+        let said = |pick: fn(&Statement) -> bool| {
+            let mut all = select(&cx.registers[id.0].statements, cx.version);
+            all.find(|said| pick(&said.what)).map(|said| said.span)
+        };
+        let when = said(|what| matches!(what, Statement::When(..)));
+        if let (Some((condition, _)), Some(span)) = (&register.present, when)
+            && legal::always(condition)
+        {
+            self.asks_nothing(span, "the condition holds in every guest");
+        }
+        let locks = said(
+            |what| matches!(what, Statement::Write(ast::Write::Bits(rule, _)) if is_lock(&rule.value)),
+        );
+        let fields = register.fields.iter().map(|field| &field.write);
+        let by = [&register.reserved]
+            .into_iter()
+            .chain(fields)
+            .find_map(BitRule::lock);
+        if let (Some(span), Some(by)) = (locks, by)
+            && by.is_constant()
+        {
+            self.constant_lock(by, span);
+        }
+    }
+
+    fn constant_lock(&mut self, by: &Expr, span: Span) {
+        let (message, help) = match crate::interpret::constant(by) {
+            0 => (
+                "the condition never holds: nothing is locked",
+                "write `store`",
+            ),
+            _ => (
+                "the condition always holds: nothing is ever stored",
+                "write `ignore`",
+            ),
+        };
+        self.without_effect(span, message.to_owned(), help);
+    }
+
+    /// What a read always gives has bits for which there is a place.
+    fn constant(&mut self, cx: &Context) {
+        let Read::Value(value) = &self.register.read else {
+            return;
+        };
+        let mut said = select(&cx.registers[self.id.0].statements, cx.version);
+        let read = said.find(|said| matches!(said.what, Statement::Read(_)));
+        let Some(read) = read.filter(|_| value.is_constant()) else {
+            return;
+        };
+        let beyond = crate::interpret::constant(value) & self.register.reserved_mask;
+        if beyond != 0 && !self.register.fields.is_empty() {
+            let bits = super::register::ranges(beyond);
+            let name = &self.register.name;
+            self.add(
+                &codes::CONSTANT_OUTSIDE,
+                read.span,
+                format!("reads of `{name}` set bits {bits}, which no field has"),
+                "clear them, or give them a field (`const`)",
+            );
+        }
+    }
+
     fn after(&mut self, names: &[ast::Name], span: Span) {
         let saved = |register: &Register| matches!(register.migrate, Migrate::Saved { .. });
         if !saved(self.register) {
@@ -154,6 +232,14 @@ impl Lines<'_> {
         }
         for said in select(&ast.statements, version) {
             match &said.what {
+                FieldStatement::When(_) if field.present.as_ref().is_some_and(legal::always) => {
+                    self.asks_nothing(said.span, "the condition holds in every guest");
+                }
+                FieldStatement::Write(rule) if is_lock(&rule.value) => {
+                    if let Some(by) = field.write.lock().filter(|by| by.is_constant()) {
+                        self.constant_lock(by, said.span);
+                    }
+                }
                 FieldStatement::Read(_) if !readable => self.without_effect(
                     said.span,
                     format!("`{name}` has a `read` in a register whose reads show no value"),
@@ -224,6 +310,10 @@ impl Lines<'_> {
             "no read, rule or other register looks at its state: write `ignore`, or `fault_if_set`",
         );
     }
+}
+
+fn is_lock(rule: &ast::BitRule) -> bool {
+    matches!(rule, ast::BitRule::Locked(_))
 }
 
 /// A read of the register, or one of its rules, looks at its state.

@@ -6,8 +6,9 @@ use super::select::{lives, single};
 use crate::ast::{self, Statement};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, start};
-use crate::model::{Expr, Feature, Migrate, Offer, Read, RegisterId, View};
+use crate::model::{Expr, Feature, Migrate, Offer, Read, Register, RegisterId, View, Write};
 use crate::words::suggest;
+use std::collections::BTreeSet;
 
 /// The register that `capability` names.
 pub fn capability(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Option<RegisterId> {
@@ -110,6 +111,26 @@ fn one(
             );
         }
     }
+    for (at, list) in feature.requires.iter().enumerate() {
+        let texts = |list: &[ast::Name]| {
+            list.iter()
+                .map(|name| name.text.clone())
+                .collect::<BTreeSet<_>>()
+        };
+        let again = feature.requires[..at]
+            .iter()
+            .any(|other| texts(other) == texts(list));
+        if let Some(name) = list.first()
+            && (again || texts(list).len() < list.len())
+        {
+            diagnostics.add(
+                &codes::SAID_TWICE,
+                name.span,
+                format!("`{}` is required twice", name.text),
+                "keep one",
+            );
+        }
+    }
     half_there(cx, feature, diagnostics);
     let host = single(
         feature.host.iter().map(|name| (name, name.span)),
@@ -167,18 +188,65 @@ fn half_there(cx: &Context, feature: &ast::Feature, diagnostics: &mut Diagnostic
             .iter()
             .any(|r| r.name.text == register.name.text && lives(r.versions, cx.version));
         if brought && !other {
-            let at = start(feature.name.span);
-            diagnostics.add(
-                &codes::FEATURE_HALF_THERE,
-                register.name.span,
-                format!(
-                    "feature `{}` (at {}:{}) exists in version {}, and its register `{}` does not",
-                    feature.name.text, at.line, at.column, cx.version, register.name.text
-                ),
-                "give both the same versions",
-            );
+            missing(cx, feature, "register", &register.name, diagnostics);
         }
     }
+    half_there_fields(cx, feature, bit, diagnostics);
+}
+
+/// The same for a field of a register that is there.
+fn half_there_fields(
+    cx: &Context,
+    feature: &ast::Feature,
+    bit: Option<&ast::Name>,
+    diagnostics: &mut Diagnostics,
+) {
+    for register in &cx.registers {
+        let fields = || {
+            register
+                .statements
+                .iter()
+                .filter_map(|said| match &said.what {
+                    Statement::Field(field) => Some((
+                        lives(said.versions, cx.version) && lives(field.versions, cx.version),
+                        field,
+                    )),
+                    _ => None,
+                })
+        };
+        for (_, field) in fields().filter(|(lives, _)| !lives) {
+            let brought = field.statements.iter().any(|said| match &said.what {
+                ast::FieldStatement::When(condition) => {
+                    speaks_of(condition, &feature.name.text)
+                        || bit.is_some_and(|bit| speaks_of(condition, &bit.text))
+                }
+                _ => false,
+            });
+            let other = fields().any(|(lives, other)| lives && other.name.text == field.name.text);
+            if brought && !other {
+                missing(cx, feature, "field", &field.name, diagnostics);
+            }
+        }
+    }
+}
+
+fn missing(
+    cx: &Context,
+    feature: &ast::Feature,
+    kind: &str,
+    name: &ast::Name,
+    diagnostics: &mut Diagnostics,
+) {
+    let at = start(feature.name.span);
+    diagnostics.add(
+        &codes::FEATURE_HALF_THERE,
+        name.span,
+        format!(
+            "feature `{}` (at {}:{}) exists in version {}, and its {kind} `{}` does not",
+            feature.name.text, at.line, at.column, cx.version, name.text
+        ),
+        "give both the same versions",
+    );
 }
 
 fn speaks_of(expr: &ast::Expr, name: &str) -> bool {
@@ -204,6 +272,7 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
         return;
     };
     let register = view.register(capability);
+    let had = within_reach(view);
     for (i, feature) in view.features.iter().enumerate() {
         let Some(span) = span_of(&feature.name) else {
             continue;
@@ -257,15 +326,75 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
                 format!("add its field to `restore accepts` of `{}`", register.name),
             );
         }
-        if cyclic(view, &feature.name, &feature.name, &mut Vec::new()) {
+        let default = |name: &String| {
+            let mut named = view.features.iter().filter(|other| other.name == *name);
+            named.any(|other| other.offer == Offer::Default)
+        };
+        let unmet = feature
+            .requires
+            .iter()
+            .find(|one_of| !one_of.iter().any(default));
+        if let (Offer::Default, Some(one_of)) = (feature.offer, unmet)
+            && had.contains(&feature.name.as_str())
+        {
+            diagnostics.add(
+                &codes::FEATURE_DEFAULT,
+                span,
+                format!(
+                    "every new guest has `{}`, and none has {}, which it requires",
+                    feature.name,
+                    one_of.join(" or ")
+                ),
+                "let what it requires be `default;`, or offer it (`offered;`)",
+            );
+        }
+    }
+    circle(cx, &had, diagnostics);
+}
+
+/// The features that some guest can be the first to have: what they require can be had without them.
+fn within_reach(view: &View) -> Vec<&str> {
+    let mut had: Vec<&str> = Vec::new();
+    loop {
+        let met = |feature: &&Feature| {
+            let has = |name: &String| had.contains(&name.as_str());
+            feature.requires.iter().all(|one_of| one_of.iter().any(has))
+        };
+        let new = view.features.iter();
+        let new = new.filter(|one| !had.contains(&one.name.as_str()));
+        let new: Vec<&str> = new.filter(met).map(|one| one.name.as_str()).collect();
+        if new.is_empty() {
+            return had;
+        }
+        had.extend(new);
+    }
+}
+
+/// No feature requires itself in the end.
+fn circle(cx: &Context, had: &[&str], diagnostics: &mut Diagnostics) {
+    for feature in cx.features() {
+        let name = &feature.name.text;
+        let mut named = feature.requires.iter().flatten();
+        if let Some(own) = named.find(|required| required.text == *name) {
             diagnostics.add(
                 &codes::FEATURE_CYCLE,
-                span,
-                format!("`{}` requires itself in the end", feature.name),
-                "take one `requires` out of the circle",
+                own.span,
+                format!("`{name}` requires itself"),
+                "leave it out",
             );
             return;
         }
+    }
+    let first = cx
+        .features()
+        .find(|one| !had.contains(&one.name.text.as_str()));
+    if let Some(feature) = first {
+        diagnostics.add(
+            &codes::FEATURE_CYCLE,
+            feature.name.span,
+            format!("`{}` requires itself in the end", feature.name.text),
+            "take one `requires` out of the circle",
+        );
     }
 }
 
@@ -276,23 +405,56 @@ const DECIDED: u32 = 16;
 /// tried, as far as a condition asks for it; a condition that asks for more than [`DECIDED`] bits is not doubted.
 pub fn unreachable(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
     for (id, register) in view.ids() {
-        let Some((condition, _)) = &register.present else {
-            continue;
+        let mut never = |condition: &Expr, what: &str, name: &ast::Name| {
+            if !may_hold(view, register, condition) {
+                diagnostics.add(
+                    &codes::UNREACHABLE,
+                    name.span,
+                    format!("no guest of version {} can have `{}`", cx.version, name.text),
+                    format!("its condition holds for no capability word that a feature, the reset value or a restore gives: add the feature, or take the {what} out"),
+                );
+            }
         };
-        let Some(asked) = asked(view, condition) else {
-            continue;
-        };
-        if asked.count_ones() <= DECIDED
-            && !crate::interpret::holds_with_one_of(view, words(view, asked), condition)
-        {
+        if let Some((condition, _)) = &register.present {
+            never(condition, "register", &cx.registers[id.0].name);
+        }
+        for ast in cx.fields(id) {
+            let field = register.fields.iter().find(|one| one.name == ast.name.text);
+            if let Some(condition) = field.and_then(|field| field.present.as_ref()) {
+                never(condition, "field", &ast.name);
+            }
+        }
+        if matches!(
+            (&register.read, &register.write),
+            (Read::Unlisted, Write::Unlisted)
+        ) {
+            let name = &cx.registers[id.0].name;
             diagnostics.add(
                 &codes::UNREACHABLE,
-                cx.registers[id.0].name.span,
-                format!("no guest of version {} can have `{}`", cx.version, register.name),
-                "its condition holds for no capability word that a feature, the reset value or a restore gives: add the feature, or take the register out",
+                name.span,
+                format!(
+                    "`{}` lists neither reads nor writes: no access reaches it",
+                    name.text
+                ),
+                "take the register out: what no spec lists is answered so anyway",
             );
         }
     }
+}
+
+/// Whether some guest meets a condition, at some index of the register; yes if that is more than can be decided.
+fn may_hold(view: &View, register: &Register, condition: &Expr) -> bool {
+    let Some(asked) = asked(view, condition) else {
+        return true;
+    };
+    let indices = register.addresses.iter().map(|address| address.count).max();
+    asked.count_ones() > DECIDED
+        || crate::interpret::holds_with_one_of(
+            view,
+            words(view, asked),
+            indices.unwrap_or(1),
+            condition,
+        )
 }
 
 /// The bits of the capability word that a condition asks for; none if it asks for anything else.
@@ -301,7 +463,9 @@ fn asked(view: &View, condition: &Expr) -> Option<u64> {
         |expr: &Expr| matches!(expr, Expr::Register(id) if view.capability == Some(*id));
     match condition {
         Expr::Number(_) | Expr::Bool(_) => Some(0),
-        Expr::Value | Expr::State | Expr::Index | Expr::Cell(..) => None,
+        // Every bank, or place of a range, is tried.
+        Expr::Index => Some(0),
+        Expr::Value | Expr::State | Expr::Cell(..) => None,
         Expr::Register(_) => is_capability(condition).then_some(u64::MAX),
         Expr::Field(inner, hi, lo) if is_capability(inner) => Some(crate::model::mask(*hi, *lo)),
         Expr::Field(inner, ..) | Expr::IsSet(inner) | Expr::AsBit(inner) | Expr::Not(inner) => {
@@ -336,19 +500,4 @@ fn subsets(mask: u64) -> impl Iterator<Item = u64> {
         next = (this != mask).then(|| this.wrapping_sub(mask) & mask);
         Some(this)
     })
-}
-
-fn cyclic<'a>(view: &'a View, from: &'a str, to: &str, seen: &mut Vec<&'a str>) -> bool {
-    if seen.contains(&from) {
-        return false;
-    }
-    seen.push(from);
-    let Some(feature) = view.features.iter().find(|feature| feature.name == from) else {
-        return false;
-    };
-    feature
-        .requires
-        .iter()
-        .flatten()
-        .any(|next| next == to || cyclic(view, next, to, seen))
 }

@@ -106,6 +106,22 @@ fn one(
         }
         value = Some(Expr::Number(fixed));
     }
+    if let (Some(expr), Some((_, span))) = (&value, read)
+        && expr.is_constant()
+        && crate::interpret::constant(expr) > mask((field.hi - field.lo) as u32, 0)
+    {
+        diagnostics.add(
+            &codes::CONSTANT_OUTSIDE,
+            span,
+            format!(
+                "{:#x} does not fit the {} bit(s) of `{}`",
+                crate::interpret::constant(expr),
+                field.hi - field.lo + 1,
+                field.name.text
+            ),
+            format!("at most {:#x}", mask((field.hi - field.lo) as u32, 0)),
+        );
+    }
     let computed = value.is_some();
     let rule = match write {
         Some((FieldStatement::Write(rule), span)) => {
@@ -159,7 +175,7 @@ fn one(
             otherwise: Illegal::Fault,
         });
     }
-    Some(Field {
+    let made = Field {
         name: field.name.text.clone(),
         doc: field.doc.clone(),
         hi: field.hi as u32,
@@ -169,7 +185,20 @@ fn one(
         read: value,
         write: rule,
         rules,
-    })
+        restored: None,
+    };
+    if let (true, Some(value)) = (by_bits, super::closed::nameless(&made)) {
+        diagnostics.add(
+            &codes::FIELD_TYPE,
+            field.ty.span,
+            format!(
+                "`legal` of `{}` allows {value:#x}, which has no name",
+                made.name
+            ),
+            "name it, or end the names with `_`",
+        );
+    }
+    Some(made)
 }
 
 fn field_type(field: &ast::Field, diagnostics: &mut Diagnostics) -> Option<FieldType> {

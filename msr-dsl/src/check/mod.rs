@@ -4,18 +4,21 @@
 mod addresses;
 mod banks;
 mod beyond;
+mod closed;
 mod effect;
 mod expression;
 mod extra;
 mod features;
 mod field;
 mod injection;
+mod legal;
 mod lock;
 mod migration;
 pub(crate) mod register;
 mod rust_names;
 mod scope;
 mod select;
+mod state;
 mod versions;
 mod warnings;
 
@@ -50,6 +53,7 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
     let in_words = diagnostics.errors();
     let interface = versions::interface(spec, end, diagnostics)?;
     names(spec, diagnostics);
+    texts(spec, diagnostics);
     rust_names::rust_names(spec, diagnostics);
     injection::deliveries(spec, diagnostics);
     let numbers = versions::numbers(interface, diagnostics);
@@ -60,7 +64,7 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
     if diagnostics.errors() > in_words {
         return None;
     }
-    let views: Vec<View> = interface
+    let mut views: Vec<View> = interface
         .versions
         .iter()
         .map(|line| Context::new(spec, line.number.value as u16).view(line, diagnostics))
@@ -68,6 +72,7 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
     if diagnostics.has_errors() {
         return None;
     }
+    closed::restored(spec, &mut views, diagnostics);
     migration::across(spec, &views, diagnostics);
     versions::changes(interface, &views, diagnostics);
     warnings::warnings(spec, &views, diagnostics);
@@ -153,9 +158,9 @@ impl<'a> Context<'a> {
         view.extra = extra::extra(self, &view, diagnostics);
         view.features = features::features(self, &view, diagnostics);
         view.injection = injection::injection(self, &view, diagnostics);
-        register::storage(self, &mut view);
+        state::storage(self, &mut view);
         migration::tags(self, &mut view, diagnostics);
-        register::after_storage(self, &view, diagnostics);
+        state::after_storage(self, &view, diagnostics);
         addresses::addresses(self, &mut view, diagnostics);
         if !diagnostics.has_errors() {
             expression::cells(self, &view, diagnostics);
@@ -164,6 +169,7 @@ impl<'a> Context<'a> {
         if !diagnostics.has_errors() {
             scope::consistent(self, &view, diagnostics);
             effect::effects(self, &view, diagnostics);
+            legal::legal(self, &view, diagnostics);
         }
         if !diagnostics.has_errors() {
             banks::consistent(self, &view, diagnostics);
@@ -208,6 +214,14 @@ impl<'a> Context<'a> {
                     continue;
                 }
             };
+            if arguments.contains(&argument) {
+                diagnostics.add(
+                    &codes::HOOK_ARGUMENT,
+                    name.span,
+                    format!("argument `{}` is there twice", name.text),
+                    "leave one out",
+                );
+            }
             if ty.text != right {
                 diagnostics.add(
                     &codes::HOOK_ARGUMENT,
@@ -223,6 +237,51 @@ impl<'a> Context<'a> {
             doc: hook.doc.clone(),
             arguments,
         }
+    }
+}
+
+/// Citations and tombstones say something, and each tombstone stands once.
+fn texts(spec: &Spec, diagnostics: &mut Diagnostics) {
+    let statements = spec.registers.iter().flat_map(|one| &one.statements);
+    for said in statements {
+        if matches!(&said.what, crate::ast::Statement::Cite(text) if text.trim().is_empty()) {
+            diagnostics.add(
+                &codes::SAYS_NOTHING,
+                said.span,
+                "a citation of nothing",
+                "name the manual and the section, or leave the line out and waive the warning",
+            );
+        }
+    }
+    let mut seen: Vec<(String, proc_macro2::Span)> = Vec::new();
+    for removed in &spec.removed {
+        if removed.why.trim().is_empty() {
+            diagnostics.add(
+                &codes::SAYS_NOTHING,
+                removed.span,
+                "a tombstone without a reason",
+                "say why it is gone",
+            );
+        }
+        let what = match &removed.what {
+            crate::ast::RemovedThing::Tag { tag, .. } => format!("tag {}", tag.value),
+            crate::ast::RemovedThing::Bit(name, bit) => {
+                format!("bit {} of `{}`", bit.value, name.text)
+            }
+        };
+        if let Some((_, first)) = seen.iter().find(|(other, _)| *other == what) {
+            let at = crate::diagnostics::start(*first);
+            diagnostics.add(
+                &codes::SAID_TWICE,
+                removed.span,
+                format!(
+                    "{what} is removed twice (first at {}:{})",
+                    at.line, at.column
+                ),
+                "keep one",
+            );
+        }
+        seen.push((what, removed.span));
     }
 }
 

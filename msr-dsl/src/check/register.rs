@@ -8,7 +8,7 @@ use crate::ast::{self, Init, Statement};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
 use crate::model::{
-    BitRule, Expr, Illegal, Legal, Migrate, Read, Register, RegisterId, Rule, View, Write,
+    BitRule, Expr, Illegal, Legal, Migrate, Read, Register, RegisterId, Rule, Write,
 };
 use proc_macro2::Span;
 
@@ -393,12 +393,6 @@ fn rules(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> Vec<Rul
     rules
 }
 
-fn mentions_state(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.walk(&mut |one| found |= *one == Expr::State);
-    found
-}
-
 /// The register's bits that a write can change.
 pub fn writable(register: &Register) -> u64 {
     if !matches!(register.write, Write::Bits(_)) {
@@ -413,157 +407,4 @@ pub fn writable(register: &Register) -> u64 {
         mask |= field.mask();
     }
     mask
-}
-
-/// Which registers have cells: what can change, and what others have to remember.
-pub fn storage(cx: &Context, view: &mut View) {
-    let injected: Vec<RegisterId> = view
-        .injection
-        .iter()
-        .flat_map(|injection| {
-            [
-                injection.global.0,
-                injection.status.0,
-                injection.address.0,
-                injection.misc.0,
-            ]
-        })
-        .collect();
-    for i in 0..view.registers.len() {
-        let id = RegisterId(i);
-        let saved = select(&cx.registers[i].statements, cx.version)
-            .any(|said| matches!(said.what, Statement::Migrate(ast::Migrate::Saved { .. })));
-        let register = &view.registers[i];
-        let shown = matches!(&register.read, Read::Value(value) if mentions_state(value))
-            || register
-                .fields
-                .iter()
-                .filter_map(|field| field.read.as_ref())
-                .any(mentions_state);
-        let all_computed =
-            register.reserved_mask == 0 && register.fields.iter().all(|field| field.read.is_some());
-        let stored = (shown && !all_computed)
-            || writable(register) != 0
-            || saved
-            || register.held
-            || view.capability == Some(id)
-            || injected.contains(&id);
-        view.registers[i].stored = stored;
-    }
-}
-
-/// What can be said only when it is known which registers have state.
-pub fn after_storage(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
-    for (id, register) in view.ids() {
-        let name = cx.registers[id.0].name.span;
-        let reset = the(cx, id, "reset", diagnostics, |s| {
-            if let Statement::Reset(value) = s {
-                Some(value.span)
-            } else {
-                None
-            }
-        });
-        if let Some((span, _)) = reset
-            && !register.stored
-        {
-            diagnostics.add(
-                &codes::RESET_WITHOUT_STATE,
-                span,
-                format!("`{}` has a reset value and no state", register.name),
-                "its reads never show it: write the value after `read`, or leave `reset` out",
-            );
-        }
-        let changed = writable(register) != 0
-            || register.held
-            || register.accepts & !register.reset != 0
-            || view.capability == Some(id)
-            || view
-                .injection
-                .as_ref()
-                .is_some_and(|injection| injection.sets(id));
-        let (saved, restored) = match register.migrate {
-            Migrate::Saved { default, .. } => (", and it is saved", default != register.reset),
-            _ => ("", false),
-        };
-        // `reserved` of a register without fields, which is told of elsewhere, takes the place of `write`.
-        let said_reserved = select(&cx.registers[id.0].statements, cx.version)
-            .any(|said| matches!(said.what, Statement::Reserved(_)));
-        let told = !saved.is_empty() && register.fields.is_empty() && said_reserved;
-        if register.stored && !changed && !restored && !told {
-            let help = match saved {
-                "" => format!("write `read {:#x};`", register.reset),
-                _ => "let the guest write it (`write store;`), say that the hypervisor has it (`held;`), or leave `migrate` out".to_owned(),
-            };
-            diagnostics.add(
-                &codes::CONSTANT_STATE,
-                name,
-                format!("nothing changes the state of `{}`{saved}", register.name),
-                help,
-            );
-        }
-        if let Some((span, _)) = reset {
-            bad_reset(register, ("reset value", register.reset), span, diagnostics);
-        }
-        let init = the(cx, id, "init", &mut Diagnostics::default(), |s| match s {
-            Statement::Init(Init::Value(value)) => Some(value.span),
-            _ => None,
-        });
-        if let (Some((span, _)), Some(value)) = (init, register.init) {
-            bad_reset(register, ("value after INIT", value), span, diagnostics);
-        }
-    }
-}
-
-/// A value that the register takes by itself is one that it can have.
-fn bad_reset(
-    register: &Register,
-    (what, value): (&str, u64),
-    span: Span,
-    diagnostics: &mut Diagnostics,
-) {
-    let fault = match register.reserved {
-        BitRule::FaultIfSet => register.reserved_mask,
-        _ => 0,
-    };
-    let fixed = register
-        .fields
-        .iter()
-        .filter(|field| field.read.is_some())
-        .fold(0, |mask, field| mask | field.mask());
-    if value & fault != 0 {
-        diagnostics.add(
-            &codes::RESET_OUTSIDE,
-            span,
-            format!("the {what} sets reserved bits {}", ranges(value & fault)),
-            "clear them, or give them a field",
-        );
-    } else if value & fixed != 0 {
-        diagnostics.add(
-            &codes::RESET_OUTSIDE,
-            span,
-            format!(
-                "the {what} sets bits {}, whose reads are computed",
-                ranges(value & fixed)
-            ),
-            "clear them: no read shows them",
-        );
-    }
-    for field in &register.fields {
-        let own = (value & field.mask()) >> field.lo;
-        let refused = field
-            .rules
-            .iter()
-            .any(|rule| !crate::interpret::in_sets(rule, own));
-        if refused {
-            diagnostics.add(
-                &codes::RESET_OUTSIDE,
-                span,
-                format!(
-                    "the {what} gives `{}` the illegal value {own:#x}",
-                    field.name
-                ),
-                "choose a legal one",
-            );
-        }
-    }
 }

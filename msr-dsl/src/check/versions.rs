@@ -3,6 +3,7 @@
 use crate::ast::{Interface, Spec, Versions};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, start};
+use crate::manifest;
 use crate::model::View;
 use crate::words::suggest;
 use proc_macro2::Span;
@@ -193,19 +194,28 @@ pub fn ranges(spec: &Spec, numbers: &[u16], diagnostics: &mut Diagnostics) {
 pub fn changes(interface: &Interface, views: &[View], diagnostics: &mut Diagnostics) {
     for (pair, line) in views.windows(2).zip(&interface.versions[1..]) {
         let [old, new] = pair else { continue };
+        // What an administrator may name is no line of a manifest, and a change all the same.
+        if manifest::lines(new) != manifest::lines(old) || new.extra != old.extra {
+            continue;
+        }
         let mut plain = new.clone();
         plain.version = old.version;
         plain.text.clone_from(&old.text);
-        if format!("{plain:?}") == format!("{old:?}") {
-            diagnostics.add(
-                &codes::SAME_VERSION,
-                line.number.span,
-                format!(
-                    "version {} is the same as version {}",
-                    new.version, old.version
-                ),
-                "say what is new with `in ...`, or leave the version out",
-            );
-        }
+        let message = match format!("{plain:?}") == format!("{old:?}") {
+            true => format!(
+                "version {} is the same as version {}",
+                new.version, old.version
+            ),
+            false => format!(
+                "version {} differs from version {} in names and words alone",
+                new.version, old.version
+            ),
+        };
+        diagnostics.add(
+            &codes::SAME_VERSION,
+            line.number.span,
+            message,
+            "say what is new with `in ...`, or leave the version out",
+        );
     }
 }

@@ -1,15 +1,20 @@
-//! `msr expand`: the generated Rust, formatted by rustfmt.
+//! `msr expand`: the generated Rust, laid out for people.
 
 use super::USAGE;
 use super::file::model;
-use super::output::tell;
-use std::io::Write;
-use std::process::{Command, ExitCode, Stdio};
+use super::output::{put, tell};
+use msr_dsl::generate;
+use quote::ToTokens;
+use std::process::ExitCode;
+use syn::Item;
 
 /// Prints what the macro gives.
 pub fn expand(file: &str) -> ExitCode {
-    match run(file) {
-        Ok(()) => ExitCode::SUCCESS,
+    match text(file) {
+        Ok(text) => {
+            put!("{}", text.trim_end());
+            ExitCode::SUCCESS
+        }
         Err(message) => {
             tell!("{message}");
             ExitCode::from(USAGE)
@@ -17,27 +22,31 @@ pub fn expand(file: &str) -> ExitCode {
     }
 }
 
-fn run(file: &str) -> Result<(), String> {
-    let code = msr_dsl::generate::generate(&model(file)?).to_string();
-    let missing = |error| {
-        format!("rustfmt cannot be run ({error}): install it with `rustup component add rustfmt`")
-    };
-    let mut rustfmt = Command::new("rustfmt")
-        .args(["--edition", "2024"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .map_err(missing)?;
-    if let Some(mut stdin) = rustfmt.stdin.take() {
-        stdin
-            .write_all(code.as_bytes())
-            .map_err(|error| format!("rustfmt: {error}"))?;
-    }
-    let status = rustfmt
-        .wait()
-        .map_err(|error| format!("rustfmt: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err("rustfmt refused the generated code".to_owned())
-    }
+/// Laid out by a library and not by rustfmt, which a user need not have, and which leaves attributes for `///` comments.
+fn text(file: &str) -> Result<String, String> {
+    let model = model(file)?;
+    let code: syn::File = syn::parse2(generate::generate(&model))
+        .map_err(|error| format!("the generated code is no Rust: {error}"))?;
+    let list = generate::list_text(&model, &generate::versions(&model));
+    let texts = code.items.into_iter().map(|item| match item {
+        // Of a macro's body nothing but its author knows the layout.
+        Item::Macro(own)
+            if own
+                .ident
+                .as_ref()
+                .is_some_and(|name| name == generate::LIST) =>
+        {
+            let attributes = own
+                .attrs
+                .iter()
+                .map(|one| format!("{}\n", one.to_token_stream().to_string().replace(' ', "")));
+            format!("{}{list}\n", attributes.collect::<String>())
+        }
+        item => prettyplease::unparse(&syn::File {
+            shebang: None,
+            attrs: Vec::new(),
+            items: vec![item],
+        }),
+    });
+    Ok(texts.collect::<Vec<_>>().join("\n"))
 }

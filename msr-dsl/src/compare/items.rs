@@ -3,7 +3,7 @@
 use super::steps::Step;
 use super::truth::{Table, Truth};
 use super::word::Word;
-use crate::model::{FieldType, Migrate, Register, RegisterId, Scope, View};
+use crate::model::{Migrate, Register, RegisterId, Scope, View};
 use msr_runtime::record;
 
 /// An item that a version saves.
@@ -23,7 +23,7 @@ pub struct Item {
     pub default: u64,
     /// Bits that a restore accepts.
     pub accepts: u64,
-    /// Fields with named values alone: their bits, and the values in place.
+    /// Fields of which a restore takes some values alone: their bits, and the values in place.
     pub closed: Vec<(u64, Vec<u64>)>,
     /// It is the capability word.
     pub capability: bool,
@@ -52,15 +52,12 @@ pub fn items(view: &View) -> Vec<Item> {
         .chain(view.saved_of(Scope::Guest))
         .map(|(id, tag, default)| {
             let register = view.register(id);
-            let closed = register.fields.iter().filter_map(|field| match &field.ty {
-                FieldType::Enum {
-                    values,
-                    other: false,
-                } => Some((
+            let closed = register.fields.iter().filter_map(|field| {
+                let values = field.restored.as_ref()?.iter();
+                Some((
                     field.mask(),
-                    values.iter().map(|(_, value)| value << field.lo).collect(),
-                )),
-                _ => None,
+                    values.map(|value| value << field.lo).collect(),
+                ))
             });
             let injection = view.injection.as_ref();
             Item {
@@ -133,8 +130,7 @@ pub fn taken(table: &mut Table, item: &Item, bits: &Word) -> Truth {
     for (mask, values) in &item.closed {
         let own: Vec<usize> = (0..64).filter(|bit| mask >> bit & 1 == 1).collect();
         let mut named = Truth::NO;
-        // A field that is clear asks nothing.
-        for value in values.iter().chain([&0]) {
+        for value in values {
             let is = own.iter().rev().fold(Truth::YES, |all, bit| {
                 let same = if value >> bit & 1 == 1 {
                     bits[*bit]

@@ -389,7 +389,8 @@ impl Released<'_> {
             doc: String::new(),
             hi,
             lo,
-            ty: closed.unwrap_or(FieldType::Unsigned),
+            restored: closed.clone(),
+            ty: closed.map_or(FieldType::Unsigned, named),
             present,
             read: optional("read")?,
             write: written.map_or(BitRule::Ignore, |(rule, _)| rule.clone()),
@@ -431,14 +432,23 @@ impl Released<'_> {
 }
 
 /// `one of [0, 1f]`: the values of a field that has no others.
-fn closed(text: &str) -> Option<FieldType> {
+fn closed(text: &str) -> Option<Vec<u64>> {
     let list = text.strip_prefix("one of [")?.strip_suffix(']')?;
-    let value = |digits: &str| Some((digits.to_owned(), u64::from_str_radix(digits, 16).ok()?));
     let values = list.split(", ").filter(|digits| !digits.is_empty());
-    Some(FieldType::Enum {
-        values: values.map(value).collect::<Option<_>>()?,
+    values
+        .map(|digits| u64::from_str_radix(digits, 16).ok())
+        .collect()
+}
+
+/// The enumeration that has these values.
+fn named(values: Vec<u64>) -> FieldType {
+    let values = values
+        .into_iter()
+        .map(|value| (format!("{value:x}"), value));
+    FieldType::Enum {
+        values: values.collect(),
         other: false,
-    })
+    }
 }
 
 /// What stands behind a word, up to the next comma.

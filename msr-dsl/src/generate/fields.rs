@@ -80,7 +80,7 @@ fn enumeration(name: &Ident, field: &Field, values: &[(String, u64)]) -> TokenSt
     let variants: Vec<Ident> = values.iter().map(|(text, _)| variant(text)).collect();
     let docs = values
         .iter()
-        .map(|(text, value)| format!("{text}, {value:#x}."));
+        .map(|(text, value)| format!(" {text}, {value:#x}."));
     let numbers: Vec<TokenStream> = values.iter().map(|(_, value)| hex(*value)).collect();
     let doc = doc(&field.doc, &field.name);
     quote! {
@@ -119,12 +119,19 @@ fn variant(text: &str) -> Ident {
     }
 }
 
-/// A doc attribute; the name where the spec has no comment.
+/// Doc attributes, one for each line as a `///` comment gives them; the name where the spec has no comment.
 pub fn doc(text: &str, name: &str) -> TokenStream {
-    let text = if text.trim().is_empty() {
-        format!("`{name}`.")
-    } else {
-        text.to_owned()
-    };
-    quote!(#[doc = #text])
+    if text.trim().is_empty() {
+        return lines(&format!("`{name}`."));
+    }
+    lines(text)
+}
+
+/// See [`doc`].
+pub fn lines(text: &str) -> TokenStream {
+    let lines = text.lines().map(|line| match line {
+        "" => String::new(),
+        line => format!(" {}", line.trim_start()),
+    });
+    quote!(#(#[doc = #lines])*)
 }

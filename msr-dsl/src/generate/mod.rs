@@ -23,12 +23,7 @@ use quote::{format_ident, quote};
 /// The Rust for a whole spec.
 pub fn generate(model: &Model) -> TokenStream {
     let name = &model.name;
-    let versions = model
-        .views
-        .iter()
-        .filter(|view| !view.restore_only)
-        .map(|view| view.version);
-    let versions: Vec<u16> = versions.collect();
+    let versions = versions(model);
     let list = list(model, &versions);
     let modules = model
         .views
@@ -48,25 +43,50 @@ pub fn generate(model: &Model) -> TokenStream {
 /// A macro that hands the versions to another one, so that a choice among versions follows the spec:
 /// `versions! { next { DONE } module { REST } }` is `next! { { DONE module { Name2 = v2, ... } } REST }`.
 fn list(model: &Model, versions: &[u16]) -> TokenStream {
-    let variants = versions
-        .iter()
-        .map(|version| camel(&format!("{}_{version}", model.name.replace('-', "_"))));
-    let modules = versions.iter().map(|version| format_ident!("v{version}"));
+    let list: TokenStream = list_text(model, versions).parse().unwrap_or_default();
     quote! {
         #[allow(unused_macros)]
-        macro_rules! versions {
-            ($next:ident { $($done:tt)* } $module:ident { $($rest:tt)* }) => {
-                $next! { { $($done)* $module { #(#variants = #modules,)* } } $($rest)* }
-            };
-        }
+        #list
         #[allow(unused_imports)]
         pub(crate) use versions;
     }
 }
 
+/// The name of that macro.
+pub const LIST: &str = "versions";
+
+/// That macro as people write it: what lays Rust out leaves the bodies of macros as they come.
+pub fn list_text(model: &Model, versions: &[u16]) -> String {
+    let one = |version: &u16| {
+        let variant = camel(&format!("{}_{version}", model.name.replace('-', "_")));
+        format!("                    {variant} = v{version},\n")
+    };
+    let all: String = versions.iter().map(one).collect();
+    format!(
+        "macro_rules! {LIST} {{
+    ($next:ident {{ $($done:tt)* }} $module:ident {{ $($rest:tt)* }}) => {{
+        $next! {{
+            {{
+                $($done)*
+                $module {{
+{all}                }}
+            }}
+            $($rest)*
+        }}
+    }};
+}}"
+    )
+}
+
+/// Versions under which a guest can run, oldest first.
+pub fn versions(model: &Model) -> Vec<u16> {
+    let views = model.views.iter().filter(|view| !view.restore_only);
+    views.map(|view| view.version).collect()
+}
+
 fn version(view: &View) -> TokenStream {
     let module = format_ident!("v{}", view.version);
-    let doc = format!("Version {}: {}", view.version, view.text);
+    let doc = fields::lines(&format!("Version {}: {}", view.version, view.text));
     let types = view.registers.iter().map(fields::types);
     let hook = hook(view);
     let table = table::table(view);
@@ -80,7 +100,7 @@ fn version(view: &View) -> TokenStream {
         false => quote!(Interface),
     };
     quote! {
-        #[doc = #doc]
+        #doc
         #[allow(clippy::all, unreachable_code, unused_variables, unused_parens, unused_mut, dead_code, missing_docs)]
         pub mod #module {
             use ::msr_runtime::{#interface, Refusal, Reset};

@@ -179,10 +179,10 @@ pub fn accessors(view: &View, id: RegisterId) -> TokenStream {
         &quote!(0),
         quote!(Ok::<u64, Refusal<Hook>>(#shown)),
     );
-    let doc = format!(
+    let doc = super::fields::lines(&format!(
         "What a guest reads from `{}`; zero where it has none.",
         register.name
-    );
+    ));
     let ty = super::fields::type_name(register);
     let (result, wrap) = match &ty {
         Some(ty) => (quote!(#ty), quote!(#ty::from_bits)),
@@ -210,7 +210,7 @@ pub fn accessors(view: &View, id: RegisterId) -> TokenStream {
         #[inline(always)]
         fn #value_of(&self #(, #own_arguments)*) -> u64 { #unused #body }
 
-        #[doc = #doc]
+        #doc
         #[inline]
         pub fn #name(&self #(, #arguments)*) -> #result { #wrap(self.#value_of(#(#pass),*)) }
     }

@@ -2,7 +2,7 @@
 
 use super::expression::hex;
 use super::names::snake;
-use crate::model::{Field, FieldType, Register, Scope, View};
+use crate::model::{Field, Register, Scope, View};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -50,11 +50,16 @@ pub fn record(view: &View, scope: Scope) -> (TokenStream, TokenStream) {
             format_ident!("item_{}", tag),
         );
         found.push(quote!(let #item = record::take::<#count>(items, #at, #tag)?;));
-        if refuses(register) {
-            let refused = refused(view, register, &quote!());
+        let refused = refusals(view, register, &quote!());
+        let (outside, illegal) = (refused.outside.into_iter(), refused.illegal.into_iter());
+        let tests: Vec<_> = outside
+            .map(|bits| quote!(#bits != 0))
+            .chain(illegal)
+            .collect();
+        if !tests.is_empty() {
             found.push(quote! {
-                let refused = #item.iter().fold(0, |all, word| { let word = u64::from_le_bytes(*word); all | #refused });
-                if refused != 0 { return None; }
+                let refused = #item.iter().fold(false, |any, word| { let word = u64::from_le_bytes(*word); any #(| (#tests))* });
+                if refused { return None; }
             });
         }
         kept.push(if register.banked {
@@ -80,19 +85,31 @@ pub fn record(view: &View, scope: Scope) -> (TokenStream, TokenStream) {
             true => quote!(& !extra.capability()),
             false => quote!(),
         };
-        let refused = refused(view, register, &named);
+        let refused = refusals(view, register, &named);
         let (register_name, put) = (&register.name, if register.banked { quote!(words) } else { quote!(words[0]) });
+        let outside = refused.outside.map(|outside| quote! {
+            let bits = #outside;
+            if bits != 0 {
+                return Err(RecordError::Refused { tag: #tag, register: #register_name, bits });
+            }
+        });
+        let illegal = refused.illegal.map(|illegal| quote! {
+            if #illegal {
+                return Err(RecordError::Illegal { tag: #tag, register: #register_name, value: word });
+            }
+        });
+        let each = (outside.is_some() || illegal.is_some()).then(|| quote! {
+            for word in &words {
+                let word = *word;
+                #outside
+                #illegal
+            }
+        });
         quote! {
             let mut words = [#default; #count];
             if let Some(payload) = #item {
                 record::words(#tag, payload, &mut words)?;
-                for word in &words {
-                    let word = *word;
-                    let bits = #refused;
-                    if bits != 0 {
-                        return Err(RecordError::Refused { tag: #tag, register: #register_name, bits });
-                    }
-                }
+                #each
             }
             state.#cells = #put;
         }
@@ -206,41 +223,35 @@ impl Kind {
     }
 }
 
-/// Whether there are words that a restore refuses.
-fn refuses(register: &Register) -> bool {
-    let closed = |field: &Field| matches!(field.ty, FieldType::Enum { other: false, .. });
-    let ruled = register.held && register.rules.iter().any(|rule| rule.is_about_value());
-    register.accepts != u64::MAX || ruled || register.fields.iter().any(closed)
+/// What a restore refuses of `word`, a register's cell.
+struct Refusals {
+    /// Its bits outside of what is accepted (`named` takes some away).
+    outside: Option<TokenStream>,
+    /// Whether it is a value that the register cannot have.
+    illegal: Option<TokenStream>,
 }
 
-/// For a held register, which goes to hardware as it is: the whole of a value that the register's rules refuse.
-fn illegal_values(view: &View, register: &Register) -> TokenStream {
-    let rules = register.rules.iter().filter(|rule| rule.is_about_value());
+fn refusals(view: &View, register: &Register, named: &TokenStream) -> Refusals {
+    let outside = hex(!register.accepts);
+    let outside = (register.accepts != u64::MAX).then(|| quote!((word & #outside #named)));
+    let fields = register.fields.iter().filter_map(unnamed);
+    // A held register goes to hardware as it is: its rules about the value count here too.
+    let rules = register
+        .rules
+        .iter()
+        .filter(|rule| register.held && rule.is_about_value());
     let rules = rules.map(|rule| {
         let legal = super::write::legal(view, rule);
-        quote!(| (if { let value = word; #legal } { 0 } else { word }))
+        quote!({ let value = word; !#legal })
     });
-    quote!(#(#rules)*)
+    let all: Vec<TokenStream> = fields.chain(rules).collect();
+    let illegal = (!all.is_empty()).then(|| quote!((#(#all)|*)));
+    Refusals { outside, illegal }
 }
 
-/// The bits of `word` that a restore refuses: those outside the mask (`named` takes some away), and values of enumerations that
-/// have no name.
-fn refused(view: &View, register: &Register, named: &TokenStream) -> TokenStream {
-    let outside = hex(!register.accepts);
-    let closed = register.fields.iter().filter_map(|field| {
-        let FieldType::Enum {
-            values,
-            other: false,
-        } = &field.ty
-        else {
-            return None;
-        };
-        let (mask, lo) = (hex(field.mask()), field.lo);
-        let named = values.iter().map(|(_, value)| hex(*value));
-        Some(
-            quote!(| (if matches!((word & #mask) >> #lo, #(#named)|*) { 0 } else { word & #mask })),
-        )
-    });
-    let held = register.held.then(|| illegal_values(view, register));
-    quote!((word & #outside #named) #(#closed)* #held)
+/// Whether the field of `word` has a value that a restore does not take.
+fn unnamed(field: &Field) -> Option<TokenStream> {
+    let values = field.restored.as_ref()?.iter().map(|value| hex(*value));
+    let (mask, lo) = (hex(field.mask()), field.lo);
+    Some(quote!((!matches!((word & #mask) >> #lo, #(#values)|*))))
 }

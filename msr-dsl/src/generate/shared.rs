@@ -49,14 +49,14 @@ pub fn guest(view: &View) -> TokenStream {
     let types = registers.iter().map(|one| cell_type(view, one));
     let values = registers.iter().map(|one| cell_value(view, one, one.reset));
     let (record, helpers) = record(view, Scope::Guest);
-    let doc = format!(
+    let doc = super::fields::lines(&format!(
         "What all vCPUs of a guest share under version {} of `{}`: one for each guest. The hypervisor sees to it that one vCPU \
          at a time has it to write.",
         view.version, view.name
-    );
+    ));
     let (name, version) = (&view.name, view.version);
     quote! {
-        #[doc = #doc]
+        #doc
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct Guest { #(#names: #types,)* }
 

@@ -3,7 +3,7 @@
 use super::expression::hex;
 use super::names::snake;
 use super::table::{Slot, Table};
-use super::{read, record, shared, write};
+use super::{fields, read, record, shared, write};
 use crate::model::{BitRule, Offer, Read, Register, RegisterId, Scope, View, Write};
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -27,13 +27,13 @@ pub fn state(view: &View, table: &Table) -> TokenStream {
     });
     let accessors = view.ids().map(|(id, _)| read::accessors(view, id));
     let capability = capability(view);
-    let doc = format!(
+    let doc = fields::lines(&format!(
         "What one vCPU has under version {} of `{}`.",
         view.version, view.name
-    );
+    ));
     let interface = interface(view, &stored, table);
     quote! {
-        #[doc = #doc]
+        #doc
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct State { #(#fields)* }
 

@@ -1,7 +1,8 @@
 //! Expressions, evaluated as they stand.
 
+use super::rules::in_sets;
 use super::{Machine, Place};
-use crate::model::{Expr, Op, RegisterId, Type, View};
+use crate::model::{Expr, Legal, Op, RegisterId, Rule, Type, View};
 
 impl Machine<'_> {
     pub(super) fn holds(&self, expr: &Expr, place: &Place) -> bool {
@@ -75,6 +76,18 @@ pub fn constant(expr: &Expr) -> u64 {
     evaluate(expr, &|_| 0)
 }
 
+/// Whether a rule that asks for nothing but the value takes this one.
+pub fn allows(rule: &Rule, value: u64) -> bool {
+    let read = |of: Of| match of {
+        Of::Value => value,
+        _ => 0,
+    };
+    match &rule.legal {
+        Legal::Holds(condition) => evaluate(condition, &read) != 0,
+        Legal::Sets(_) => in_sets(rule, value),
+    }
+}
+
 /// The value of an expression about a new guest.
 pub fn at_reset(view: &View, expr: &Expr) -> u64 {
     Machine::new(view).number(
@@ -87,20 +100,23 @@ pub fn at_reset(view: &View, expr: &Expr) -> u64 {
     )
 }
 
-/// Whether a condition holds in a new guest with one of these capability words.
+/// Whether a condition holds in a new guest with one of these capability words, in one of so many banks (or places of a range).
 pub fn holds_with_one_of(
     view: &View,
     capabilities: impl IntoIterator<Item = u64>,
+    banks: u32,
     condition: &Expr,
 ) -> bool {
     let mut guest = Machine::new(view);
-    let place = Place {
-        state: 0,
-        value: 0,
-        index: 0,
-    };
     capabilities.into_iter().any(|word| {
         guest.set_capability(word);
-        guest.holds(condition, &place)
+        (0..banks).any(|index| {
+            let place = Place {
+                state: 0,
+                value: 0,
+                index,
+            };
+            guest.holds(condition, &place)
+        })
     })
 }

@@ -10,7 +10,7 @@ mod rules;
 mod vcpus;
 mod write;
 
-pub use expression::{at_reset, constant, holds_with_one_of};
+pub use expression::{allows, at_reset, constant, holds_with_one_of};
 pub use rules::in_sets;
 
 use crate::model::{BitRule, RegisterId, View};

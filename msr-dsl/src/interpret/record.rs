@@ -1,8 +1,7 @@
 //! The saved record: written plainly, and taken back item by item.
 
-use super::rules::{field_at, in_sets};
-use super::{Machine, Place};
-use crate::model::{FieldType, Legal, Register, RegisterId, Scope};
+use super::{Machine, allows};
+use crate::model::{Register, RegisterId, Scope};
 use msr_runtime::{RecordError, record};
 use std::collections::HashMap;
 
@@ -138,12 +137,11 @@ impl Machine<'_> {
         }
         let register = self.view.register(id);
         for cell in cells.iter() {
-            let legal = !register.held || self.is_legal_to_hold(register, *cell);
             let named = |bit: &u32| {
                 self.view.capability == Some(id) && self.extra.capability() >> bit & 1 == 1
             };
             let refused = (0..64).filter(|bit| {
-                let accepted = legal && acceptable(register, *cell, *bit);
+                let accepted = register.accepts >> bit & 1 == 1;
                 cell >> bit & 1 == 1 && !accepted && !named(bit)
             });
             let bits: u64 = refused.map(|bit| 1 << bit).sum();
@@ -153,38 +151,27 @@ impl Machine<'_> {
                     "item {tag}: {name} with bits {bits:#x} is not accepted"
                 ));
             }
+            if !is_possible(register, *cell) || register.held && !is_legal_to_hold(register, *cell)
+            {
+                return Err(format!(
+                    "item {tag}: {name} with the value {cell:#x} is not accepted"
+                ));
+            }
         }
         Ok(())
     }
-
-    /// What a held register's rules about the value alone say: it goes to hardware as it is.
-    fn is_legal_to_hold(&self, register: &Register, value: u64) -> bool {
-        let place = Place {
-            state: 0,
-            value,
-            index: 0,
-        };
-        let rules = register.rules.iter().filter(|rule| rule.is_about_value());
-        rules.into_iter().all(|rule| match &rule.legal {
-            Legal::Holds(condition) => self.holds(condition, &place),
-            Legal::Sets(_) => in_sets(rule, value),
-        })
-    }
 }
 
-/// Whether a restore takes this set bit of a cell.
-fn acceptable(register: &Register, cell: u64, bit: u32) -> bool {
-    let closed = field_at(register, bit).and_then(|field| match &field.ty {
-        FieldType::Enum {
-            values,
-            other: false,
-        } => Some((field, values)),
-        _ => None,
-    });
-    let named = closed.is_none_or(|(field, values)| {
-        values
-            .iter()
-            .any(|(_, value)| *value == (cell & field.mask()) >> field.lo)
-    });
-    register.accepts >> bit & 1 == 1 && named
+/// What a held register's rules about the value alone say: it goes to hardware as it is.
+fn is_legal_to_hold(register: &Register, value: u64) -> bool {
+    let mut rules = register.rules.iter().filter(|rule| rule.is_about_value());
+    rules.all(|rule| allows(rule, value))
+}
+
+/// Whether every field has a value that a guest can have.
+fn is_possible(register: &Register, cell: u64) -> bool {
+    register.fields.iter().all(|field| match &field.restored {
+        Some(values) => values.contains(&((cell & field.mask()) >> field.lo)),
+        None => true,
+    })
 }
