@@ -20,7 +20,7 @@ fn spec(registers: usize) -> String {
     for number in 0..registers {
         let _ = write!(
             text,
-            "\n    /// One of many.\n    register R{number} @ {:#x} {{\n        cite \"none\";\n        legal {}..=0xffffffffffffffff else fault;\n        \
+            "\n    /// One of many.\n    register R{number} @ {:#x} {{\n        cite \"none\";\n        reset 3;\n        legal {}..=0xffffffffffffffff else fault;\n        \
              write store;\n        migrate transient \"measured only\";\n    }}\n",
             0x100 + number,
             number % 3 + 1,
