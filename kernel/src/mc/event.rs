@@ -194,7 +194,8 @@ macro_rules! for_each_event {
             /// An error found at boot: from before the reset, or from before this hypervisor.
             warn EarlierError "mc.earlier cpu={=u16} bank={=u8} code={=str} status={=u64:#x} addr={=u64:#x} misc={=u64:#x}"
                 { bank: Bank, code: ErrorCode, status: u64, addr: u64, misc: u64 }
-            /// Corrected errors, found by polling; `count` is how many this page has had (page 0: errors without an address).
+            /// Corrected errors, found by polling; `count` is how many this page has had (page 0: errors without an address), those of `mc.bank`
+            /// with the class `corrected` included.
             warn CorrectedError "mc.corrected cpu={=u16} bank={=u8} code={=str} status={=u64:#x} addr={=u64:#x} misc={=u64:#x} count={=u32}"
                 { bank: Bank, code: ErrorCode, status: u64, addr: u64, misc: u64, count: u32 }
             /// An uncorrected error that needs no action, found by polling.

@@ -82,12 +82,18 @@ fn claim_one<M: Machine, const P: usize>(
     if matters && is_concerned && !shared.pool.add(&found.finding) {
         return Severity::fatal(FatalReason::TooManyErrors);
     }
-    if !is_owner {
+    if !is_owner || found.class() == Class::Corrected && !note(shared, found) {
         return Severity::NONE;
     }
     machine.write_msr(found.bank.status(), 0);
     report(machine, found);
     Severity::of(found.class())
+}
+
+/// Has a poll count a corrected error. Without room it stays in its bank, and is the poll's altogether.
+#[cold]
+fn note<const P: usize>(shared: &Shared<P>, found: &Found) -> bool {
+    shared.polls.noted.add(&found.finding.record)
 }
 
 /// The administrator's record of an error.

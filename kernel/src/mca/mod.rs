@@ -18,6 +18,7 @@ mod handle;
 pub mod mutant;
 #[cfg(not(loom))]
 mod mutant;
+mod noted;
 mod poll;
 mod pool;
 mod recover;

@@ -4,8 +4,11 @@
 //! signalled. A bank is cleared only if it still holds what was read; an error that comes between that look and the write is
 //! lost, as on every system that polls.
 
+use msr_runtime::ErrorRecord;
+
 use super::counts::Counts;
 use super::extent::Extent;
+use super::noted::Noted;
 use super::rendezvous::Rendezvous;
 use super::scan::record;
 use super::shared::Shared;
@@ -22,22 +25,33 @@ pub(super) struct Polls {
     /// processors share is counted once.
     busy: AtomicU32,
     counts: Counts,
+    /// What machine checks have met, to be counted.
+    pub noted: Noted,
 }
 
 impl Polls {
     constructor! {
         pub fn new() -> Self {
-            Self { busy: AtomicU32::new(0), counts: Counts::new() }
+            Self {
+                busy: AtomicU32::new(0),
+                counts: Counts::new(),
+                noted: Noted::new(),
+            }
         }
     }
 }
 
-/// Logs, counts and clears the corrected errors in this processor's banks. Called by housekeeping.
+/// Logs, counts and clears the corrected errors in this processor's banks; counts those that machine checks have met. Called by
+/// housekeeping.
 pub fn poll<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
     Rendezvous::seen_at_work(shared, machine.processor());
     let polls = &shared.polls;
     if polls.busy.swap(1, Ordering::Acquire) != 0 {
         return;
+    }
+    while let Some(record) = polls.noted.take() {
+        let count = count(shared, &record);
+        limit(shared, machine, &record, count);
     }
     let cap = machine.capabilities();
     for bank in (0..cap.banks()).map(Bank) {
@@ -64,7 +78,6 @@ fn poll_bank<M: Machine, const P: usize>(
     }
     machine.write_msr(bank.status(), 0);
     let code = status.code();
-    let extent = Extent::of(&record);
     let (status, addr, misc) = (record.status, record.address, record.misc);
     if class == Class::Ucna {
         machine.emit(Event::UncorrectedError {
@@ -76,9 +89,7 @@ fn poll_bank<M: Machine, const P: usize>(
         });
         return;
     }
-    let page = extent.map_or(Hpa(0), |extent| extent.first);
-    let errors = corrected(status);
-    let count = shared.polls.counts.add(page, errors);
+    let count = count(shared, &record);
     machine.emit(Event::CorrectedError {
         bank,
         code,
@@ -87,10 +98,26 @@ fn poll_bank<M: Machine, const P: usize>(
         misc,
         count,
     });
+    limit(shared, machine, &record, count);
+}
+
+/// Counts a corrected error. Returns how many its page has had.
+fn count<const P: usize>(shared: &Shared<P>, record: &ErrorRecord) -> u32 {
+    let page = Extent::of(record).map_or(Hpa(0), |extent| extent.first);
+    shared.polls.counts.add(page, corrected(record.status))
+}
+
+/// Takes the page of a corrected error out of use if that error, by which the page has had `count`, is one too many.
+fn limit<M: Machine, const P: usize>(
+    shared: &Shared<P>,
+    machine: &M,
+    record: &ErrorRecord,
+    count: u32,
+) {
     let limit = shared.config().corrected_limit;
     // Once, when the limit is reached: a page that stays in use is not tried again at each error.
-    let is_reached = count >= limit && count.saturating_sub(errors) < limit;
-    if let Some(extent) = extent
+    let is_reached = count >= limit && count.saturating_sub(corrected(record.status)) < limit;
+    if let Some(extent) = Extent::of(record)
         && is_reached
         && limit != 0
     {

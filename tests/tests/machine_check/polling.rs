@@ -5,7 +5,7 @@ use kernel::mca::Kept;
 use kernel::vmce::Delivery;
 use tests::sim::{Order, Signal, Simulation, World, running};
 
-use crate::common::{BYSTANDER, GUEST_0, MISC, SRAO, SRAR, resumes, world};
+use crate::common::{BYSTANDER, GUEST_0, HYPERVISOR, MISC, SRAO, SRAR, both, resumes, world};
 
 #[test]
 fn errors_from_before_the_reset_are_logged_and_cleared() {
@@ -117,6 +117,76 @@ fn a_page_with_too_many_corrected_errors_is_replaced() {
     errors(3, GUEST_0 + 0x8000, MISC + 1);
     assert_eq!(told(), ["0x10008000 several-pages 3"]);
     assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
+}
+
+/// One error in each of three machine checks and one that a poll finds are four of one page, whoever meets them.
+#[test]
+fn a_corrected_error_met_in_a_machine_check_is_counted_with_the_others() {
+    const CORRECTED: u64 = 0x9c00_0040_0000_009f;
+    const PAGE: u64 = GUEST_0 + 0x5000;
+    let simulation = Simulation::new(world(2).spare(0x80_0000)).replacing_after(4);
+    let in_machine_check = |processor| {
+        simulation
+            .world
+            .put(processor, 1, CORRECTED, PAGE + 0x10, MISC);
+        let outcomes = simulation.run(Order::Turns, &both(BYSTANDER, BYSTANDER));
+        assert!(resumes(&outcomes), "a corrected error is fatal to nobody");
+    };
+    let poll = || kernel::mca::poll(simulation.shared(), &simulation.view(0));
+    let told = || {
+        let told = simulation.world.picked(|_, event| match *event {
+            Event::BankError { class, .. } => Some(class.word().to_owned()),
+            Event::CorrectedError { count, .. } => Some(format!("count {count}")),
+            Event::PageReplaced { gpa, count, .. } => Some(format!("{:#x} {count}", gpa.0)),
+            _ => None,
+        });
+        simulation.world.clear_log();
+        told
+    };
+    in_machine_check(0);
+    in_machine_check(1);
+    assert_eq!(told(), ["corrected", "corrected"], "logged in the #MC");
+    simulation.world.put(0, 0, CORRECTED, PAGE + 0x20, MISC);
+    poll();
+    assert_eq!(told(), ["count 3"]);
+    in_machine_check(1);
+    assert_eq!(told(), ["corrected"], "no page is replaced in an #MC");
+    poll();
+    assert_eq!(told(), ["0x5000 4"], "once it is over");
+    poll();
+    assert_eq!(told(), [""; 0], "each is counted once");
+    assert!(simulation.world.banks().iter().all(|bank| bank.status == 0));
+    assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
+}
+
+/// What one machine check cannot note stays in its bank, and polls find it: none goes uncounted.
+#[test]
+fn more_corrected_errors_than_a_machine_check_can_note_are_counted_all_the_same() {
+    const CORRECTED: u64 = 0x8000_0040_0000_0005;
+    const PROCESSORS: u16 = 40;
+    let simulation = Simulation::new(World::new(PROCESSORS, 1).guest(1, GUEST_0, 16));
+    for processor in 0..PROCESSORS {
+        simulation.world.put(processor, 0, CORRECTED, 0, 0);
+    }
+    let signals: Vec<_> = (0..PROCESSORS)
+        .map(|processor| Signal::new(processor, HYPERVISOR, BYSTANDER))
+        .collect();
+    assert!(resumes(&simulation.run(Order::Turns, &signals)));
+    for processor in 0..PROCESSORS {
+        kernel::mca::poll(simulation.shared(), &simulation.view(processor));
+    }
+    let logged = simulation.world.picked(|_, event| match *event {
+        Event::BankError { .. } => Some(None),
+        Event::CorrectedError { count, .. } => Some(Some(count)),
+        _ => None,
+    });
+    assert_eq!(logged.len(), usize::from(PROCESSORS), "one record for each");
+    let noted = logged.iter().filter(|count| count.is_none()).count() as u32;
+    let polled: Vec<_> = logged.into_iter().flatten().collect();
+    let rest: Vec<_> = (noted + 1..=u32::from(PROCESSORS)).collect();
+    assert!(noted > 1 && polled.len() > 1, "{noted} {polled:?}");
+    assert_eq!(polled, rest, "each is counted after those that were noted");
+    assert!(simulation.world.banks().iter().all(|bank| bank.status == 0));
 }
 
 /// Between a poll's last look at a bank and its clearing an #MC comes, whose error is in that bank or in another.
