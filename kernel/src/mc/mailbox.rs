@@ -1,7 +1,8 @@
 //! A vCPU's mailbox: what the recovering processor leaves in #MC context, and the vCPU's processor takes before VM entry.
 //!
 //! One writer at a time (recovery is serialised), one reader (the vCPU's processor, in ordinary context, which an #MC may
-//! interrupt anywhere). No locks: the writer fills the slot behind the last mail and moves `tail`, the reader moves `head`.
+//! interrupt anywhere). No locks: what is due at once has a place of its own, which the writer fills and the reader empties; behind it is
+//! what waits until the guest has finished, where the writer fills the slot behind the last mail and moves `tail`, the reader moves `head`.
 //! Nothing is dropped: mail that does not fit stops the guest, with that reason.
 
 use bitfield_struct::bitfield;
@@ -58,7 +59,9 @@ pub struct About {
     pub local: bool,
     /// It waits until the guest has finished with what came before.
     pub follows: bool,
-    #[bits(27)]
+    /// It lies in the place for what is due at once.
+    due: bool,
+    #[bits(26)]
     __: u32,
     /// How many pages of guest-physical memory from the record's address on: one #MC each. 0 counts as 1.
     pub pages: u32,
@@ -93,7 +96,7 @@ impl Slot {
     }
 }
 
-/// Mail that fits into a box.
+/// Mail that can wait in a box.
 pub const DEPTH: usize = 8;
 
 /// The mailbox of one vCPU.
@@ -102,11 +105,14 @@ pub struct Mailbox {
     attention: AtomicU32,
     /// The vCPU runs code of its guest (it does not wait for SIPI).
     started: AtomicBool,
-    /// Mail taken out so far.
+    /// Not 0: there is mail that is due at once.
+    is_due: AtomicU32,
+    due: Slot,
+    /// Waiting mail taken out so far.
     head: AtomicU32,
-    /// Mail put in so far.
+    /// Waiting mail put in so far.
     tail: AtomicU32,
-    /// Pages of the first mail that the vCPU has been told of. The reader's.
+    /// Pages of the first waiting mail that the vCPU has been told of. The reader's.
     pages_told: AtomicU32,
     slots: [Slot; DEPTH],
     /// A [`StopReason`] plus one, or 0.
@@ -120,8 +126,10 @@ pub struct Mailbox {
     /// What the vCPU's state says, for readers in #MC context and on other processors.
     pub(crate) in_progress: AtomicBool,
     pub(crate) local_enabled: AtomicBool,
-    /// Looks of [`crate::vmce::follow_up`] that found the guest quiet.
-    pub(crate) quiet: AtomicU32,
+    /// How often the vCPU's handler has cleared MCIP.
+    pub(crate) finished: AtomicU32,
+    /// The last look of [`crate::vmce::follow_up`], if it found the guest quiet; else 0. Of a guest's first mailbox.
+    pub(crate) quiet: AtomicU64,
     /// The last record that the vCPU got. The reader's.
     last: Slot,
 }
@@ -133,6 +141,8 @@ impl Mailbox {
             Self {
                 attention: AtomicU32::new(0),
                 started: AtomicBool::new(false),
+                is_due: AtomicU32::new(0),
+                due: Slot::new(),
                 head: AtomicU32::new(0),
                 tail: AtomicU32::new(0),
                 pages_told: AtomicU32::new(0),
@@ -152,7 +162,8 @@ impl Mailbox {
                 told: AtomicU32::new(0),
                 in_progress: AtomicBool::new(false),
                 local_enabled: AtomicBool::new(false),
-                quiet: AtomicU32::new(0),
+                finished: AtomicU32::new(0),
+                quiet: AtomicU64::new(0),
                 last: Slot::new(),
             }
         }
@@ -189,6 +200,7 @@ impl Mailbox {
 
     fn empty(&self) {
         self.attention.store(0, Ordering::Relaxed);
+        self.is_due.store(0, Ordering::Relaxed);
         self.head
             .store(self.tail.load(Ordering::Acquire), Ordering::Release);
         self.pages_told.store(0, Ordering::Relaxed);
@@ -218,19 +230,23 @@ impl Mailbox {
     /// Leaves mail. `about.follows` says that it belongs behind other mail of the same machine check.
     #[inline(always)]
     pub(crate) fn post(&self, mail: Mail) -> Outcome {
+        let Mail { about, ref record } = mail;
         if !self.started.load(Ordering::Acquire) {
             return Outcome::NotStarted;
         }
-        let tail = self.tail.load(Ordering::Relaxed);
-        match tail.wrapping_sub(self.head.load(Ordering::Acquire)) {
-            0 => self.put(tail, mail, mail.about),
-            waiting => self.post_behind(tail, waiting, mail),
+        if about.follows() || self.is_due.load(Ordering::Acquire) != 0 {
+            return self.post_behind(mail);
         }
+        // Before all that waits: the vCPU must not run until it has had this one.
+        self.due.store(about.with_due(true), record);
+        self.is_due.store(1, Ordering::Release);
+        self.raise();
+        about.outcome()
     }
 
-    /// Leaves mail where some waits already.
+    /// Leaves mail that is not the next.
     #[cold]
-    fn post_behind(&self, tail: u32, waiting: u32, mail: Mail) -> Outcome {
+    fn post_behind(&self, mail: Mail) -> Outcome {
         let mut about = mail.about;
         // With MCIP set nothing of a later machine check can wait, whatever waits already.
         if !self.in_progress.load(Ordering::Acquire) && !about.follows() {
@@ -242,29 +258,19 @@ impl Mailbox {
             about.set_follows(true);
             about.set_error_ip_valid(false);
         }
-        if waiting as usize >= DEPTH {
-            self.post_stop(StopReason::TooManyErrors);
-            return Outcome::Stopped;
-        }
-        self.put(tail, mail, about)
-    }
-
-    #[inline(always)]
-    fn put(&self, tail: u32, mail: Mail, about: About) -> Outcome {
-        let Some(slot) = self.slots.get(tail as usize % DEPTH) else {
-            return Outcome::Stopped;
-        };
-        slot.store(about, &mail.record);
-        self.tail.store(tail.wrapping_add(1), Ordering::Release);
-        self.raise();
-        if about.follows() {
-            Outcome::Deferred
-        } else if about.local() {
-            Outcome::Local
-        } else if about.shown() {
-            Outcome::Record
-        } else {
-            Outcome::Clean
+        let tail = self.tail.load(Ordering::Relaxed);
+        let waiting = tail.wrapping_sub(self.head.load(Ordering::Acquire)) as usize;
+        match self.slots.get(tail as usize % DEPTH) {
+            Some(slot) if waiting < DEPTH => {
+                slot.store(about, &mail.record);
+                self.tail.store(tail.wrapping_add(1), Ordering::Release);
+                self.raise();
+                about.outcome()
+            }
+            _ => {
+                self.post_stop(StopReason::TooManyErrors);
+                Outcome::Stopped
+            }
         }
     }
 
@@ -338,12 +344,24 @@ impl Mailbox {
 
     /// Whether there is any mail.
     pub(crate) fn has_mail(&self) -> bool {
-        self.head.load(Ordering::Relaxed) != self.tail.load(Ordering::Acquire)
+        self.is_due.load(Ordering::Acquire) != 0
+            || self.head.load(Ordering::Relaxed) != self.tail.load(Ordering::Acquire)
     }
 
     /// The next #MC for this vCPU.
+    #[inline(always)]
     pub(crate) fn first(&self) -> Option<Mail> {
-        let mail = self.mail().next()?;
+        self.due().or_else(|| self.first_waiting())
+    }
+
+    #[inline(always)]
+    fn due(&self) -> Option<Mail> {
+        (self.is_due.load(Ordering::Acquire) != 0).then(|| self.due.load())
+    }
+
+    #[cold]
+    fn first_waiting(&self) -> Option<Mail> {
+        let mail = self.waiting().next()?;
         Some(match self.pages_told.load(Ordering::Relaxed) {
             0 => mail,
             told => mail.without_pages(told),
@@ -352,11 +370,12 @@ impl Mailbox {
 
     /// Mail that cannot wait until the guest has finished with what came before.
     pub(crate) fn urgent(&self) -> Option<Mail> {
-        self.mail().find(|mail| !mail.about.follows())
+        let cannot_wait = |mail: &Mail| !mail.about.follows();
+        self.due().or_else(|| self.waiting().find(cannot_wait))
     }
 
-    /// All mail.
-    fn mail(&self) -> impl Iterator<Item = Mail> {
+    /// All that waits.
+    fn waiting(&self) -> impl Iterator<Item = Mail> {
         let head = self.head.load(Ordering::Relaxed);
         let waiting = self.tail.load(Ordering::Acquire).wrapping_sub(head);
         (0..waiting)
@@ -364,12 +383,16 @@ impl Mailbox {
             .map(Slot::load)
     }
 
-    /// The vCPU has been told of the first page of the first mail.
+    /// The vCPU has been told of the first page of [`Mailbox::first`].
+    #[inline(always)]
     pub(crate) fn told(&self, mail: &Mail) {
-        if mail.about.shown() {
-            self.last.store(mail.about, &mail.record);
+        let Mail { about, ref record } = *mail;
+        if about.shown() {
+            self.last.store(about, record);
         }
-        if mail.about.pages() > 1 {
+        if about.due() {
+            self.is_due.store(0, Ordering::Release);
+        } else if about.pages() > 1 {
             self.pages_told.fetch_add(1, Ordering::Relaxed);
         } else {
             self.pages_told.store(0, Ordering::Relaxed);
@@ -390,6 +413,22 @@ impl Mailbox {
     /// The last record that the vCPU got.
     pub(crate) fn last(&self) -> Option<ErrorRecord> {
         self.last.load().record()
+    }
+}
+
+impl About {
+    /// What became of mail that was left so.
+    #[inline(always)]
+    fn outcome(self) -> Outcome {
+        if self.follows() {
+            Outcome::Deferred
+        } else if self.local() {
+            Outcome::Local
+        } else if self.shown() {
+            Outcome::Record
+        } else {
+            Outcome::Clean
+        }
     }
 }
 

@@ -72,6 +72,9 @@ static PERIOD: AtomicU64 = AtomicU64::new(0);
 static SLICE: AtomicU64 = AtomicU64::new(0);
 /// Of how many periods those processors keep house in one that have nothing to run: each is woken for it.
 const PERIODS_OF_REST: u64 = 16;
+/// When it is time for another look at guests for which machine checks wait, in time stamp ticks. Housekeeping may be due again at once;
+/// guests must have run before the next look.
+static NEXT_LOOK: AtomicU64 = AtomicU64::new(0);
 /// Periods so far.
 static PERIODS: AtomicU64 = AtomicU64::new(0);
 /// Housekeeping leaves records in their rings.
@@ -252,8 +255,10 @@ fn keep_house(processor: &Processor) {
     if now < local.next_housekeeping.load(Ordering::Relaxed) {
         return;
     }
-    let next = now.saturating_add(PERIOD.load(Ordering::Relaxed));
+    let period = PERIOD.load(Ordering::Relaxed);
+    let next = now.saturating_add(period);
     local.next_housekeeping.store(next, Ordering::Relaxed);
+    let is_look = processor.number == Pcpu(0) && now >= NEXT_LOOK.load(Ordering::Relaxed);
     if processor.number == Pcpu(0) {
         #[cfg(feature = "faults")]
         let raised = faults::look() || commands::look();
@@ -264,7 +269,9 @@ fn keep_house(processor: &Processor) {
             keep_house_soon();
             return;
         }
-        follow_up();
+        if is_look {
+            follow_up();
+        }
         wake_those_at_rest();
     }
     #[cfg(feature = "faults")]
@@ -272,6 +279,15 @@ fn keep_house(processor: &Processor) {
     mca::poll(&ENGINE, &HOST);
     if !LOG_LATE.load(Ordering::Relaxed) {
         log_events();
+    }
+    // However long the log took, guests run for a period before it is their turn to wait again, unless somebody has asked for more.
+    let after = tsc().saturating_add(period);
+    let _ =
+        local
+            .next_housekeeping
+            .compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed);
+    if is_look {
+        NEXT_LOOK.store(after, Ordering::Relaxed);
     }
 }
 

@@ -100,6 +100,7 @@ pub fn after_write<S: MachineCheck, M: Machine>(
     if mailbox.in_progress.load(Ordering::Relaxed) != in_progress {
         mailbox.in_progress.store(in_progress, Ordering::Release);
         if !in_progress {
+            mailbox.finished.fetch_add(1, Ordering::Release);
             machine.emit(Event::Handled {
                 guest: vcpu.guest,
                 vcpu: vcpu.index,
@@ -113,7 +114,7 @@ pub fn after_write<S: MachineCheck, M: Machine>(
 /// processor that runs a vCPU of the guest has to leave it.
 ///
 /// A handler clears MCIP while it still runs on the #MC stack, which the next #MC would overwrite. So what follows, follows
-/// when the guest was found quiet in two looks in a row.
+/// when the guest was found quiet in two looks in a row, with no handler in between. Between two looks every vCPU has had time to run.
 pub fn follow_up(mailboxes: &[Mailbox]) -> bool {
     let Some(first) = mailboxes.first() else {
         return false;
@@ -126,7 +127,11 @@ pub fn follow_up(mailboxes: &[Mailbox]) -> bool {
         first.quiet.store(0, Ordering::Relaxed);
         return false;
     }
-    if first.quiet.fetch_add(1, Ordering::Relaxed) == 0 {
+    let finished = mailboxes.iter().fold(0, |sum: u32, mailbox| {
+        sum.wrapping_add(mailbox.finished.load(Ordering::Acquire))
+    });
+    let look = 1 << 32 | u64::from(finished);
+    if first.quiet.swap(look, Ordering::Relaxed) != look {
         return false;
     }
     first.quiet.store(0, Ordering::Relaxed);

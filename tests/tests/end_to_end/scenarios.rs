@@ -18,6 +18,7 @@ fn no_scenario_is_forgotten() {
         files,
         [
             "amd-consumer.toml",
+            "amd-unconsumed.toml",
             "bench-two-processors.toml",
             "bench.toml",
             "broadcast-srao.toml",
@@ -27,10 +28,13 @@ fn no_scenario_is_forgotten() {
             "endurance.toml",
             "failed-copy.toml",
             "fatal-reset.toml",
+            "foreign-page.toml",
             "free-vcpus.toml",
             "idle-processor.toml",
+            "init-while-waiting.toml",
             "left-over.toml",
             "local.toml",
+            "lost-while-waiting.toml",
             "mce-disabled.toml",
             "missing-processor.toml",
             "moved-page.toml",
@@ -51,6 +55,7 @@ fn no_scenario_is_forgotten() {
             "shared-startup.toml",
             "sixteen-guests.toml",
             "stack-lost.toml",
+            "too-many-errors.toml",
             "two-consumers.toml",
             "two-guests.toml",
             "unlisted-code.toml",
@@ -165,10 +170,49 @@ fn outcomes() {
         "second-error",
         "stack-lost",
         "left-over",
+        "lost-while-waiting",
+        "init-while-waiting",
         "amd-consumer",
+        "amd-unconsumed",
         "local",
+        "foreign-page",
+        "too-many-errors",
     ] {
         met(name, &BOCHS);
+    }
+}
+
+/// Each named outcome is expected by some scenario, and each reason for which a machine check stops a guest.
+#[test]
+fn no_outcome_is_forgotten() {
+    use kernel::vmce::{Outcome, StopReason};
+    let folder = workspace().root.join("tests/scenarios");
+    let files = std::fs::read_dir(folder).unwrap();
+    let texts: Vec<_> = files
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let expected = |words: &str| texts.iter().any(|text| text.contains(words));
+    // Two machine checks within the instructions before a delivery: no emulator can be made to do that at will.
+    let outcomes = Outcome::ALL
+        .iter()
+        .filter(|outcome| **outcome != Outcome::Merged);
+    for outcome in outcomes {
+        let word = outcome.word();
+        assert!(expected(&format!("outcome = \"{word}\" }}")), "{word}");
+    }
+    let reasons = [
+        StopReason::InProgress,
+        StopReason::NoAddress,
+        StopReason::ForeignPage,
+        StopReason::TooManyErrors,
+        StopReason::RetiredPage,
+        StopReason::MceDisabled,
+    ];
+    for word in reasons.map(StopReason::word) {
+        assert!(expected(&format!("reason = \"{word}\" }}")), "{word}");
+    }
+    for owner in ["free", "hypervisor"] {
+        assert!(expected(&format!("owner = \"{owner}\", hpa = ")), "{owner}");
     }
 }
 

@@ -2,10 +2,12 @@
 
 use kernel::event::Event;
 use kernel::units::GuestId;
-use kernel::vmce::{Delivery, Outcome as Told, StopReason};
+use kernel::vmce::{Delivery, Outcome as Told, StopReason, follow_up};
 use tests::sim::{Order, Signal, Simulation, running};
 
-use crate::common::{GUEST_0, HYPERVISOR, MISC, SRAO, both, clean, resumes, seen, seen_by, world};
+use crate::common::{
+    GUEST_0, HYPERVISOR, MISC, SRAO, SRAR, both, clean, resumes, seen, seen_by, world,
+};
 
 #[test]
 fn a_guest_that_has_not_finished_is_stopped_with_both_records() {
@@ -124,6 +126,63 @@ fn a_lost_context_needs_no_machine_check_of_its_own() {
     assert!(!simulation.finish(0));
 }
 
+/// What waits for the guest holds up nothing: the next machine check goes first, and what it took from a vCPU is told before that runs on.
+#[test]
+fn a_machine_check_goes_before_what_waits() {
+    let waits = || {
+        let simulation = Simulation::new(world(2));
+        // Two pages: the second waits until the guest has finished with the first, which it then has.
+        simulation.world.put(0, 0, SRAO, GUEST_0, 0x8d);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+        assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+        assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
+        let guest = &simulation.world.guests[0];
+        (0..2).for_each(|vcpu| guest.finish(&simulation.view(0), 0, vcpu));
+        // A look, which does not count any more when another handler has run.
+        assert!(!follow_up(&guest.mailboxes));
+        simulation.world.clear_log();
+        simulation
+    };
+    let told = |simulation: &Simulation| {
+        simulation.world.picked(|_, event| match event {
+            Event::Posted { outcome, .. } => Some(*outcome),
+            _ => None,
+        })
+    };
+    // vCPU 1 consumes an error: recoverable, if it hears of that one first, and as its own.
+    let simulation = waits();
+    simulation.world.put(1, 0, SRAR, GUEST_0 + 0x8000, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 7))));
+    assert_eq!(told(&simulation), [Told::Record, Told::Clean]);
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert!(simulation.finish(0));
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert_eq!(
+        seen_by(&simulation, 0),
+        [
+            vec![seen(5, SRAO, 0), clean(5), seen(5, SRAO, 0x1000)],
+            vec![clean(5), seen(7, SRAR, 0x8000), clean(5)]
+        ]
+    );
+    assert!(!simulation.finish(0));
+
+    // vCPU 1's context is lost.
+    let simulation = waits();
+    simulation.world.put(0, 0, SRAO, 0x7000_0000, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 6))));
+    assert_eq!(told(&simulation), [Told::Clean; 2]);
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert!(simulation.finish(0));
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert_eq!(
+        seen_by(&simulation, 0),
+        [
+            vec![seen(5, SRAO, 0), clean(5), seen(5, SRAO, 0x1000)],
+            vec![clean(5), clean(6), clean(5)]
+        ]
+    );
+}
+
 /// INIT on its way: nothing more is left for the vCPU. INIT before delivery: what was left is lost, and that is said.
 #[test]
 fn init_comes_before_what_waits() {
@@ -148,7 +207,7 @@ fn init_comes_before_what_waits() {
 #[test]
 fn errors_that_cannot_be_kept_stop_the_guest() {
     let simulation = Simulation::new(world(2));
-    for page in 0..9u64 {
+    for page in 0..10u64 {
         simulation
             .world
             .put(0, 0, SRAO, GUEST_0 + page * 0x1000, MISC);

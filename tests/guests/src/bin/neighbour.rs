@@ -4,9 +4,10 @@
 //! Command line: `seed=N`, makes the values this guest's; `ticks=N`, how long to look (time stamp ticks); `halt=1`, the vCPUs
 //! but 0 halt instead; `errors=N`, how many machine checks every vCPU must have had in the end (0); `srao=N` and `srar=N`, raises
 //! such an error in guest N's page [`PAGE`], once every vCPU looks; `again=1`, starts vCPU 1 a second time, before the error. Of the error:
-//! `by=N`, vCPU N raises it (0); `two=1`, there is one in another bank, of the page behind; `more=1`, another one follows at
+//! `by=N`, vCPU N raises it (0); `two=N`, there are N more in other banks, of the pages behind; `more=1`, another one follows at
 //! once; `local=1`, it is a local machine check, which this guest takes. `mce=0`, machine checks stay disabled; `keep=1`, the handler leaves
-//! MCIP set.
+//! MCIP set. Once every vCPU has finished with it, and before another one that waits follows: `between=1`, vCPU 1 gets INIT, and starts again
+//! when vCPU 0 has had the other one; `between=2`, another machine check takes vCPU 1's context, of an error that needs no action.
 #![no_std]
 #![no_main]
 
@@ -76,6 +77,9 @@ fn run() -> u64 {
     } else {
         raise(0);
     }
+    if !between() {
+        return LATE;
+    }
     let errors = arguments::number("errors", 0);
     let end = smp::time() + arguments::number("ticks", 10_000_000);
     keep_state(0, || smp::time() < end);
@@ -99,6 +103,35 @@ fn run() -> u64 {
         others + 1
     );
     u64::from(wrong) * MIXED_UP
+}
+
+/// Does what the command line asks for between two machine checks; false if something did not come in time.
+fn between() -> bool {
+    let what = arguments::number("between", 0);
+    let has_had = |errors: u64| move |seen: &Seen| seen.count.load(Ordering::Acquire) >= errors;
+    if what == 0 {
+        return true;
+    }
+    if !smp::wait_for(PATIENCE, || SEEN[..vcpus()].iter().all(has_had(1))) {
+        line!("late what=first-machine-check");
+        return false;
+    }
+    if what == 1 {
+        smp::init(1);
+        let is_told = smp::wait_for(PATIENCE, || has_had(2)(&SEEN[0]));
+        smp::start_up(1);
+        return is_told && started(vcpus());
+    }
+    // MCG_STATUS of processor 1, for the #MC of processor 0: EIPV alone.
+    fault(1, 1 << 16, [0, 2]);
+    fault(2, FAULT_BROADCAST << 8, [0xb000_0000_0000_0405, 5]);
+    true
+}
+
+/// Puts an error without an address into a bank, with these flags and that processor: MCi_STATUS and MCG_STATUS.
+fn fault(bank: u64, place: u64, [status, mcg_status]: [u64; 2]) {
+    let answer = hypercall::call(Hypercall::Fault, [bank | place, status, mcg_status, 0, 0]);
+    assert!(answer == 0, "the fault was refused: {answer:#x}");
 }
 
 /// Waits until vCPUs have been started that many times.
@@ -165,9 +198,9 @@ fn raise(vcpu: usize) {
             let answer = hypercall::call(Hypercall::Fault, what);
             assert!(answer == 0, "the fault was refused: {answer:#x}");
         };
-        if arguments::number("two", 0) != 0 {
-            // Without MCIP it raises nothing, and is found with the other one.
-            put(0, 0, 1);
+        for more in 1..=arguments::number("two", 0) {
+            // Without MCIP it raises nothing, and is found with the other one, which is in bank 1.
+            put(if more == 1 { 0 } else { more }, 0, more);
         }
         put(1, mcg_status | local, 0);
         if arguments::number("more", 0) != 0 {
