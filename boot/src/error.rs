@@ -1,4 +1,4 @@
-//! What can go wrong before a run has an answer. Always exit status 2: usage or environment.
+//! What can go wrong before a run has an answer. Exit status 2, usage or environment; 130 for Ctrl-C.
 
 use std::io;
 use std::path::{Path, PathBuf};

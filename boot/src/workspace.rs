@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::check_image;
 use crate::error::{Doing, Error, Result, read};
+use crate::interrupt::interrupted;
 use crate::progress::Progress;
 
 /// The workspace.
@@ -115,6 +116,9 @@ impl Workspace {
 /// What cargo says on standard output.
 fn output(cargo: &mut Command, what: &str) -> Result<String> {
     let output = cargo.output().doing(|| "start cargo".into())?;
+    if interrupted() {
+        return Err(Error::Interrupted);
+    }
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

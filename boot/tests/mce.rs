@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use boot::workspace::Workspace;
+use serde_json::Value;
 
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_boot"))
@@ -19,7 +20,7 @@ fn text(bytes: &[u8]) -> String {
 struct Held {
     run: Child,
     lines: Receiver<String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 const NAME: &str = "held-by-a-test";
@@ -34,16 +35,14 @@ impl Held {
         std::fs::copy(root.join("tests/scenarios/broadcast-srao.toml"), &file).unwrap();
         let mut run = program()
             .args(["run", "--hold", file.to_str().unwrap()])
+            .args(["--mcelog", folder.path().join("mcelog").to_str().unwrap()])
+            .args(["--trace", folder.path().join("trace").to_str().unwrap()])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = lines(run.stdout.take().unwrap());
-        Self {
-            run,
-            lines,
-            _folder: folder,
-        }
+        Self { run, lines, folder }
     }
 
     /// Waits for a line with these words; what follows them.
@@ -55,6 +54,30 @@ impl Held {
                 return after.to_owned();
             }
         }
+    }
+}
+
+impl Held {
+    /// Ctrl-C is how a machine that is held ends. What was asked for of it is there then.
+    fn ends_by_ctrl_c(&mut self) {
+        let pid = self.run.id().to_string();
+        let kill = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(kill.unwrap().success());
+        assert_eq!(self.run.wait().unwrap().code(), Some(0));
+        let read = |name| std::fs::read(self.folder.path().join(name)).unwrap();
+        let statuses: Vec<_> = read("mcelog")
+            .chunks(128)
+            .map(|record| u64::from_le_bytes(record[..8].try_into().unwrap()))
+            .collect();
+        assert_eq!(statuses[0], 0xbd00_0000_0000_00cf);
+        let of_fatal = |status: &&u64| **status == 0xb200_0000_0000_0e0f;
+        assert_eq!(
+            statuses.iter().filter(of_fatal).count(),
+            2,
+            "before the reset and after"
+        );
+        let trace: Value = serde_json::from_slice(&read("trace")).unwrap();
+        assert!(trace["traceEvents"].as_array().unwrap().len() > 100);
     }
 }
 
@@ -105,8 +128,50 @@ fn raised(arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
+/// What the engine does with an error: its events.
+struct Events(Vec<Value>);
+
+impl Events {
+    /// Sends an error that is raised.
+    fn of(arguments: &[&str]) -> Self {
+        let shown = raised(&[arguments, &["--json"]].concat());
+        let events = shown
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        Self(events.collect())
+    }
+
+    /// The first event of that kind with those values, `key=value` as the log has them.
+    fn find(&self, kind: &str, values: &str) -> &Value {
+        let has = |event: &&Value| {
+            event["kind"] == kind
+                && values.split_whitespace().all(|pair| {
+                    let (key, wanted) = pair.split_once('=').unwrap();
+                    written(&event[key]) == wanted
+                })
+        };
+        let found = self.0.iter().find(has);
+        found.unwrap_or_else(|| panic!("no {kind} {values} in {:#?}", self.0))
+    }
+
+    fn has(&self, kind: &str, values: &str) {
+        self.find(kind, values);
+    }
+
+    fn has_no(&self, kind: &str) {
+        let found = self.0.iter().find(|event| event["kind"] == kind);
+        assert_eq!(found, None);
+    }
+}
+
+fn written(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
 #[test]
-fn an_error_from_another_terminal() {
+fn errors_from_another_terminal() {
     refused(&["--ce"], "no machine runs");
     let mut held = Held::start();
     let page = held.says("g0/0: page ");
@@ -122,7 +187,7 @@ fn an_error_from_another_terminal() {
     );
     refused(&["0", "1", "cf", "0", "0", "0"], "hexadecimal after 0x");
 
-    // A shortcut, to the page that the guest names: it gets the record there.
+    // A shortcut, to the page that the guest names: it gets the record there. In words:
     let shown = raised(&["--srao", "--at-guest", &format!("g0:{page}")]);
     for words in [
         "rendezvous: 2 of 2 processors".to_owned(),
@@ -137,49 +202,111 @@ fn an_error_from_another_terminal() {
     let next = held.says("g0/0: page ");
     assert_ne!(next, page);
 
-    // The words of QEMU's monitor; events as JSON.
-    let shown = raised(&[
-        "--json",
-        "1",
-        "2",
-        "0x9c0000000000009f",
-        "0",
-        "0x5000000",
-        "0x8c",
-    ]);
-    let kinds: Vec<_> = shown
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .map(|event| {
-            (
-                event["kind"].as_str().unwrap().to_owned(),
-                event["cpu"].as_u64(),
-            )
-        })
-        .collect();
-    assert!(kinds.contains(&("mc.corrected".into(), Some(1))), "{shown}");
+    srar(&next);
+    let page = held.says("g0/0: page ");
+    corrected();
+    words_of_the_monitor();
+    free_page();
 
     // The machine refuses what only it can know to be wrong, and goes on.
     let output = mce(&["--srar", "--at-guest", "g0:0xffff0000000"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("fault refused: no-such-guest-memory"));
 
+    // The guest is as it was: it takes the next one.
+    let events = Events::of(&["--srao", "--at-guest", &format!("g0:{page}"), "--bank", "3"]);
+    events.has("vmce.injected", &format!("vcpu=0 addr={page}"));
+    held.says("g0/0: page ");
+
     // After a fatal one the machine boots again, and can be reached as before.
-    let shown = raised(&["--fatal"]);
-    assert!(shown.contains("fatal: bank; reset"), "{shown}");
-    held.says("from before the reset: bank 1 (bus-interconnect)");
+    let events = Events::of(&["--fatal", "--cpu", "1"]);
+    let status = "status=0xb200000000000e0f";
+    events.has(
+        "fault.raised",
+        &format!("target=1 bank=1 mcg_status=0x4 {status}"),
+    );
+    events.has("mc.bank", &format!("cpu=1 bank=1 class=fatal {status}"));
+    events.has("mc.fatal", "reason=bank");
+    events.has_no("mc.resumed");
+    held.says("from before the reset: bank 1 (bus-interconnect), status 0xb200000000000e0f");
     held.says("g0/0: page ");
     assert!(raised(&["--ce"]).contains("corrected error 1 in bank 1"));
 
-    // Ctrl-C is how a machine that is held ends.
-    let pid = held.run.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
-    assert_eq!(held.run.wait().unwrap().code(), Some(0));
+    held.ends_by_ctrl_c();
     refused(&["--ce"], "no machine runs");
+}
+
+/// One that requires action, met on processor 1, where the guest's vCPU 1 runs.
+fn srar(page: &str) {
+    let place = format!("g0:{page}");
+    let events = Events::of(&["--srar", "--at-guest", &place, "--cpu", "1", "--bank", "2"]);
+    const STATUS: &str = "status=0xbd80000000000134 misc=0x8c";
+    events.has(
+        "fault.raised",
+        &format!("target=1 bank=2 mcg_status=0x7 {STATUS}"),
+    );
+    events.has("mc.entered", "cpu=0 context=guest vcpu=0 mcg_status=0x5");
+    events.has("mc.entered", "cpu=1 context=guest vcpu=1 mcg_status=0x7");
+    events.has(
+        "mc.bank",
+        &format!("cpu=1 bank=2 class=srar code=data-load {STATUS}"),
+    );
+    events.has("mc.worst", "class=srar owner=1");
+    events.has(
+        "page.retired",
+        &format!("owner=guest guest=0 gpa={page} pages=1"),
+    );
+    let record = format!("vcpu=1 mcg_status=0x7 record=yes addr={page} {STATUS}");
+    events.has("vmce.injected", &record);
+    events.has("vmce.injected", "vcpu=0 mcg_status=0x5 record=no");
+    events.has("vmce.handled", "vcpu=0");
+    events.has("vmce.handled", "vcpu=1");
+}
+
+/// Corrected ones, of a page as its guest counts, of the same as the host counts, and without an address.
+fn corrected() {
+    const AT_GUEST: [&str; 5] = ["--ce", "--at-guest", "g0:0x600000", "--cpu", "1"];
+    let events = Events::of(&AT_GUEST);
+    const STATUS: &str = "bank=1 status=0x9c0000000000009f misc=0x8c";
+    let raised = events.find("fault.raised", &format!("target=1 mcg_status=0x0 {STATUS}"));
+    let addr = written(&raised["addr"]);
+    let same = format!("cpu=1 code=memory-read addr={addr} {STATUS}");
+    events.has("mc.corrected", &format!("count=1 {same}"));
+    events.has_no("mc.entered");
+    let events = Events::of(&["--ce", "--at", &addr, "--cpu", "1"]);
+    events.has("mc.corrected", &format!("count=2 {same}"));
+    let events = Events::of(&["--ce", "--bank", "0"]);
+    let without = "cpu=0 bank=0 status=0x900000000000009f addr=0x0 misc=0x0 count=1";
+    events.has("mc.corrected", without);
+    events.has_no("vmce.posted");
+}
+
+/// The words of QEMU's monitor command: for one processor, which a poll finds; for all of them.
+fn words_of_the_monitor() {
+    let status = "status=0x9c0000000000009f";
+    let events = Events::of(&["1", "2", &status[7..], "0", "0x5000000", "0x8c"]);
+    events.has(
+        "mc.corrected",
+        &format!("cpu=1 bank=2 {status} addr=0x5000000 misc=0x8c count=1"),
+    );
+    let status = "status=0xbc0000000000009f";
+    let words = ["1", "2", &status[7..], "5", "0x5001000", "0x8c", "-b"];
+    let events = Events::of(&words);
+    events.has("mc.rendezvous", "expected=2 arrived=2");
+    events.has(
+        "mc.bank",
+        &format!("cpu=1 bank=2 class=ucna {status} addr=0x5001000 misc=0x8c"),
+    );
+    events.has("mc.worst", "class=ucna owner=1");
+    events.has("mc.resumed", "cpu=0");
+    events.has("mc.resumed", "cpu=1");
+    events.has_no("vmce.posted");
+}
+
+/// Memory that nobody has.
+fn free_page() {
+    let events = Events::of(&["--srao", "--at", "0x5002000"]);
+    events.has("mc.hit", "owner=free hpa=0x5002000 pages=1");
+    events.has("page.retired", "owner=free hpa=0x5002000 pages=1");
+    events.has_no("vmce.posted");
 }

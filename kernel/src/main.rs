@@ -23,6 +23,7 @@ use kernel::handover::multiboot::{BOOT_MAGIC, Information, Ram};
 use kernel::units::{Hpa, PAGE_SIZE};
 use specs::McState;
 
+use machine::identity::Identity;
 use machine::processor::Processor;
 use machine::traps::{Exception, Handlers};
 use machine::{log, memory, messages, power, smp, traps};
@@ -120,12 +121,19 @@ fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>
     start_processors(information, start_up);
     for processor in Processor::all() {
         log::now();
+        let Identity {
+            signature,
+            microcode,
+            ppin,
+        } = processor.identity;
         messages::processor_up(
             processor.number.0,
             processor.apic_id,
             processor.package,
-            processor.signature,
+            signature,
             processor.machine_check.into(),
+            microcode,
+            ppin,
         );
     }
     log::now();

@@ -15,9 +15,10 @@ macro_rules! for_each_message {
             /// whether this image can inject errors.
             info hypervisor_up "hypervisor.up cpu={=u16} version={=str} processors={=u16} banks={=u8} interfaces={=str} faults={=str}"
                 (version: &str, processors: u16, banks: u8, interfaces: &str, faults: &str)
-            /// A processor runs. Its number here, its APIC's, its package's, CPUID leaf 1's EAX and MCG_CAP.
-            info processor_up "processor.up cpu={=u16} processor={=u16} apic={=u32} package={=u32} signature={=u32:#x} mcg_cap={=u64:#x}"
-                (processor: u16, apic: u32, package: u32, signature: u32, mcg_cap: u64)
+            /// A processor runs. Its number here, its APIC's, its package's, CPUID leaf 1's EAX, MCG_CAP, the revision of its microcode
+            /// and its PPIN; the last two are 0 where they cannot be had.
+            info processor_up "processor.up cpu={=u16} processor={=u16} apic={=u32} package={=u32} signature={=u32:#x} mcg_cap={=u64:#x} microcode={=u32:#x} ppin={=u64:#x}"
+                (processor: u16, apic: u32, package: u32, signature: u32, mcg_cap: u64, microcode: u32, ppin: u64)
             /// A processor that ACPI lists did not come up; the machine goes on without it.
             warn processor_missing "processor.missing cpu={=u16} apic={=u32}" (apic: u32)
             /// A guest has been made and is about to run. Memory in MiB.

@@ -227,6 +227,9 @@ pub struct WatchArguments {
     /// One event per line, as JSON
     #[arg(long)]
     pub json: bool,
+    /// Add the error records to a file, as Linux's `struct mce`, each as it comes
+    #[arg(long, value_name = "FILE")]
+    pub mcelog: Option<PathBuf>,
     /// The ELF of the hypervisor that runs there; without it, the workspace's own
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::interrupt;
 use cli::{Cli, Command, RunArguments};
 
@@ -34,7 +34,7 @@ pub enum Answer {
 pub fn main() -> ExitCode {
     let answer = match interrupt::watch() {
         Ok(()) => dispatch(Cli::parse()),
-        Err(source) => Err(crate::error::Error::Io {
+        Err(source) => Err(Error::Io {
             doing: "watch for Ctrl-C".into(),
             source,
         }),
@@ -42,6 +42,11 @@ pub fn main() -> ExitCode {
     match answer {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        // As a shell says of a program that Ctrl-C has ended.
+        Err(Error::Interrupted) => {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        }
         Err(error) => {
             // An error of the user's input starts with its own place.
             anstream::eprintln!("{ERROR}error:{ERROR:#} {}", error.to_string().trim_end());

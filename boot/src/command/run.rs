@@ -41,23 +41,22 @@ pub fn run(arguments: &RunArguments) -> Result<Answer> {
     }
     let timeline = Timeline::new(scenario.guests.iter().map(|guest| guest.name.clone()));
     let as_json = arguments.options.json;
-    let outcome = execute(&workspace, &scenario, &options, |event| {
+    let (verdict, followed) = execute(&workspace, &scenario, &options, |event| {
         Some(if as_json {
             json(event)
         } else {
             timeline.line(event)
         })
-    });
-    let (verdict, followed) = match outcome {
-        // How a machine that is held ends.
-        Err(Error::Interrupted) if arguments.hold => return Ok(Answer::Yes),
-        outcome => outcome?,
-    };
+    })?;
     draw(arguments, &scenario, &followed)?;
     if let Some(file) = &arguments.mcelog {
         let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         let records = mcelog(&followed.events, now);
         crate::error::write(file, records)?;
+    }
+    if arguments.hold && verdict == Verdict::Interrupted {
+        // How a machine that is held ends.
+        return Ok(Answer::Yes);
     }
     close(&scenario, &verdict, &followed)
 }
@@ -120,7 +119,7 @@ fn purposes(options: &Options) -> Vec<Purpose> {
 /// Says the last word on standard error, and gives the answer.
 ///
 /// # Errors
-/// What was to be booted cannot be.
+/// What was to be booted cannot be; Ctrl-C.
 pub fn close(scenario: &Scenario, verdict: &Verdict, followed: &Followed) -> Result<Answer> {
     if followed.undecodable > 0 {
         anstream::eprintln!("{} log frames could not be decoded", followed.undecodable);
@@ -131,6 +130,7 @@ pub fn close(scenario: &Scenario, verdict: &Verdict, followed: &Followed) -> Res
             anstream::eprintln!("{GOOD}{name}: all {count} expectations met{GOOD:#}");
             Ok(Answer::Yes)
         }
+        Verdict::Interrupted => Err(Error::Interrupted),
         Verdict::BootRefused(_) => Err(Error::Input(format!("{}: {verdict}", scenario.name))),
         other => {
             anstream::eprintln!("{BAD}{}:{BAD:#} {other}", scenario.name);

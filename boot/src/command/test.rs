@@ -1,10 +1,12 @@
 //! `cargo boot test`: every test there is.
 
+use std::io::IsTerminal;
 use std::process::Stdio;
 use std::time::Instant;
 
 use super::Answer;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
+use crate::interrupt::interrupted;
 use crate::setup::{Purpose, ensure};
 use crate::workspace::Workspace;
 
@@ -40,7 +42,7 @@ const PARTS: &[Part] = &[
 /// Runs every test. With arguments, only the workspace's tests, and the harness gets them.
 ///
 /// # Errors
-/// What keeps the tests from being run.
+/// What keeps the tests from being run; Ctrl-C.
 pub fn test(arguments: &[String]) -> Result<Answer> {
     ensure(&Purpose::ALL)?;
     let workspace = Workspace::find()?;
@@ -68,6 +70,13 @@ pub fn test(arguments: &[String]) -> Result<Answer> {
     Ok(answer)
 }
 
+/// Takes away what cargo was drawing on the terminal's last line.
+fn tidy() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[2K");
+    }
+}
+
 fn run(workspace: &Workspace, part: &Part, arguments: &[String]) -> Result<bool> {
     let mut cargo = workspace.cargo();
     cargo.args(part.arguments);
@@ -81,5 +90,9 @@ fn run(workspace: &Workspace, part: &Part, arguments: &[String]) -> Result<bool>
         .stdin(Stdio::null())
         .status()
         .doing(|| "start cargo".into())?;
+    if interrupted() {
+        tidy();
+        return Err(Error::Interrupted);
+    }
     Ok(status.success())
 }

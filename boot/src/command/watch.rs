@@ -1,20 +1,21 @@
 //! `cargo boot watch`: the log of a machine that something else runs.
 
 use std::fs::File;
-use std::io::{Read, stdin};
+use std::io::{Read, Write, stdin};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::Answer;
 use super::cli::WatchArguments;
+use super::image::check_place;
 use super::run::put;
 use crate::error::{Doing, Error, Result, read};
-use crate::log::{self, Decoder};
+use crate::log::{self, Decoder, Event};
 use crate::run::{Ending, follow};
-use crate::show::{Timeline, json};
+use crate::show::{Recorder, Timeline, json};
 use crate::workspace::Workspace;
 
 /// For ever, as far as a watcher is concerned.
@@ -30,15 +31,25 @@ pub fn watch(arguments: &WatchArguments) -> Result<Answer> {
         None => Workspace::find()?.build()?.kernel,
     };
     let decoder = Decoder::new(&read(&image)?)?;
+    let mut records = arguments.mcelog.as_deref().map(Records::open).transpose()?;
     let log = log::read(open(&arguments.source)?, decoder);
     let timeline = Timeline::default();
+    let mut unwritten = None;
     let followed = follow(&log, &[], &[], &mut std::io::sink(), ALWAYS, |event| {
         put(&if arguments.json {
             json(event)
         } else {
             timeline.line(event)
         });
+        if let Some(records) = &mut records
+            && let Err(error) = records.hear(event)
+        {
+            unwritten.get_or_insert(error);
+        }
     })?;
+    if let Some(error) = unwritten {
+        return Err(error);
+    }
     if followed.undecodable > 0 {
         eprintln!(
             "{} frames could not be decoded: is it the image that runs there?",
@@ -55,7 +66,42 @@ pub fn watch(arguments: &WatchArguments) -> Result<Answer> {
             Ok(Answer::No)
         }
         _ if cannot_run => Ok(Answer::No),
+        Ending::Interrupted => Err(Error::Interrupted),
         _ => Ok(Answer::Yes),
+    }
+}
+
+/// A file that takes error records as they come: a watch has no end but Ctrl-C.
+struct Records {
+    path: PathBuf,
+    file: File,
+    recorder: Recorder,
+}
+
+impl Records {
+    /// What the file holds already stays.
+    fn open(path: &Path) -> Result<Self> {
+        check_place(path)?;
+        let file = File::options()
+            .append(true)
+            .create(true)
+            .open(path)
+            .doing(|| format!("write {}", path.display()))?;
+        Ok(Self {
+            path: path.into(),
+            file,
+            recorder: Recorder::default(),
+        })
+    }
+
+    fn hear(&mut self, event: &Event) -> Result<()> {
+        let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let Some(record) = self.recorder.hear(event, now) else {
+            return Ok(());
+        };
+        self.file
+            .write_all(&record)
+            .doing(|| format!("write {}", self.path.display()))
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Ending {
     Ended(Event),
     /// The log began anew: the machine was reset.
     Restarted,
+    /// The user had enough (Ctrl-C).
+    Interrupted,
 }
 
 /// What a log held.
@@ -54,7 +56,7 @@ pub const FATAL: &str = "mc.fatal";
 /// Follows a log until the machine is off, or until an event of the kinds in `last`. `each` gets every event, in the order of time.
 ///
 /// # Errors
-/// The user interrupted; a fault could not be sent.
+/// A fault could not be sent.
 pub fn follow(
     log: &Receiver<Item>,
     faults: &[Fault],
@@ -77,7 +79,7 @@ pub fn follow(
     let mut boot = 0;
     while Instant::now() < deadline {
         if interrupted() {
-            return Err(Error::Interrupted);
+            break;
         }
         match log.recv_timeout(LOOK) {
             Ok(Item::Event(event)) => {
@@ -133,6 +135,10 @@ pub fn follow(
         reorder.ready(Instant::now()).iter().for_each(&mut each);
     }
     reorder.rest().iter().for_each(&mut each);
+    // The terminal signals the emulator too, whose end may be heard of first.
+    if interrupted() && followed.ending != Ending::Off {
+        followed.ending = Ending::Interrupted;
+    }
     Ok(followed)
 }
 

@@ -47,12 +47,15 @@ pub enum Verdict {
     Hung(Duration, Option<String>, Vec<String>),
     /// The emulator ended early; what it said, and the last lines.
     Died(String, Vec<String>),
+    /// The user ended it.
+    Interrupted,
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Met => f.write_str("every expectation was met"),
+            Self::Interrupted => f.write_str("interrupted"),
             Self::Unmet(unmet) => unmet.fmt(f),
             Self::Unsupported(reason) => {
                 write!(
@@ -224,7 +227,11 @@ pub fn run_within_reach(
             let messages = running.wait()?;
             format!("{messages}\n{noise}")
         }
-        Ending::Off | Ending::TimedOut | Ending::Ended(_) | Ending::Restarted => String::new(),
+        Ending::Off
+        | Ending::TimedOut
+        | Ending::Ended(_)
+        | Ending::Restarted
+        | Ending::Interrupted => String::new(),
     };
     running.kill();
     Ok((
@@ -240,6 +247,7 @@ fn verdict(scenario: &Scenario, followed: &Followed, said: String, timeout: Dura
     let Followed { events, sent, .. } = followed;
     let unsupported = events.iter().find(|event| event.kind == UNSUPPORTED);
     if let Some(event) = unsupported
+        && followed.ending != Ending::Interrupted
         && !expects(scenario, UNSUPPORTED)
     {
         let reason = event.get("reason").or_else(|| event.get("text"));
@@ -260,6 +268,7 @@ fn verdict(scenario: &Scenario, followed: &Followed, said: String, timeout: Dura
         }
         Ending::Broken(_) if fatal.is_none() => Verdict::Died(said, last()),
         Ending::Broken(_) | Ending::Restarted => Verdict::Reset(fatal.map(reason), last()),
+        Ending::Interrupted => Verdict::Interrupted,
         Ending::Ended(event) => match event.kind.as_str() {
             FATAL => Verdict::Reset(Some(reason(event)), last()),
             "fault.refused" => {

@@ -10,32 +10,48 @@ pub const RECORD: usize = 128;
 /// The kinds of events that are error records: each names a bank and what it held.
 const KINDS: [&str; 4] = ["mc.bank", "mc.earlier", "mc.corrected", "mc.uncorrected"];
 
-/// The records among `events`, one after the other, in their order. `time` is the seconds since 1970 that they are stamped with. What
-/// the log does not say stays zero: the instruction that was interrupted, the microcode's revision.
-pub fn records(events: &[Event], time: u64) -> Vec<u8> {
-    let mut mcg_status = BTreeMap::new();
-    let mut processors = BTreeMap::new();
-    let mut bytes = Vec::new();
-    for event in events {
+/// Makes records of a log, event by event.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    /// MCG_STATUS of the processors that are in an #MC, by boot and number.
+    mcg_status: BTreeMap<(u32, u64), u64>,
+    /// What each processor is, likewise: the event that says so.
+    processors: BTreeMap<(u32, u64), Event>,
+}
+
+impl Recorder {
+    /// The record that an event is, if it is one. `time` is the seconds since 1970 that it is stamped with. What the log does not say
+    /// stays zero: the instruction that was interrupted.
+    pub fn hear(&mut self, event: &Event, time: u64) -> Option<[u8; RECORD]> {
         let number = |field| event.number(field).unwrap_or(0);
-        let cpu = number("cpu");
+        let place = (event.boot, number("cpu"));
         match event.kind.as_str() {
-            "processor.up" => _ = processors.insert((event.boot, number("processor")), event),
-            "mc.entered" => _ = mcg_status.insert((event.boot, cpu), number("mcg_status")),
+            "processor.up" => {
+                let place = (event.boot, number("processor"));
+                self.processors.insert(place, event.clone());
+            }
+            "mc.entered" => _ = self.mcg_status.insert(place, number("mcg_status")),
             // Polling and the next boot find banks without an #MC.
-            "mc.resumed" => _ = mcg_status.remove(&(event.boot, cpu)),
+            "mc.resumed" => _ = self.mcg_status.remove(&place),
             kind if KINDS.contains(&kind) => {
                 let mcg_status = match kind {
-                    "mc.bank" => mcg_status.get(&(event.boot, cpu)).copied().unwrap_or(0),
+                    "mc.bank" => self.mcg_status.get(&place).copied().unwrap_or(0),
                     _ => 0,
                 };
-                let processor = processors.get(&(event.boot, cpu)).copied();
-                bytes.extend(record(event, processor, mcg_status, time));
+                let processor = self.processors.get(&place);
+                return Some(record(event, processor, mcg_status, time));
             }
             _ => {}
         }
+        None
     }
-    bytes
+}
+
+/// The records among `events`, one after the other, in their order, stamped with `time`.
+pub fn records(events: &[Event], time: u64) -> Vec<u8> {
+    let mut recorder = Recorder::default();
+    let records = events.iter().filter_map(|event| recorder.hear(event, time));
+    records.flatten().collect()
 }
 
 /// `processor` is the event that says what the processor is.
@@ -61,6 +77,8 @@ fn record(event: &Event, processor: Option<&Event>, mcg_status: u64, time: u64) 
     put(72, &(is("package") as u32).to_le_bytes());
     put(76, &(is("apic") as u32).to_le_bytes());
     put(80, &is("mcg_cap").to_le_bytes());
+    put(104, &is("ppin").to_le_bytes());
+    put(112, &(is("microcode") as u32).to_le_bytes());
     bytes
 }
 
@@ -124,7 +142,7 @@ mod tests {
     fn records_have_linuxs_layout() {
         assert_eq!(size_of::<Mce>(), RECORD);
         let events: Vec<_> = [
-            "processor.up cpu=0 processor=1 apic=6 package=3 signature=0x50654 mcg_cap=0x1000c04",
+            "processor.up cpu=0 processor=1 apic=6 package=3 signature=0x50654 mcg_cap=0x1000c04 microcode=0x2006e05 ppin=0x1122334455667788",
             "mc.entered cpu=1 context=hypervisor mcg_status=0x5",
             "mc.bank cpu=1 bank=2 class=srao code=memory-scrub status=0xbd000000000000cf addr=0x12345000 misc=0x8c",
             "mc.resumed cpu=1",
@@ -153,12 +171,16 @@ mod tests {
             (1, 0x100_0c04, 0)
         );
         assert_eq!(
-            (first.cpuid, first.apicid, first.socketid, first.microcode),
-            (0x5_0654, 6, 3, 0)
+            (first.cpuid, first.apicid, first.socketid),
+            (0x5_0654, 6, 3)
         );
         assert_eq!(
-            (second.cpuid, second.apicid, second.mcgcap),
-            (0, 0, 0),
+            (first.microcode, first.ppin),
+            (0x200_6e05, 0x1122_3344_5566_7788)
+        );
+        assert_eq!(
+            (second.cpuid, second.apicid, second.microcode, second.ppin),
+            (0, 0, 0, 0),
             "nothing is known of processor 300"
         );
         assert_eq!((second.mcgstatus, second.bank, second.tsc), (0, 0, 11));

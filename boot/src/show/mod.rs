@@ -7,5 +7,5 @@ mod timeline;
 mod words;
 
 pub use json::line as json;
-pub use mcelog::records as mcelog;
+pub use mcelog::{Recorder, records as mcelog};
 pub use timeline::Timeline;

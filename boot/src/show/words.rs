@@ -48,7 +48,7 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     (
         "processor.up",
         Look::Life,
-        "processor {processor} up: APIC {apic}, package {package}, signature {signature}, MCG_CAP {mcg_cap}",
+        "processor {processor} up: APIC {apic}, package {package}, signature {signature}, microcode {microcode}, PPIN {ppin}, MCG_CAP {mcg_cap}",
     ),
     (
         "processor.missing",

@@ -40,6 +40,8 @@ pub enum Doing {
     Wait,
     /// Flushing translations, leaving together.
     Leave,
+    /// Giving the vCPU its #MC.
+    Injection,
     /// The vCPU stands still between the error and its #MC.
     Held,
     /// The guest's own handler.
@@ -48,7 +50,7 @@ pub enum Doing {
 
 impl Doing {
     /// Everything, in the order in which it happens.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Guest,
         Self::MachineCheck,
         Self::Gate,
@@ -56,6 +58,7 @@ impl Doing {
         Self::Recovery,
         Self::Wait,
         Self::Leave,
+        Self::Injection,
         Self::Held,
         Self::Handler,
     ];
@@ -70,6 +73,7 @@ impl Doing {
             Self::Recovery => "recovery",
             Self::Wait => "wait",
             Self::Leave => "leave",
+            Self::Injection => "inject",
             Self::Held => "held",
             Self::Handler => "handler",
         }
@@ -80,11 +84,12 @@ impl Doing {
         match self {
             Self::Guest => "the guest exists",
             Self::MachineCheck => "from #MC to the end of its handling",
-            Self::Gate => "waits until all processors have come",
-            Self::Rounds => "reads, grades and claims its banks",
+            Self::Gate => "barrier, until all processors have come",
+            Self::Rounds => "both rounds: reads, grades and claims its banks",
             Self::Recovery => "takes pages out of use, decides who is hit",
-            Self::Wait => "waits for the one that recovers",
-            Self::Leave => "flushes translations, leaves with the others",
+            Self::Wait => "barrier, until one has recovered",
+            Self::Leave => "flushes translations; barrier, all leave together",
+            Self::Injection => "writes the vCPU's bank, injects its #MC",
             Self::Held => "runs no instruction between the error and its #MC",
             Self::Handler => "the guest's own handler, until it clears MCIP",
         }
@@ -204,6 +209,8 @@ struct Telling {
     /// Since when each vCPU that is to get an #MC stands still.
     held: BTreeMap<(u64, u64), u64>,
     injected: BTreeMap<(u64, u64), u64>,
+    /// When each processor left its last machine check, until it enters a vCPU or the next one.
+    resumed: BTreeMap<u64, u64>,
     up: BTreeMap<u64, u64>,
     /// The last rendezvous, the last choice of who recovers (and who), the end of that recovery.
     met: Option<u64>,
@@ -225,6 +232,7 @@ impl Telling {
                     (self.met, self.chosen, self.recovered) = (None, None, None);
                 }
                 self.entered.insert(cpu, Entered { at, vcpu });
+                self.resumed.remove(&cpu);
                 if let Some(vcpu) = vcpu {
                     self.held.insert(vcpu, at);
                 }
@@ -235,8 +243,12 @@ impl Telling {
             "mc.resumed" | "mc.fatal" => self.leave(cpu, at),
             "vmce.injected" => {
                 if let Some(vcpu) = vcpu {
+                    let resumed = self.resumed.remove(&cpu);
                     if let Some(since) = self.held.remove(&vcpu) {
                         self.span(Row::Vcpu(vcpu.0, vcpu.1), Doing::Held, since, at);
+                        // Of one that was not running others' turns lie between.
+                        let resumed = resumed.unwrap_or(at);
+                        self.span(Row::Processor(cpu), Doing::Injection, resumed, at);
                     }
                     self.injected.insert(vcpu, at);
                 }
@@ -286,6 +298,7 @@ impl Telling {
         let Some(Entered { at, vcpu }) = self.entered.remove(&cpu) else {
             return;
         };
+        self.resumed.insert(cpu, end);
         let row = Row::Processor(cpu);
         self.span(row, Doing::MachineCheck, at, end);
         let within = |time: Option<u64>, from: u64| time.map_or(from, |time| time.clamp(from, end));
@@ -382,7 +395,14 @@ mod tests {
                 ("leave", 170, 180)
             ]
         );
-        assert_eq!(of(Row::Processor(0))[3], ("wait", 150, 170));
+        assert_eq!(
+            of(Row::Processor(0))[3..],
+            [
+                ("wait", 150, 170),
+                ("leave", 170, 185),
+                ("inject", 185, 190)
+            ]
+        );
         assert_eq!(
             of(Row::Vcpu(0, 0)),
             [("held", 110, 190), ("handler", 190, 250)]

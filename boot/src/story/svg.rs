@@ -18,12 +18,13 @@ const BAR: f64 = 24.0;
 const NUMBER: f64 = 46.0;
 
 /// What the picture shows: all but what lasts as long as the run.
-const SHOWN: [Doing; 7] = [
+const SHOWN: [Doing; 8] = [
     Doing::Gate,
     Doing::Rounds,
     Doing::Recovery,
     Doing::Wait,
     Doing::Leave,
+    Doing::Injection,
     Doing::Held,
     Doing::Handler,
 ];
@@ -168,6 +169,7 @@ const fn colour(doing: Doing) -> &'static str {
         Doing::Recovery => "#ffa8a8",
         Doing::Wait => "#dee2e6",
         Doing::Leave => "#b2f2bb",
+        Doing::Injection => "#96f2d7",
         Doing::Held => "#d0bfff",
         Doing::Handler => "#a5d8ff",
     }
@@ -257,6 +259,7 @@ mod tests {
                 "span rounds",
                 "span wait",
                 "span leave",
+                "span inject",
                 "row cpu1",
                 "span gate",
                 "span rounds",

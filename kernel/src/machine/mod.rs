@@ -6,6 +6,7 @@
 pub mod apic;
 pub mod descriptors;
 pub mod guest_copy;
+pub mod identity;
 pub mod lock;
 pub mod log;
 pub mod machine_check;

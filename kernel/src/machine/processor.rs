@@ -1,7 +1,6 @@
 //! One processor's own block: stacks, descriptors, what others ask of it. Reached through GS.
 
 use core::arch::asm;
-use core::arch::x86_64::__cpuid;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
@@ -12,6 +11,7 @@ use kernel::units::{PAGE_SIZE, Pcpu};
 use x86::msr::IA32_GS_BASE;
 
 use super::descriptors::{self, Gdt, TablePointer, TaskState};
+use super::identity::Identity;
 use super::slots::Slots;
 use super::{apic, machine_check, memory, traps, wrmsr};
 
@@ -45,8 +45,8 @@ pub struct Processor {
     pub apic_id: u32,
     /// The package (socket) that it is in.
     pub package: u32,
-    /// CPUID leaf 1, EAX: family, model, stepping.
-    pub signature: u32,
+    /// Who it is.
+    pub identity: Identity,
     /// Its MCG_CAP.
     pub machine_check: McgCap,
     /// How many MSRs from MC0_CTL on are its banks' and nobody else's; 0 where the injector stands before them. See
@@ -88,7 +88,7 @@ impl Processor {
             number: Pcpu(number),
             apic_id: 0,
             package: 0,
-            signature: 0,
+            identity: Identity::default(),
             machine_check: McgCap::new(),
             bank_msrs: AtomicU32::new(0),
             requests: AtomicU32::new(0),
@@ -138,7 +138,7 @@ impl Processor {
         apic::init();
         self.apic_id = apic::id();
         self.package = self.apic_id >> apic::package_shift();
-        self.signature = __cpuid(1).eax;
+        self.identity = Identity::read();
         self.machine_check = machine_check::capabilities();
         if cfg!(not(feature = "faults")) {
             self.bank_msrs = AtomicU32::new(4 * u32::from(self.machine_check.banks()));

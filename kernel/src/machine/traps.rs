@@ -31,9 +31,10 @@ unsafe extern "C" {
     static idle_end: [u8; 0];
     static exception_stubs: [u8; 0];
     static try_wrmsr_at: [u8; 0];
-    static try_wrmsr_refused: [u8; 0];
-    #[cfg(feature = "faults")]
+    static try_rdmsr_at: [u8; 0];
+    static try_msr_refused: [u8; 0];
     fn try_wrmsr(msr: u32, value: u64) -> bool;
+    fn try_rdmsr(msr: u32) -> u64;
     fn nmi_entry();
     fn machine_check_entry();
     fn idle(requests: *const u32);
@@ -141,9 +142,20 @@ try_wrmsr_at:
     wrmsr
     mov eax, 1
     ret
-    .globl try_wrmsr_refused
-try_wrmsr_refused:
+    .globl try_msr_refused
+try_msr_refused:
     xor eax, eax
+    ret
+
+    # try_rdmsr(msr): what the MSR holds; 0 where there is none.
+    .globl try_rdmsr
+try_rdmsr:
+    mov ecx, edi
+    .globl try_rdmsr_at
+try_rdmsr_at:
+    rdmsr
+    shl rdx, 32
+    or rax, rdx
     ret
 
     # idle(requests): halts unless somebody asks for something. An NMI between the check and HLT skips the HLT.
@@ -294,11 +306,16 @@ fn skip_halt(frame: &mut Frame) {
     }
 }
 
-/// WRMSR of a value that the MSR may refuse: false where it faults. For machine-check banks, which take zero alone on hardware.
+/// RDMSR of an MSR that may not be there: 0 where it faults.
+pub fn read_if_there(msr: u32) -> u64 {
+    // SAFETY: reading has no effect; a fault of this one instruction is caught.
+    unsafe { try_rdmsr(msr) }
+}
+
+/// WRMSR of a value that the MSR may refuse: false where it faults.
 ///
 /// # Safety
 /// What the MSR changes does not break Rust's view of memory.
-#[cfg(feature = "faults")]
 pub unsafe fn write_if_accepted(msr: u32, value: u64) -> bool {
     // SAFETY: by the caller; a fault of this one instruction is caught.
     unsafe { try_wrmsr(msr, value) }
@@ -311,9 +328,13 @@ extern "C" fn exception(stack: *mut u64, vector: u32) -> *mut u64 {
     let frame = unsafe { stack.add(usize::from(has_error_code)) };
     // SAFETY: the frame begins with RIP.
     let rip = unsafe { frame.read() };
-    if vector == GENERAL_PROTECTION && rip == (&raw const try_wrmsr_at) as u64 {
-        // SAFETY: the function goes on at its other end; what a call may change has been changed.
-        unsafe { frame.write((&raw const try_wrmsr_refused) as u64) };
+    // Either function then goes on at the end that says no.
+    let is_caught = [&raw const try_wrmsr_at, &raw const try_rdmsr_at]
+        .iter()
+        .any(|at| rip == *at as u64);
+    if vector == GENERAL_PROTECTION && is_caught {
+        // SAFETY: what a call may change has been changed.
+        unsafe { frame.write((&raw const try_msr_refused) as u64) };
         return frame;
     }
     let address: u64;
