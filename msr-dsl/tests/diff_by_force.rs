@@ -5,6 +5,7 @@
 use msr_dsl::compare::accesses::{Setting, accesses};
 use msr_dsl::compare::compare;
 use msr_dsl::compare::groups::groups;
+use msr_dsl::compare::items::record;
 use msr_dsl::compare::product::Product;
 use msr_dsl::compare::rules::Effect;
 use msr_dsl::compare::side::Side;
@@ -15,7 +16,11 @@ use msr_dsl::source::compile_text;
 use msr_runtime::Reset;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-const MSRS: [u32; 3] = [0x20, 0x21, 0x22];
+const MSRS: [u32; 4] = [0x20, 0x21, 0x22, 0x23];
+
+/// Where the register is that the hypervisor holds.
+const HELD: u32 = 0x23;
+const HOLDS: [u64; 3] = [0, 2, u64::MAX];
 
 /// Numbers from a seed (xorshift).
 struct Numbers(u64);
@@ -29,7 +34,7 @@ impl Numbers {
     }
 }
 
-const CHOICES: usize = 14;
+const CHOICES: usize = 15;
 
 /// A small interface: two capability bits, a lock, a register with fields, an alias. Each choice changes one line.
 fn spec(choices: &[usize; CHOICES]) -> String {
@@ -95,7 +100,7 @@ fn spec(choices: &[usize; CHOICES]) -> String {
         ],
     );
     let y_when = pick(10, &["", "when CAP.B;", "when L.LOCK;"]);
-    let z_read = pick(11, &["", "read CAP.A;", "read L.LOCK;"]);
+    let z_read = pick(11, &["", "read CAP.A;", "read L.LOCK;", "read H.B;"]);
     let lock = pick(12, &["store", "sticky", "one_sets"]);
     let alias = pick(
         13,
@@ -105,6 +110,15 @@ fn spec(choices: &[usize; CHOICES]) -> String {
             "register ALIAS @ 0x22 { cite \"t\"; read R; write fault; }",
         ],
     );
+    let held = pick(
+        14,
+        &[
+            "",
+            "register H @ 0x23 { cite \"t\"; held; write fault; migrate saved 4; [0] B: bool; }",
+            "register H @ 0x23 { cite \"t\"; held; write fault; init reset; migrate saved 4; [0] B: bool; }",
+            "register H @ 0x23 { cite \"t\"; held; write fault; legal 0, 2 else fault; migrate saved 4; [0] B: bool; }",
+        ],
+    );
     format!(
         "interface! {{ interface t {{ vendor any; version 1 \"t\"; capability CAP; }}
          register CAP @ 0x10 {{ cite \"t\"; write ignore; migrate saved 1; restore accepts A | B; [0] A: bool; [1] B: bool; }}
@@ -112,7 +126,7 @@ fn spec(choices: &[usize; CHOICES]) -> String {
          register R @ 0x20 {{ cite \"t\"; {when} reset {reset}; init {init}; {legal} {read} write store; reserved {reserved};
            migrate saved 3; [1:0] X: u2 {{ write {x}; {x_legal} }} [2] Y: bool {{ write {y}; {y_when} }}
            [3] Z: bool {{ write {z}; {z_read} }} }}
-         {alias} }}"
+         {alias} {held} }}"
     )
 }
 
@@ -177,12 +191,39 @@ fn by_force(views: [&View; 2]) -> BTreeMap<u32, Differences> {
                 let mut after = pair.clone();
                 after.iter_mut().for_each(|one| one.reset(Reset::Init));
                 add(after);
+                for value in HOLDS.into_iter().filter(|value| can_be_held(views, *value)) {
+                    let mut after = pair.clone();
+                    for one in &mut after {
+                        one.hold_at(HELD, value);
+                    }
+                    add(after);
+                }
             }
             layer = next;
             steps += 1;
         }
     }
     found
+}
+
+/// A restore takes it on each side that holds the register, so the hypervisor may put it there.
+fn can_be_held(views: [&View; 2], value: u64) -> bool {
+    let mut holds = views
+        .into_iter()
+        .filter(|view| Machine::new(view).held_at(HELD).is_some())
+        .peekable();
+    holds.peek().is_some() && holds.all(|view| restored(view, &[(4, value)]).is_some())
+}
+
+/// A guest from a record with these items, if it is taken.
+fn restored<'v>(view: &'v View, items: &[(u16, u64)]) -> Option<Machine<'v>> {
+    let items: Vec<(u16, Vec<u64>)> = items
+        .iter()
+        .map(|(tag, word)| (*tag, vec![*word]))
+        .collect();
+    let mut guest = Machine::new(view);
+    guest.restore(&record(view, &items)).ok()?;
+    Some(guest)
 }
 
 fn reads(found: &mut Differences, answers: [Answer; 2], steps: usize) {
@@ -279,6 +320,14 @@ fn lost_by_moves(views: [&View; 2]) -> BTreeSet<u32> {
             let mut init = guest.clone();
             init.reset(Reset::Init);
             let mut next = vec![here, init];
+            for value in HOLDS
+                .into_iter()
+                .filter(|value| can_be_held([views[0]; 2], *value))
+            {
+                let mut after = guest.clone();
+                after.hold_at(HELD, value);
+                next.push(after);
+            }
             for (msr, value) in MSRS
                 .into_iter()
                 .flat_map(|msr| values().map(move |v| (msr, v)))
@@ -289,6 +338,24 @@ fn lost_by_moves(views: [&View; 2]) -> BTreeSet<u32> {
             }
             next.retain(|one| seen.insert(one.cells().to_vec()));
             waiting.extend(next);
+        }
+    }
+    lost
+}
+
+/// The same for guests that any record brings which both sides take, whoever wrote it.
+fn lost_by_records(views: [&View; 2]) -> BTreeSet<u32> {
+    let mut lost = BTreeSet::new();
+    let has_held = Machine::new(views[0]).held_at(HELD).is_some();
+    for (capability, lock, state) in (0..4)
+        .flat_map(|cap| (0..2).flat_map(move |lock| (0..16).map(move |state| (cap, lock, state))))
+    {
+        for held in if has_held { 0..2 } else { 0..1 } {
+            let items = [(1, capability), (2, lock), (3, state), (4, held)];
+            let guests = views.map(|view| restored(view, &items));
+            if let [Some(here), Some(there)] = guests {
+                lost.extend(MSRS.into_iter().filter(|msr| loses(&here, &there, *msr)));
+            }
         }
     }
     lost
@@ -307,7 +374,7 @@ fn loses(here: &Machine, there: &Machine, msr: u32) -> bool {
 #[test]
 fn what_is_decided_is_what_brute_force_finds() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
-    let (mut compared, mut differing, mut lost) = (0, 0, 0);
+    let (mut compared, mut differing, mut lost, mut only_recorded) = (0, 0, 0, 0);
     while compared < 60 {
         let old: [usize; CHOICES] = std::array::from_fn(|_| numbers.below(64));
         let mut new = old;
@@ -339,12 +406,15 @@ fn what_is_decided_is_what_brute_force_finds() {
         let texts = [old, new].map(|choices| spec(&choices));
         let side = |at: usize| Side::of_spec("t", "t", &texts[at], views[at]);
         let comparison = compare(&side(0), &side(1)).unwrap_or_else(|_| panic!("too large"));
-        for msr in lost_by_moves(views) {
+        let by_moves = lost_by_moves(views);
+        let by_records = lost_by_records(views);
+        only_recorded += by_records.difference(&by_moves).count();
+        for msr in by_moves.union(&by_records) {
             let told = comparison.findings.iter().any(|finding| {
                 // One that was absent, and read zero, may be there.
                 let meant = finding.rule.id == "register-present";
                 let tells = meant || finding.effects()[0] != Effect::Safe;
-                finding.about.msrs.contains(&msr) && tells
+                finding.about.msrs.contains(msr) && tells
             });
             assert!(told, "{msr:#x} after a move: {}\n{}", texts[0], texts[1]);
             lost += 1;
@@ -357,4 +427,8 @@ fn what_is_decided_is_what_brute_force_finds() {
         "{differing} of {compared} pairs differ"
     );
     assert!(lost > 5, "{lost} MSRs differ after a move");
+    assert!(
+        only_recorded > 0,
+        "{only_recorded} MSRs differ only in what a record brings"
+    );
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{capabilities, model, watched};
 use msr_dsl::compare::condition::Condition;
-use msr_dsl::compare::convert::convert;
+use msr_dsl::compare::convert::{convert, convert_what_can_be};
 use msr_dsl::compare::finding::Witness;
 use msr_dsl::compare::rules::Effect;
 use msr_dsl::compare::side::Side;
@@ -187,9 +187,10 @@ fn moves(model: &Model, comparison: &Comparison, guest: &Machine, new: &Side) ->
 }
 
 /// What generated code answers last to a witness; none if it has no such guest.
-fn generated(witness: &Witness, side: usize, view: &View) -> Option<String> {
-    let guest = witness.start[side].guest(view).ok()?;
-    let state = McState::restore(&view.name, view.version, &guest.save(), crc32c);
+fn generated(witness: &Witness, side: usize, views: [&View; 2]) -> Option<String> {
+    let view = views[side];
+    let guest = witness.start[side].guest_of(views, side).ok()?;
+    let state = McState::restore(&view.name, view.version, &guest.machine.save(), crc32c);
     let mut state = state.ok()?.expect("a new guest's own record");
     let mut last = None;
     for step in &witness.steps {
@@ -207,7 +208,15 @@ fn generated(witness: &Witness, side: usize, view: &View) -> Option<String> {
                 continue;
             }
             Step::Restore(record) => {
-                match McState::restore(&view.name, view.version, record, crc32c) {
+                let converted = guest
+                    .from
+                    .map(|from| convert_what_can_be(from, view, record));
+                let record = match converted {
+                    Some(Ok(converted)) => converted.record,
+                    Some(Err(_)) => return Some("refused".to_owned()),
+                    None => record.clone(),
+                };
+                match McState::restore(&view.name, view.version, &record, crc32c) {
                     Ok(Ok(restored)) => {
                         state = restored;
                         Answer::Ok
@@ -218,6 +227,8 @@ fn generated(witness: &Witness, side: usize, view: &View) -> Option<String> {
             // No machine-check interface that ships has state that vCPUs share.
             Step::Vcpu(_) | Step::InitElsewhere | Step::SaveGuest => return None,
             Step::Deliver | Step::Save => return None,
+            // Nor does one hold registers.
+            Step::Hold { .. } | Step::Held(_) => return None,
         };
         last = Some(msr_dsl::compare::steps::answer(answer));
     }
@@ -253,8 +264,9 @@ fn generated_code_answers_witnesses_as_was_said() {
                 let Some(witness) = &finding.witness else {
                     continue;
                 };
-                for (side, view) in [&old.view, &new.view].into_iter().enumerate() {
-                    if let Some(answer) = generated(witness, side, view) {
+                let views = [&old.view, &new.view];
+                for side in 0..2 {
+                    if let Some(answer) = generated(witness, side, views) {
                         let said = &witness.answers[side];
                         assert!(
                             answer == *said || answer == "refused" && said.starts_with("refused"),

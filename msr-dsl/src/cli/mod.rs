@@ -101,19 +101,7 @@ enum Command {
     },
     /// Answer accesses as a guest would see them, from lines on standard input.
     #[command(after_help = sim::LINES)]
-    Sim {
-        /// A spec file, with `@VERSION` for another than the newest.
-        spec: String,
-        /// A feature that the guest is given.
-        #[arg(long, value_name = "NAME", conflicts_with = "cap")]
-        feature: Vec<String>,
-        /// The guest's capability word (MCG_CAP), as a restored guest may have it; its features follow from it.
-        #[arg(long, value_name = "VALUE", value_parser = sim::number)]
-        cap: Option<u64>,
-        /// What the administrator has named at boot: cap:BIT, tag:NUMBER, msr:ADDRESS, msr:FIRST-LAST, with commas between them.
-        #[arg(long, value_name = "LIST")]
-        extra: Option<String>,
-    },
+    Sim(sim::Arguments),
     /// Print conformance vectors: lines for `sim`, each with its answer behind `#`.
     Vectors {
         /// A spec file, with `@VERSION` for another than the newest.
@@ -137,6 +125,9 @@ enum RecordCommand {
         record: String,
         /// The spec of the version that it goes to.
         new: String,
+        /// Also where the guest reads something else afterwards; what, goes to standard error.
+        #[arg(long)]
+        lossy: bool,
     },
     /// Print what a record holds.
     Dump {
@@ -169,8 +160,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::New { name } => new::new(&name),
         Command::Pool { hosts, json } => pool::run(&hosts, json),
         Command::Record {
-            what: RecordCommand::Convert { old, record, new },
-        } => record::convert(&old, &record, &new),
+            what:
+                RecordCommand::Convert {
+                    old,
+                    record,
+                    new,
+                    lossy,
+                },
+        } => record::convert(&old, &record, &new, lossy),
         Command::Record {
             what: RecordCommand::Dump { file, record },
         } => record::dump(&file, &record),
@@ -180,12 +177,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Show { spec, register } => show::show(&spec, register.as_deref()),
         Command::Lock { spec } => lock::lock(&spec),
         Command::Vectors { spec, feature, cap } => vectors::vectors(&spec, &feature, cap),
-        Command::Sim {
-            spec,
-            feature,
-            cap,
-            extra,
-        } => sim::sim(&spec, &feature, cap, extra.as_deref()),
+        Command::Sim(arguments) => sim::sim(&arguments),
     }
 }
 

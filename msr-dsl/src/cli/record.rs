@@ -3,6 +3,7 @@
 use super::file::{Named, model, named};
 use super::output::{put, tell};
 use super::{NO, USAGE};
+use msr_dsl::compare::convert::{Converted, convert_what_can_be};
 use msr_dsl::interpret::Machine;
 use msr_dsl::model::{FieldType, Migrate, Model, Register, View};
 use msr_runtime::record::{KIND, OF_GUEST, Record, crc32c, name};
@@ -17,26 +18,26 @@ pub fn dump(file: &str, record: &str) -> ExitCode {
     )
 }
 
-/// Writes a record as another version has it.
-pub fn convert(old: &str, record: &str, new: &str) -> ExitCode {
+/// Writes a record as another version has it; if asked to, also where the guest loses something.
+pub fn convert(old: &str, record: &str, new: &str, lossy: bool) -> ExitCode {
     finish(named(old).and_then(|old| {
         let (bytes, new) = (bytes(record)?, named(new)?);
-        let from = if old.is_versioned() {
-            Some(old.view())
-        } else {
-            writer(&old.model, &bytes)
+        let writer = match old.is_versioned() {
+            true => None,
+            false => writer(&old.model, &bytes),
         };
-        match msr_dsl::compare::convert::convert(from.unwrap_or(old.view()), new.view(), &bytes) {
-            Ok(bytes) => {
-                let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                put!("{digits}");
-                Ok(true)
-            }
-            Err(reasons) => {
-                reasons.iter().for_each(|reason| tell!("{reason}"));
-                Ok(false)
-            }
-        }
+        let from = writer.unwrap_or(old.view());
+        let (record, said) = match convert_what_can_be(from, new.view(), &bytes) {
+            Ok(Converted { record, lost }) => ((lossy || lost.is_empty()).then_some(record), lost),
+            Err(reasons) => (None, reasons),
+        };
+        said.iter().for_each(|line| tell!("{line}"));
+        let Some(record) = record else {
+            return Ok(false);
+        };
+        let digits: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
+        put!("{digits}");
+        Ok(true)
     }))
 }
 

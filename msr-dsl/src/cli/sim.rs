@@ -1,9 +1,9 @@
 //! `msr sim`: the reference interpreter, fed with accesses from standard input.
 
 use super::USAGE;
-use super::file::named;
+use super::diff::sides;
 use super::output::{Reader, put, tell};
-use msr_dsl::compare::steps::deliver;
+use msr_dsl::compare::steps::{Guest, deliver, held};
 use msr_dsl::interpret::{Answer, Machine};
 use msr_dsl::model::View;
 use msr_dsl::words::suggest;
@@ -36,6 +36,8 @@ const FORMS: &[&str] = &[
     "restore HEX",
     "inject [FIELD=VALUE ...]",
     "deliver",
+    "hold ADDR VALUE",
+    "held ADDR",
 ];
 
 /// The lines, the answers and the exit statuses, for `--help`.
@@ -49,8 +51,10 @@ Lines (numbers are hexadecimal, with or without 0x; `#` begins a comment):
   save                      the vCPU's record, two digits for each byte
   save guest                the record of what the guest's vCPUs share
   restore HEX               ok | refused: REASON
-  inject [FIELD=VALUE ...]  ok; fields: RIPV, EIPV, LMCE_S, STATUS, ADDR, MISC
+  inject [FIELD=VALUE ...]  ok | no injection; fields: RIPV, EIPV, LMCE_S, STATUS, ADDR, MISC
   deliver                   who is told of an error now: broadcast | one | local | nobody
+  hold ADDR VALUE           the hypervisor sets the state of a held register; no answer
+  held ADDR                 that state as the hypervisor takes it: 0x... | not held
 
   unhandled: the interface does not list the MSR
   hook NAME: the hypervisor answers
@@ -58,9 +62,28 @@ Lines (numbers are hexadecimal, with or without 0x; `#` begins a comment):
 
 Exit status: 0 at the end of the input, 2 for a wrong line, option or spec";
 
+/// A guest as the command line asks for it.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A spec file, with `@VERSION` for another than the newest; or what else `diff` takes as one side.
+    spec: String,
+    /// A feature that the guest is given.
+    #[arg(long, value_name = "NAME", conflicts_with = "cap")]
+    feature: Vec<String>,
+    /// The guest's capability word (MCG_CAP), as a restored guest may have it; its features follow from it.
+    #[arg(long, value_name = "VALUE", value_parser = number)]
+    cap: Option<u64>,
+    /// What the administrator has named at boot: cap:BIT, tag:NUMBER, msr:ADDRESS, msr:FIRST-LAST, with commas between them.
+    #[arg(long, value_name = "LIST")]
+    extra: Option<String>,
+    /// Another interface, named as the spec is: `restore` takes its records too, converted as by `record convert --lossy`.
+    #[arg(long, value_name = "SPEC")]
+    from: Option<String>,
+}
+
 /// Runs until the end of standard input, or to the first bad line.
-pub fn sim(spec: &str, features: &[String], cap: Option<u64>, extra: Option<&str>) -> ExitCode {
-    match run(spec, features, cap, extra) {
+pub fn sim(arguments: &Arguments) -> ExitCode {
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             tell!("{message}");
@@ -69,18 +92,19 @@ pub fn sim(spec: &str, features: &[String], cap: Option<u64>, extra: Option<&str
     }
 }
 
-fn run(
-    spec: &str,
-    features: &[String],
-    cap: Option<u64>,
-    extra: Option<&str>,
-) -> Result<(), String> {
-    let named = named(spec)?;
-    let extra = extra.map_or(Ok(Extra::NONE), |text| extras(named.view(), text))?;
-    let mut machine = new_guest(named.view(), features, cap, extra)?;
+fn run(arguments: &Arguments) -> Result<(), String> {
+    let side = sides::one(&arguments.spec)?;
+    let view = &side.view;
+    let extra = arguments.extra.as_deref();
+    let extra = extra.map_or(Ok(Extra::NONE), |text| extras(view, text))?;
+    let from = arguments.from.as_deref().map(sides::one).transpose()?;
+    let mut guest = Guest {
+        machine: new_guest(view, &arguments.feature, arguments.cap, extra)?,
+        from: from.as_ref().map(|side| &side.view),
+    };
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line.map_err(|error| format!("standard input: {error}"))?;
-        let answer = execute(&mut machine, &line)
+        let answer = execute(&mut guest, &line)
             .map_err(|message| format!("line {}: {message}", number + 1))?;
         if let Some(answer) = answer
             && put!("{answer}") == Reader::Gone
@@ -151,7 +175,8 @@ pub fn new_guest<'a>(
 }
 
 /// One line; blank lines and comments (`#`) answer nothing.
-fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> {
+fn execute(guest: &mut Guest, line: &str) -> Result<Option<String>, String> {
+    let machine = &mut guest.machine;
     let words: Vec<&str> = line
         .split('#')
         .next()
@@ -193,14 +218,22 @@ fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> 
             machine.view().name,
             machine.view().version
         )),
-        ["restore", record] => Ok(Some(match machine.restore_either(&bytes(record)?) {
+        ["restore", record] => Ok(Some(match guest.restore(&bytes(record)?) {
             Ok(()) => "ok".to_owned(),
             Err(reason) => format!("refused: {reason}"),
         })),
-        ["inject", parts @ ..] => match machine.inject(&event(parts)?) {
-            true => Ok(Some("ok".to_owned())),
-            false => Err("this interface has no injection section".to_owned()),
-        },
+        ["inject", parts @ ..] => {
+            let done = machine.inject(&event(parts)?);
+            Ok(Some(if done { "ok" } else { "no injection" }.to_owned()))
+        }
+        ["hold", address, value] => {
+            let (msr, value) = (msr(address)?, number(value)?);
+            if !machine.hold_at(msr, value) {
+                tell!("{msr:#x}: no held register is there; nothing changes");
+            }
+            Ok(None)
+        }
+        ["held", address] => Ok(Some(held(machine, msr(address)?))),
         [command, ..] if let Some(form) = form(command) => Err(format!(
             "wrong number of words in `{}`: write `{form}`",
             words.join(" ")
@@ -211,7 +244,7 @@ fn execute(machine: &mut Machine, line: &str) -> Result<Option<String>, String> 
                 other,
                 &[
                     "reset", "init", "vcpu", "rdmsr", "wrmsr", "save", "restore", "inject",
-                    "deliver",
+                    "deliver", "hold", "held",
                 ]
             )
         )),

@@ -45,6 +45,11 @@ impl<'a> Setting<'a> {
             places,
         }
     }
+
+    /// Both sides without states.
+    pub fn sides(&self) -> [Side<'a>; 2] {
+        [0, 1].map(|side| Side::new(self.views[side], self.places[side].clone()))
+    }
 }
 
 /// All findings about accesses.

@@ -68,8 +68,8 @@ fn known(setting: &Setting, registers: [&Register; 2]) -> Vec<Finding> {
             let base = registers[0].reset & registers[0].accepts & registers[1].accepts;
             let word = base | mask;
             let start = [word, word].map(|word| Start {
-                features: Vec::new(),
                 capability: Some(word),
+                ..Start::default()
             });
             let steps = msr(own).map(Step::Read).into_iter().collect();
             let text = format!(

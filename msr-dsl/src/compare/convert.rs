@@ -6,12 +6,34 @@ use crate::interpret::{Answer, Machine};
 use crate::model::{Read, RegisterId, Scope, View};
 use msr_runtime::record::{Record, crc32c, name};
 
+/// A record as another version writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Converted {
+    /// The record.
+    pub record: Vec<u8>,
+    /// What the guest that it restores to no longer reads, each a sentence.
+    pub lost: Vec<String>,
+}
+
 /// The record as the new version writes it. Nothing that the guest reads is lost: where the old one reads a value, the guest that
 /// it restores to reads the same.
 ///
 /// # Errors
 /// All reasons, each a sentence.
 pub fn convert(old: &View, new: &View, bytes: &[u8]) -> Result<Vec<u8>, Vec<String>> {
+    let converted = convert_what_can_be(old, new, bytes)?;
+    match converted.lost.is_empty() {
+        true => Ok(converted.record),
+        false => Err(converted.lost),
+    }
+}
+
+/// The record as the new version writes it, with what the guest loses by it.
+///
+/// # Errors
+/// All reasons why there is none, each a sentence: what the new version's restore refuses, and a pending machine check that it
+/// has no place for.
+pub fn convert_what_can_be(old: &View, new: &View, bytes: &[u8]) -> Result<Converted, Vec<String>> {
     let mut guest = Machine::new(old);
     guest.restore_either(bytes).map_err(|reason| {
         vec![format!(
@@ -28,44 +50,85 @@ pub fn convert(old: &View, new: &View, bytes: &[u8]) -> Result<Vec<u8>, Vec<Stri
     let scope = kind(old, bytes);
     let of_kind = |view| items(view).into_iter().filter(|item| item.scope == scope);
     let own: [Vec<Item>; 2] = [old, new].map(|view| of_kind(view).collect());
-    let (mut kept, mut reasons) = (Vec::new(), Vec::new());
+    let (mut kept, mut lost, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
     for (from, to) in pairs([old, new], &own) {
-        let (Some(from), Some(to)) = (from, to) else {
-            continue;
+        let words = match (&from, &to) {
+            (Some(from), Some(to)) => carried(&guest, from, to, &mut lost),
+            (None, Some(to)) => read_back(&guest, new, to),
+            (Some(from), None) => {
+                reasons.extend(without_a_place(&guest, from));
+                continue;
+            }
+            (None, None) => continue,
         };
-        let mut words = guest.cells()[from.id.0].clone();
-        let beyond = words.split_off(words.len().min(to.words));
-        if let Some(bank) = beyond.iter().position(|word| *word != to.default) {
-            let value = beyond[bank];
-            let has = count(to.words, "bank", "banks");
-            reasons.push(format!(
-                "{} holds {value:#x} in bank {}, and the other side stores {has}",
-                from.name,
-                to.words + bank
-            ));
-        }
-        words.resize(to.words, to.default);
+        let Some(to) = to else { continue };
         let alone = record_of(new, scope, &[(to.tag, words.clone())]);
         if let Err(reason) = Machine::new(new).restore_either(&alone) {
             reasons.push(reason);
         }
         kept.push((to.tag, words));
     }
-    if reasons.is_empty() {
-        let written = record_of(new, scope, &kept);
-        let mut there = Machine::new(new);
-        match there.restore_either(&written) {
-            Ok(()) => reasons.extend(lost(&guest, &there, scope)),
-            Err(reason) => reasons.push(reason),
-        }
-        if reasons.is_empty() {
-            return Ok(match scope {
-                Scope::Vcpu => there.save(),
-                Scope::Guest => there.save_guest(),
-            });
+    if !reasons.is_empty() {
+        return Err(reasons);
+    }
+    let mut there = Machine::new(new);
+    let written = record_of(new, scope, &kept);
+    there
+        .restore_either(&written)
+        .map_err(|reason| vec![reason])?;
+    lost.extend(reads_otherwise(&guest, &there, scope));
+    let record = match scope {
+        Scope::Vcpu => there.save(),
+        Scope::Guest => there.save_guest(),
+    };
+    Ok(Converted { record, lost })
+}
+
+/// The words of an item that both sides save, as many as the new one has.
+fn carried(guest: &Machine, from: &Item, to: &Item, lost: &mut Vec<String>) -> Vec<u64> {
+    let mut words = guest.cells()[from.id.0].clone();
+    let beyond = words.split_off(words.len().min(to.words));
+    if let Some(bank) = beyond.iter().position(|word| *word != to.default) {
+        let value = beyond[bank];
+        let has = count(to.words, "bank", "banks");
+        lost.push(format!(
+            "{} holds {value:#x} in bank {}, and the other side stores {has}",
+            from.name,
+            to.words + bank
+        ));
+    }
+    words.resize(to.words, to.default);
+    words
+}
+
+/// The words of an item that the new side alone saves: what the guest reads there, as far as a restore takes that.
+fn read_back(guest: &Machine, new: &View, to: &Item) -> Vec<u64> {
+    let register = new.register(to.id);
+    let addresses = &register.addresses;
+    let mut words = vec![to.default; to.words];
+    for (msr, index) in addresses.iter().flat_map(|address| address.msrs()) {
+        let at = if register.banked { index as usize } else { 0 };
+        let Answer::Value(value) = guest.read(msr) else {
+            continue;
+        };
+        let alone = record_of(new, to.scope, &[(to.tag, vec![value])]);
+        if at < words.len() && Machine::new(new).restore_either(&alone).is_ok() {
+            words[at] = value;
         }
     }
-    Err(reasons)
+    words
+}
+
+/// Hidden state that does not come along: no access shows it, so its loss would not be seen.
+fn without_a_place(guest: &Machine, item: &Item) -> Option<String> {
+    let own = &guest.cells()[item.id.0];
+    let held = own.iter().find(|word| **word != item.default)?;
+    item.msrs.is_empty().then(|| {
+        format!(
+            "{} holds {held:#x}, and the other side has no such state",
+            item.name
+        )
+    })
 }
 
 /// Whether a record is a vCPU's, or of what a guest's vCPUs share.
@@ -77,8 +140,8 @@ fn kind(view: &View, bytes: &[u8]) -> Scope {
     }
 }
 
-/// What the guest reads here and not there, and hidden state that does not come along.
-fn lost(here: &Machine, there: &Machine, scope: Scope) -> Vec<String> {
+/// What the guest reads here and not there.
+fn reads_otherwise(here: &Machine, there: &Machine, scope: Scope) -> Vec<String> {
     let mut reasons = Vec::new();
     for (id, register) in here.view().ids() {
         if !matches!(register.read, Read::Value(_)) || !of_record(here.view(), id, scope) {
@@ -93,19 +156,6 @@ fn lost(here: &Machine, there: &Machine, scope: Scope) -> Vec<String> {
         if let Some((msr, [own, other])) = msrs.map(|(msr, _)| msr).find_map(other) {
             let name = &register.name;
             reasons.push(format!("{name} ({msr:#x}) reads {own}, there {other}"));
-        }
-    }
-    let items_of = |view| items(view).into_iter().filter(|item| item.scope == scope);
-    for item in items_of(here.view()).filter(|item| item.msrs.is_empty()) {
-        let own = &here.cells()[item.id.0];
-        let kept = items(there.view()).iter().any(|to| {
-            there.cells()[to.id.0] == *own && (to.tag == item.tag || to.pending == item.pending)
-        });
-        if !kept && own.iter().any(|word| *word != item.default) {
-            reasons.push(format!(
-                "{} holds {:#x}, and the other side has no such state",
-                item.name, own[0]
-            ));
         }
     }
     reasons

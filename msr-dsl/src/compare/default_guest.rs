@@ -1,7 +1,8 @@
 //! What a verdict means for the plainest guest of a side: one as it is created without any option.
 
-use super::convert::convert;
-use super::verdict::Verdict;
+use super::convert::convert_what_can_be;
+use super::rules;
+use super::verdict::{Reason, Verdict};
 use crate::interpret::Machine;
 use crate::model::View;
 use std::fmt;
@@ -36,12 +37,15 @@ pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<Defaul
             .restore(&record)
             .err()
             .map(|reason| vec![reason]),
-        false => convert(from, to, &record).err(),
+        // What it reads otherwise is among the conditions.
+        false => convert_what_can_be(from, to, &record).err(),
     };
     if let Some(reasons) = refused {
         return Some(DefaultGuest::Refused(reasons));
     }
-    let open = verdict.reasons().iter().filter(|reason| {
+    let brought = |reason: &&Reason| reason.rule == rules::RESTORED_CHANGES.id;
+    let reasons = verdict.reasons().iter().filter(|reason| !brought(reason));
+    let open = reasons.filter(|reason| {
         let condition = reason.condition.as_ref();
         condition.is_none_or(|condition| condition.holds(&guest) != Some(true))
     });

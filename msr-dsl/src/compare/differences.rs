@@ -11,7 +11,8 @@ use super::steps::{Start, Step, execute};
 use super::symbols::Kind;
 use super::truth::Truth;
 use super::values;
-use crate::interpret::Machine;
+use super::word::Word;
+use crate::interpret::{Answer, Machine};
 use crate::model::{Scope, Write};
 
 /// Which access.
@@ -47,6 +48,7 @@ pub fn differences<'a>(setting: &Setting<'a>, product: &mut Product<'a>, msr: u3
     };
     let mut findings = own.of_answers();
     findings.extend(own.of_scope());
+    findings.extend(own.of_holder());
     findings
 }
 
@@ -78,9 +80,51 @@ impl Msr<'_, '_> {
         let (raws, both_read) = self.kinds();
         let mut findings = self.of_kinds(raws);
         for (there, when) in both_read {
-            findings.extend(self.of_values(there, when));
+            let read = self.product.read(self.msr).map(|read| read.value);
+            findings.extend(self.of_values(Look::Read, there, when, &read));
         }
+        findings.extend(self.of_held());
         findings
+    }
+
+    /// The state of a held register that no read shows: it is what the hardware, or the hook, begins with.
+    fn of_held(&mut self) -> Vec<Finding> {
+        let Some(held) = self.product.held(self.msr) else {
+            return Vec::new();
+        };
+        let reads = self.product.read(self.msr);
+        let shown = reads.iter().any(|read| {
+            let mut kinds = read.answers.iter();
+            kinds.any(|(kind, _)| *kind == Kind::Done)
+        });
+        match shown {
+            true => Vec::new(),
+            false => self.of_values(Look::Held, There::Both, Truth::YES, &held),
+        }
+    }
+
+    /// The hypervisor sets the state on one side alone.
+    fn of_holder(&mut self) -> Option<Finding> {
+        let register = |side: usize| {
+            let (id, _) = self.setting.places[side].get(&self.msr)?;
+            Some(self.setting.views[side].register(*id))
+        };
+        let (rule, words) = match [register(0)?.held, register(1)?.held] {
+            [false, true] => (
+                &rules::HELD_ADDED,
+                "the hypervisor does not hold it → holds it",
+            ),
+            [true, false] => (
+                &rules::HELD_REMOVED,
+                "the hypervisor holds it → does not hold it",
+            ),
+            _ => return None,
+        };
+        let witness = Witness::new(self.setting.views, vec![Step::Held(self.msr)]);
+        let not = "rely on what {msrs} holds".to_owned();
+        let when = Truth::YES;
+        let aspect = Aspect::Held;
+        Some(self.finding(rule, 0, aspect, words.to_owned(), not, when, Some(witness)))
     }
 
     /// Where the kinds of answers differ; and where both reads give a value.
@@ -252,7 +296,14 @@ impl Msr<'_, '_> {
             .zip(&layers)
             .min_by_key(|(raw, layer)| (plain(raw), **layer, raw.access == Access::Write))?;
         let path = self.product.path(shown.when)?;
-        let witness = self.witness(&path, shown.access);
+        let last = match shown.access {
+            Access::Read => Step::Read(self.msr),
+            Access::Write => Step::Write {
+                msr: self.msr,
+                value: path.value,
+            },
+        };
+        let witness = self.witness(&path, last);
         // A guest for which both sides fault anyway is not one of those that it is about.
         let faults = |raw: &&Raw| {
             raw.kinds
@@ -347,15 +398,9 @@ impl Msr<'_, '_> {
         values::affected(self.setting, &mut self.product.table, guests)
     }
 
-    fn witness(&self, path: &Path, access: Access) -> Witness {
+    fn witness(&self, path: &Path, last: Step) -> Witness {
         let mut steps = path.steps.clone();
-        steps.push(match access {
-            Access::Read => Step::Read(self.msr),
-            Access::Write => Step::Write {
-                msr: self.msr,
-                value: path.value,
-            },
-        });
+        steps.push(last);
         let start = [0, 1].map(|side| self.start(path, side));
         Witness {
             before: path.before.clone(),
@@ -382,16 +427,21 @@ impl Msr<'_, '_> {
         machine
     }
 
-    /// Where both reads give a value, bit by bit.
-    fn of_values(&mut self, there: There, when: Truth) -> Vec<Finding> {
+    /// Where both sides show a value, bit by bit.
+    fn of_values(
+        &mut self,
+        look: Look,
+        there: There,
+        when: Truth,
+        shown_on: &[Word; 2],
+    ) -> Vec<Finding> {
         // The capability word is what is given: what of it differs has findings of its own.
         if (0..2).all(|side| self.is_capability(side)) {
             return Vec::new();
         }
-        let reads = self.product.read(self.msr);
         let mut open: Vec<(usize, Truth, usize, Sort)> = Vec::new();
         for bit in 0..64 {
-            let [old, new] = [reads[0].value[bit], reads[1].value[bit]];
+            let [old, new] = shown_on.each_ref().map(|word| word[bit]);
             if old == new {
                 continue;
             }
@@ -419,7 +469,8 @@ impl Msr<'_, '_> {
             let Some(path) = self.product.path(together) else {
                 break;
             };
-            let (rule, shown) = self.rule_of_value(there, &path, sort, first, taken);
+            let seen = Seen { look, there, sort };
+            let (rule, shown) = self.rule_of_value(seen, &path, first, taken);
             let any = open
                 .iter()
                 .filter(|(bit, ..)| shown >> bit & 1 == 1)
@@ -428,10 +479,11 @@ impl Msr<'_, '_> {
             let any = self.product.table.any(any);
             open.retain(|(bit, ..)| shown >> bit & 1 == 0);
             if let Some(rule) = rule {
-                let witness = self.witness(&path, Access::Read);
+                let witness = self.witness(&path, look.step(self.msr));
                 let text = format!(
-                    "{} read otherwise{}: {}",
+                    "{} {} otherwise{}: {}",
                     bits(shown),
+                    look.word(),
                     after(&path),
                     answers(&witness)
                 );
@@ -551,9 +603,8 @@ impl Msr<'_, '_> {
     /// The rule, and those of the bits that it is about.
     fn rule_of_value(
         &mut self,
-        there: There,
+        Seen { look, there, sort }: Seen,
         path: &Path,
-        sort: Sort,
         first: usize,
         taken: u64,
     ) -> (Option<&'static Rule>, u64) {
@@ -568,13 +619,14 @@ impl Msr<'_, '_> {
             _ => {}
         }
         let last = path.steps.last();
-        let Some(last) = last.filter(|step| !matches!(step, Step::Restore(_))) else {
+        let brought = |step: &&Step| matches!(step, Step::Restore(_) | Step::Hold { .. });
+        let Some(last) = last.filter(|step| !brought(step)) else {
             let rule = match sort {
                 [_, Zero] => &rules::READ_ZERO,
                 [Zero, _] => &rules::READ_NOT_ZERO,
                 [_, One] => &rules::READ_CONSTANT,
                 [One, _] => &rules::READ_VARIES,
-                [Varies, Varies] => &rules::RESET_CHANGED,
+                [Varies, Varies] if path.steps.is_empty() => &rules::RESET_CHANGED,
                 _ => &rules::READ_CHANGED,
             };
             return (Some(rule), taken);
@@ -582,7 +634,7 @@ impl Msr<'_, '_> {
         if matches!(last, Step::Init | Step::InitElsewhere) {
             return (Some(&rules::INIT_CHANGED), taken);
         }
-        let changes = self.changes(path);
+        let changes = self.changes(look, path);
         let injected = matches!(last, Step::Inject(_));
         let rule = |bit: usize| match (changes.map(|change| change >> bit & 1 == 1), injected) {
             (_, true) => self.rule_of_injection(path, bit),
@@ -603,7 +655,9 @@ impl Msr<'_, '_> {
             [Some(old), Some(new)] if old.bank != new.bank && self.banked_or_alias() => {
                 &rules::INJECTION_BANK
             }
-            _ if self.value_after(path, 0) >> bit & 1 == 1 => &rules::INJECTION_SETS_LESS,
+            _ if self.value_after(Look::Read, path, 0) >> bit & 1 == 1 => {
+                &rules::INJECTION_SETS_LESS
+            }
             _ => &rules::INJECTION_SETS_MORE,
         }
     }
@@ -618,25 +672,62 @@ impl Msr<'_, '_> {
     }
 
     /// The bits of the register that the last step changes, on each side.
-    fn changes(&self, path: &Path) -> [u64; 2] {
+    fn changes(&self, look: Look, path: &Path) -> [u64; 2] {
         let before = Path {
             steps: path.steps[..path.steps.len() - 1].to_vec(),
             ..path.clone()
         };
-        [0, 1].map(|side| self.value_after(&before, side) ^ self.value_after(path, side))
+        let change = |side| {
+            let values = [&before, path].map(|path| self.value_after(look, path, side));
+            values[0] ^ values[1]
+        };
+        [0, 1].map(change)
     }
 
-    fn value_after(&self, path: &Path, side: usize) -> u64 {
+    fn value_after(&self, look: Look, path: &Path, side: usize) -> u64 {
         let start = [0, 1].map(|side| self.start(path, side));
         let mut machine = self.guest(&start, side);
         for step in &path.steps {
             execute(&mut machine, step);
         }
-        match machine.read(self.msr) {
-            crate::interpret::Answer::Value(value) => value,
+        match (look, machine.read(self.msr)) {
+            (Look::Held, _) => machine.held_at(self.msr).unwrap_or(0),
+            (Look::Read, Answer::Value(value)) => value,
             _ => 0,
         }
     }
+}
+
+/// How a value is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// The guest reads it.
+    Read,
+    /// The hypervisor takes it.
+    Held,
+}
+
+impl Look {
+    fn step(self, msr: u32) -> Step {
+        match self {
+            Self::Read => Step::Read(msr),
+            Self::Held => Step::Held(msr),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// Where a value differs: how it is looked at, who has the register, and what the bits can be.
+struct Seen {
+    look: Look,
+    there: There,
+    sort: Sort,
 }
 
 /// What a bit can be over all states.
@@ -686,6 +777,7 @@ fn after(path: &Path) -> String {
         Some(Step::Init) => "INIT".to_owned(),
         Some(Step::InitElsewhere) => "INIT of another vCPU".to_owned(),
         Some(Step::Restore(_)) => return " after the move".to_owned(),
+        Some(Step::Hold { msr, value }) => format!("the hypervisor put {value:#x} into {msr:#x}"),
         Some(step) => step.to_string(),
         None => return String::new(),
     };

@@ -177,7 +177,7 @@ fn requirements(setting: &Setting, old: &Feature, new: &Feature) -> Vec<Finding>
         let mut finding = Finding::new(rule, about(new), text);
         let start = [old, new].map(|feature| Start {
             features: vec![feature.name.clone()],
-            capability: None,
+            ..Start::default()
         });
         finding.witness =
             Some(Witness::of(setting.views, start, Vec::new())).filter(Witness::tells);

@@ -2,8 +2,9 @@
 
 use super::condition::{Condition, Demand};
 use super::phrases::msrs;
+use super::product::Before;
 use super::rules::{Effect, Rule};
-use super::steps::{Start, Step, execute};
+use super::steps::{Start, Step};
 use crate::model::View;
 
 /// A line of a file.
@@ -52,6 +53,8 @@ pub enum Aspect {
     Init,
     /// Whose state it is.
     Scope,
+    /// Whether the hypervisor holds it.
+    Held,
     /// What is saved.
     Migrate,
     /// What a restore accepts.
@@ -74,16 +77,16 @@ pub struct Witness {
     /// The last answers.
     pub answers: [String; 2],
     /// What the guest of a record in the first steps did before it was saved.
-    pub before: Option<Vec<Step>>,
+    pub before: Option<Before>,
 }
 
 impl Witness {
     /// Two guests to whom the same happens.
     pub fn of(views: [&View; 2], start: [Start; 2], steps: Vec<Step>) -> Self {
         let steps: Vec<Step> = steps.iter().flat_map(Step::lines).collect();
-        let answers = [0, 1].map(|side| match start[side].guest(views[side]) {
+        let answers = [0, 1].map(|side| match start[side].guest_of(views, side) {
             Ok(mut guest) => {
-                let answers = steps.iter().filter_map(|step| execute(&mut guest, step));
+                let answers = steps.iter().filter_map(|step| guest.execute(step));
                 answers.last().unwrap_or_default()
             }
             Err(reason) => format!("no such guest: {reason}"),
@@ -101,6 +104,13 @@ impl Witness {
         Self::of(views, [Start::default(), Start::default()], steps)
     }
 
+    /// Says where `--from` takes records from, which is known when the sides have names.
+    pub fn name_sides(&mut self, names: [&str; 2]) {
+        for (start, other) in self.start.iter_mut().zip([names[1], names[0]]) {
+            start.from = start.from.take().map(|_| other.to_owned());
+        }
+    }
+
     /// What to type into `msr sim`, with the options of both guests as a comment where there are any.
     pub fn commands(&self) -> Vec<String> {
         let options = self.start.clone().map(|start| start.options().join(" "));
@@ -113,11 +123,14 @@ impl Witness {
             [old, new] if old == new => Some(format!("# both: {old}")),
             [old, new] => Some(format!("# old: {}; new: {}", said(old), said(new))),
         };
-        let lived = self.before.as_ref().map(|steps| {
-            let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
-            match steps.is_empty() {
-                true => "# the record of a new guest".to_owned(),
-                false => format!("# the record of a guest after: {}", steps.join("; ")),
+        let lived = self.before.as_ref().map(|before| match before {
+            Before::Record => {
+                "# a record that no guest of this version comes to by itself".to_owned()
+            }
+            Before::Lived(steps) if steps.is_empty() => "# the record of a new guest".to_owned(),
+            Before::Lived(steps) => {
+                let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+                format!("# the record of a guest after: {}", steps.join("; "))
             }
         });
         let steps = self.steps.iter().map(ToString::to_string);

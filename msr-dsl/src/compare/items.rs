@@ -1,6 +1,7 @@
 //! The items of a record, side by side, and records made by hand.
 
 use super::steps::Step;
+use super::symbols::Side;
 use super::truth::{Table, Truth};
 use super::word::Word;
 use crate::model::{Migrate, Register, RegisterId, Scope, View};
@@ -117,13 +118,25 @@ pub fn pairs(views: [&View; 2], items: &[Vec<Item>; 2]) -> Vec<(Option<Item>, Op
 }
 
 /// The values that a restore takes, over bits 0 to 63.
-pub fn acceptable(table: &mut Table, item: &Item) -> Truth {
+pub fn acceptable(table: &mut Table, side: &Side, item: &Item) -> Truth {
     let bits = std::array::from_fn(|bit| table.bit(bit as u32));
-    taken(table, item, &bits)
+    taken(table, side, item, &bits)
 }
 
 /// When a restore takes a word of an item.
-pub fn taken(table: &mut Table, item: &Item, bits: &Word) -> Truth {
+pub fn taken(table: &mut Table, side: &Side, item: &Item, bits: &Word) -> Truth {
+    let register = side.view.register(item.id);
+    let taken = fields_taken(table, item, bits);
+    if !register.held {
+        return taken;
+    }
+    // Of what is held the rules count too.
+    let legal = side.may_hold(table, register, bits);
+    table.and(taken, legal)
+}
+
+/// The bits that a restore accepts, and the named values of closed fields.
+fn fields_taken(table: &mut Table, item: &Item, bits: &Word) -> Truth {
     let refused = (0..64).rev().filter(|bit| item.accepts >> bit & 1 == 0);
     let refused = table.any(refused.map(|bit| bits[bit]));
     let mut taken = table.not(refused);

@@ -154,12 +154,16 @@ impl Spec<'_> {
             (Statement::Reset(_), Aspect::Reset) => true,
             (Statement::Init(_), Aspect::Init) => true,
             (Statement::Scope(_), Aspect::Scope) => true,
+            (Statement::Held, Aspect::Held) => true,
             (Statement::Migrate(_), Aspect::Migrate) => true,
             (Statement::Accepts(_), Aspect::Accepts) => true,
             _ => false,
         };
-        let written = |statement: &Statement| {
-            matches!(statement, Statement::Write(_)) && aspect == Aspect::Write
+        let written = |statement: &Statement| match statement {
+            Statement::Write(_) => aspect == Aspect::Write,
+            // What a held register's rules refuse, a restore refuses too.
+            Statement::Legal(..) | Statement::Require(..) => aspect == Aspect::Accepts,
+            _ => false,
         };
         let said = statements()
             .find(|said| fits(&said.what))

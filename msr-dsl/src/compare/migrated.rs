@@ -3,6 +3,7 @@
 
 use super::accesses::{Likeness, Setting, likeness};
 use super::alike::Alike;
+use super::condition::Demand;
 use super::differences::after_a_move;
 use super::finding::{Finding, Witness};
 use super::groups::{Group, groups};
@@ -64,14 +65,7 @@ fn one_way(
             others.entry(same).or_default().extend(&group.msrs);
             continue;
         }
-        let mut product = Product::new(setting, &group);
-        product.migrate(&group)?;
-        let mut findings = Vec::new();
-        for msr in &group.msrs {
-            findings.extend(after_a_move(setting, &mut product, *msr));
-        }
-        findings.retain(|finding| !told(finding, known, direction) && arrives(finding, setting));
-        first.push((like, findings));
+        first.push((like, of_group(setting, &group, known, direction)?));
     }
     for (at, msrs) in others {
         let findings = &mut first[at].1;
@@ -80,25 +74,62 @@ fn one_way(
             .for_each(|finding| finding.about.msrs.extend(&msrs));
     }
     let all = first.into_iter().flat_map(|(_, findings)| findings);
-    Ok(merge(all.map(named).collect()))
+    Ok(merge(all.collect()))
+}
+
+/// Guests as they come to be by themselves, and those that only a record brings.
+fn of_group<'a>(
+    setting: &Setting<'a>,
+    group: &Group,
+    known: &[Finding],
+    direction: usize,
+) -> Result<Vec<Finding>, TooLarge> {
+    let mut product = Product::new(setting, group);
+    let untold = |product: &mut Product<'a>| {
+        let msrs = group.msrs.iter();
+        let mut findings: Vec<Finding> = msrs
+            .flat_map(|msr| after_a_move(setting, product, *msr))
+            .collect();
+        findings.retain(|finding| !told(finding, known, direction) && arrives(finding, setting));
+        findings
+    };
+    product.migrate(group)?;
+    let lived = untold(&mut product);
+    let mut recorded = match product.migrate_records(group)? {
+        true => untold(&mut product),
+        false => Vec::new(),
+    };
+    recorded.retain(|finding| !told(finding, &lived, 0));
+    let named = |rule| move |finding| named(finding, rule);
+    let lived = lived.into_iter().map(named(&rules::MOVE_CHANGES));
+    let recorded = recorded.into_iter().map(named(&rules::RESTORED_CHANGES));
+    Ok(lived.chain(recorded).collect())
 }
 
 /// The rule says only that a move does it.
-fn named(finding: Finding) -> Finding {
+fn named(finding: Finding, rule: &'static Rule) -> Finding {
     let text = match finding.text.contains(" after the move") {
         true => finding.text,
         false => format!("after the move, {}", finding.text),
     };
-    Finding {
-        rule: &rules::MOVE_CHANGES,
+    let mut finding = Finding {
+        rule,
         text,
         ..finding
+    };
+    if *rule == rules::RESTORED_CHANGES {
+        for condition in finding.conditions.iter_mut().flatten() {
+            if let Demand::Not(what) = &mut condition.demand {
+                what.push_str(" in a state that only a record brings");
+            }
+        }
     }
+    finding
 }
 
 /// The same difference seen from the other direction.
 fn turned(mut finding: Finding) -> Finding {
-    finding.rule = &rules::MOVE_BACK_CHANGES;
+    finding.rule = finding.rule.mirrored();
     finding.about.registers.reverse();
     finding.conditions.reverse();
     finding.text = finding.text.replace("after the move", "after a move back");

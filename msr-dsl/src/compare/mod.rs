@@ -8,6 +8,7 @@ mod alike;
 mod capability;
 pub mod condition;
 pub mod convert;
+mod crossing;
 pub mod default_guest;
 mod delivery;
 mod differences;
@@ -73,6 +74,9 @@ pub fn compare(old: &Side, new: &Side) -> Result<Comparison, TooLarge> {
     for finding in &mut findings {
         finding.lines = [old.line(finding, 0), new.line(finding, 1)];
         finding.name_msrs();
+        if let Some(witness) = &mut finding.witness {
+            witness.name_sides([&old.name, &new.name]);
+        }
     }
     let key = |finding: &Finding| {
         (

@@ -7,10 +7,10 @@ use super::accesses::Setting;
 use super::groups::Group;
 use super::steps::{Injected, Step};
 use super::symbols::{Cell, Kind, Reading, Side, Writing};
-use super::truth::{Bit, Table, Truth};
+use super::truth::{Bit, Picked, Table, Truth};
 use super::word::{self, Word};
 use crate::model::Scope;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 mod migrated;
 
@@ -88,10 +88,19 @@ pub struct Path {
     pub capability: u64,
     /// Steps from power-on, or from the restores of a guest that moved.
     pub steps: Vec<Step>,
-    /// What such a guest did before it was saved.
-    pub before: Option<Vec<Step>>,
+    /// How such a guest came to be what it was when it was saved.
+    pub before: Option<Before>,
     /// The value that the last access writes, if it is a write.
     pub value: u64,
+}
+
+/// How a guest came to be what its record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// It did this, from power-on.
+    Lived(Vec<Step>),
+    /// By nothing that guests do: the record was restored.
+    Record,
 }
 
 impl<'a> Product<'a> {
@@ -171,6 +180,17 @@ impl<'a> Product<'a> {
         [0, 1].map(|side| self.sides[side].read(&mut self.table, msr))
     }
 
+    /// What the hypervisor takes from the register that it holds at an MSR; none if a side holds none there.
+    pub fn held(&self, msr: u32) -> Option<[Word; 2]> {
+        let own = |side: usize| {
+            let (register, _) = *self.sides[side].places.get(&msr)?;
+            let held = self.sides[side].view.register(register).held;
+            let cell = Cell { register, bank: 0 };
+            self.sides[side].cells.get(&cell).copied().filter(|_| held)
+        };
+        Some([own(0)?, own(1)?])
+    }
+
     /// WRMSR on both sides.
     pub fn write(&mut self, msr: u32) -> [Writing; 2] {
         [0, 1].map(|side| self.sides[side].write(&mut self.table, msr))
@@ -196,6 +216,7 @@ impl<'a> Product<'a> {
         self.add_injection(&[0, 1]);
         self.add_init(&[0, 1]);
         self.add_init_elsewhere(&[0, 1]);
+        self.add_holds(&[0, 1]);
     }
 
     /// Guests after power-on, as some sides see them.
@@ -250,6 +271,11 @@ impl<'a> Product<'a> {
     }
 
     fn add_injection(&mut self, sides: &[usize]) {
+        // Where one of the two has none, they answer otherwise: nothing follows.
+        let has = |side: &usize| self.sides[*side].view.injection.is_some();
+        if !sides.iter().all(has) {
+            return;
+        }
         let mut next = Vec::new();
         let flags = self.word(FLAGS);
         let error = ERROR.map(|slot| self.word(slot));
@@ -329,6 +355,34 @@ impl<'a> Product<'a> {
         }
         if !next.is_empty() {
             self.add(Step::InitElsewhere, Truth::YES, &next);
+        }
+    }
+
+    /// What the hypervisor puts into the registers that it holds: any value that a restore would take there too.
+    fn add_holds(&mut self, sides: &[usize]) {
+        let mut held: BTreeMap<u32, Vec<(usize, Cell)>> = BTreeMap::new();
+        for (side, cell) in self.cells.iter().filter(|(side, _)| sides.contains(side)) {
+            let register = self.sides[*side].view.register(cell.register);
+            let address = register.addresses.first().filter(|_| register.held);
+            let own = address.map(|address| held.entry(address.first).or_default());
+            own.into_iter().for_each(|own| own.push((*side, *cell)));
+        }
+        for (msr, cells) in held {
+            let value = self.word(VALUE);
+            let mut when = Truth::YES;
+            for side in &self.sides {
+                let place = side.places.get(&msr);
+                let register = place.map(|(id, _)| side.view.register(*id));
+                if let Some(register) = register.filter(|register| register.held) {
+                    let may = side.may_hold(&mut self.table, register, &value);
+                    when = self.table.and(when, may);
+                }
+            }
+            let next: Vec<(usize, Cell, Word)> = cells
+                .into_iter()
+                .map(|(side, cell)| (side, cell, value))
+                .collect();
+            self.add(Step::Hold { msr, value: 0 }, when, &next);
         }
     }
 
@@ -462,6 +516,10 @@ impl<'a> Product<'a> {
                     msr: *msr,
                     value: self.input(&picked, VALUE),
                 },
+                Step::Hold { msr, .. } => Step::Hold {
+                    msr: *msr,
+                    value: self.input(&picked, VALUE),
+                },
                 Step::Inject(_) => Step::Inject(Injected {
                     flags: self.input(&picked, FLAGS) & 15,
                     error: ERROR.map(|slot| self.input(&picked, slot)),
@@ -474,7 +532,7 @@ impl<'a> Product<'a> {
     }
 
     /// Values for which a condition holds: a new guest's capability word and reset states as far as that goes, else zeros.
-    fn picked(&self, condition: Truth) -> Option<HashMap<Bit, bool>> {
+    fn picked(&self, condition: Truth) -> Option<Picked> {
         let resets: Vec<u64> = self
             .cells
             .iter()
@@ -500,19 +558,19 @@ impl<'a> Product<'a> {
         Some(picked)
     }
 
-    fn capability(&self, picked: &HashMap<Bit, bool>) -> u64 {
+    fn capability(&self, picked: &Picked) -> u64 {
         (0..64)
             .filter(|bit| picked.get(bit) == Some(&true))
             .fold(0, |word, bit| word | 1 << bit)
     }
 
-    fn input(&self, picked: &HashMap<Bit, bool>, slot: u32) -> u64 {
+    fn input(&self, picked: &Picked, slot: u32) -> u64 {
         (0..64)
             .filter(|bit| picked.get(&self.at(slot, *bit)) == Some(&true))
             .fold(0, |word, bit| word | 1 << bit)
     }
 
-    fn states(&self, picked: &HashMap<Bit, bool>) -> Vec<u64> {
+    fn states(&self, picked: &Picked) -> Vec<u64> {
         (0..self.cells.len())
             .map(|cell| self.input(picked, self.slot(cell)))
             .collect()

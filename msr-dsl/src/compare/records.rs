@@ -2,6 +2,7 @@
 
 use super::accesses::Setting;
 use super::condition::{Condition, Demand};
+use super::crossing;
 use super::finding::{About, Aspect, Finding, Witness};
 use super::items::{Item, acceptable, items, pairs, record, record_of, smallest};
 use super::phrases::{bits, count};
@@ -112,19 +113,20 @@ impl Records<'_, '_> {
             demand,
         });
         let value = smallest(self.views()[side], item, |value| value != 0).unwrap_or(1);
-        finding.witness = if dropped {
-            self.shown(item, side, &[value, 0, item.accepts, item.default])
-        } else {
-            self.refused(&[(item.tag, vec![value; item.words])], side)
+        let values = [value, 0, item.accepts, item.default];
+        finding.witness = match (self.same_name, dropped) {
+            (false, _) => {
+                let words = values.map(|value| vec![value; item.words]);
+                crossing::witness(self.setting, item, side, 0, &words)
+            }
+            (true, true) => self.shown(item, side, &values),
+            (true, false) => self.refused(&[(item.tag, vec![value; item.words])], side),
         };
         finding
     }
 
     /// A record of one side, and its items, that the other side refuses.
     fn refused(&self, items: &[(u16, Vec<u64>)], side: usize) -> Option<Witness> {
-        if !self.same_name {
-            return Some(Witness::new(self.views(), vec![Step::Save]));
-        }
         let record = record(self.views()[side], items);
         Some(Witness::new(self.views(), vec![Step::Restore(record)])).filter(Witness::tells)
     }
@@ -169,7 +171,8 @@ impl Records<'_, '_> {
         if old.words != new.words {
             findings.push(self.length(old, new));
         }
-        if old.default != new.default {
+        // Between interfaces a record is converted by what its own side takes it for.
+        if self.same_name && old.default != new.default {
             let text = format!(
                 "{} of a record without item {}: {:#x} → {:#x}",
                 new.name, new.tag, old.default, new.default
@@ -261,14 +264,19 @@ impl Records<'_, '_> {
             demand,
         });
         let value = smallest(self.views()[side], long, |value| value != 0).unwrap_or(1);
-        finding.witness = self.refused(&[(long.tag, vec![value; long.words])], side);
+        finding.witness = match self.same_name {
+            true => self.refused(&[(long.tag, vec![value; long.words])], side),
+            false => {
+                let common = vec![long.default; from];
+                let words = [value, long.default]
+                    .map(|value| [&common[..], &vec![value; long.words - from]].concat());
+                crossing::witness(self.setting, long, side, from, &words)
+            }
+        };
         finding
     }
 
     fn without(&self, item: &Item) -> Option<Witness> {
-        if !self.same_name {
-            return Some(Witness::new(self.views(), vec![Step::Save]));
-        }
         let restore = Step::Restore(record_of(self.views()[0], item.scope, &[]));
         let reads = item.msrs.iter().take(2).map(|msr| Step::Read(*msr));
         let mut witnesses = reads
@@ -280,7 +288,9 @@ impl Records<'_, '_> {
     /// Values that one side alone restores.
     fn accepts(&self, old: &Item, new: &Item) -> Vec<Finding> {
         let mut table = Table::default();
-        let taken = [acceptable(&mut table, old), acceptable(&mut table, new)];
+        let sides = self.setting.sides();
+        let taken =
+            [(0, old), (1, new)].map(|(side, item)| acceptable(&mut table, &sides[side], item));
         let mut findings = Vec::new();
         for (rule, side) in [(&rules::ACCEPTS_MORE, 1), (&rules::ACCEPTS_LESS, 0)] {
             let alone = table.less(taken[side], taken[1 - side]);
@@ -318,7 +328,10 @@ impl Records<'_, '_> {
         let mut about = about(Some(items[0]), Some(items[1]), Aspect::Accepts);
         about.bits = mask;
         let mut finding = Finding::new(rule, about, text);
-        let plain = own.closed.iter().chain(&other.closed).next().is_none();
+        let held = |side: usize, item: &Item| self.views()[side].register(item.id).held;
+        let plain = own.closed.iter().chain(&other.closed).next().is_none()
+            && !held(side, own)
+            && !held(1 - side, other);
         let demand = match plain {
             true => Demand::Clear {
                 register: own.name.clone(),
@@ -336,7 +349,13 @@ impl Records<'_, '_> {
         if let Some(word) = words.first_mut() {
             *word = value;
         }
-        finding.witness = self.refused(&[(own.tag, words)], side);
+        finding.witness = match self.same_name {
+            true => self.refused(&[(own.tag, words)], side),
+            false => {
+                let words = [words, vec![own.default; own.words]];
+                crossing::witness(self.setting, own, side, 0, &words)
+            }
+        };
         finding
     }
 

@@ -261,6 +261,12 @@ rules! {
     HOOK_ARGUMENTS "hook-arguments" / "hook-arguments" Guest Condition silent
         "a hook is told of other things"
         "The hypervisor's code is given other arguments; what it makes of them is not in the spec.";
+    HELD_ADDED "held-added" / "held-removed" Guest Condition witness
+        "the hypervisor sets a register's state"
+        "What it puts there is not in the spec.";
+    HELD_REMOVED "held-removed" / "held-added" Guest Condition witness
+        "the hypervisor no longer sets a register's state"
+        "What it put there is gone: the state is the guest's, or there is none.";
     PASS_THROUGH_ADDED "pass-through-added" / "pass-through-removed" Guest Condition witness
         "an access goes to the processor"
         "The guest reaches the hardware register.";
@@ -312,6 +318,12 @@ rules! {
     MOVE_BACK_CHANGES "move-back-changes" / "move-changes" Record Safe witness
         "a guest that moves back meets something else afterwards"
         "It was saved under the new side and restored under the old one, and an access answers otherwise than it did before.";
+    RESTORED_CHANGES "restored-changes" / "restored-back-changes" Record Condition witness
+        "a guest that only a record brings meets something else afterwards"
+        "As `move-changes`, of a state in which no guest of the old side comes by itself: it is in a record, of an older version or from elsewhere, that both sides take.";
+    RESTORED_BACK_CHANGES "restored-back-changes" / "restored-changes" Record Safe witness
+        "a guest that only a record brings meets something else on the way back"
+        "As `move-back-changes`, of a state in which no guest of the new side comes by itself.";
     INTERFACE_NAME "interface-name" / "interface-name" Record Condition witness
         "another interface"
         "A record says whose it is, so it is refused. `msr record convert` writes it anew.";

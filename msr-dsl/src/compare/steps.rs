@@ -1,7 +1,9 @@
 //! What happens to a vCPU, as `msr sim` takes it: the lines of a witness.
 
+use super::convert::convert_what_can_be;
 use crate::interpret::{Answer, Machine};
 use crate::model::View;
+use msr_runtime::record::{Record, crc32c, name};
 use msr_runtime::{ErrorRecord, MachineCheckEvent, Reset};
 use std::fmt;
 
@@ -33,6 +35,15 @@ pub enum Step {
     SaveGuest,
     /// Becomes the vCPU of a record, or shares what a guest's record has.
     Restore(Vec<u8>),
+    /// The hypervisor sets the state of a held register.
+    Hold {
+        /// Where a guest would reach it.
+        msr: u32,
+        /// To what.
+        value: u64,
+    },
+    /// The hypervisor takes the state of a held register.
+    Held(u32),
 }
 
 /// A machine check as the engine injects it.
@@ -81,6 +92,8 @@ impl fmt::Display for Step {
             Self::InitElsewhere => f.write_str("init of another vCPU"),
             Self::SaveGuest => f.write_str("save guest"),
             Self::Deliver => f.write_str("deliver"),
+            Self::Hold { msr, value } => write!(f, "hold {msr:#x} {value:#x}"),
+            Self::Held(msr) => write!(f, "held {msr:#x}"),
             Self::Save => f.write_str("save"),
             Self::Restore(record) => {
                 f.write_str("restore ")?;
@@ -115,6 +128,8 @@ pub struct Start {
     pub features: Vec<String>,
     /// `--cap`.
     pub capability: Option<u64>,
+    /// `--from`: another interface, whose records are converted where they are restored.
+    pub from: Option<String>,
 }
 
 impl Start {
@@ -124,6 +139,7 @@ impl Start {
         Self {
             features: Vec::new(),
             capability: own.filter(|own| *own != word).map(|_| word),
+            from: None,
         }
     }
 
@@ -134,13 +150,23 @@ impl Start {
             .iter()
             .flat_map(|name| ["--feature".to_owned(), name.clone()]);
         let word = self.capability.map(|word| format!("{word:#x}"));
-        features
-            .chain(word.into_iter().flat_map(|word| ["--cap".to_owned(), word]))
-            .collect()
+        let word = word.into_iter().flat_map(|word| ["--cap".to_owned(), word]);
+        let from = self.from.clone().into_iter();
+        let from = from.flat_map(|from| ["--from".to_owned(), from]);
+        features.chain(word).chain(from).collect()
     }
 
-    /// The guest, or why there is none.
-    pub fn guest<'v>(&self, view: &'v View) -> Result<Machine<'v>, String> {
+    /// The guest on a side, or why there is none.
+    ///
+    /// # Errors
+    /// A feature or a capability word that the side does not know.
+    pub fn guest_of<'v>(&self, views: [&'v View; 2], side: usize) -> Result<Guest<'v>, String> {
+        let from = self.from.is_some().then_some(views[1 - side]);
+        let machine = self.machine(views[side])?;
+        Ok(Guest { machine, from })
+    }
+
+    fn machine<'v>(&self, view: &'v View) -> Result<Machine<'v>, String> {
         let mut machine = Machine::new(view);
         for name in &self.features {
             machine
@@ -162,6 +188,43 @@ impl Start {
             machine.set_capability(word);
         }
         Ok(machine)
+    }
+}
+
+/// A guest in `msr sim`.
+#[derive(Clone, Debug)]
+pub struct Guest<'v> {
+    /// What accesses do.
+    pub machine: Machine<'v>,
+    /// The other interface whose records are converted where they are restored.
+    pub from: Option<&'v View>,
+}
+
+impl Guest<'_> {
+    /// What a line answers, in the words of `msr sim`; none for lines that answer nothing.
+    pub fn execute(&mut self, step: &Step) -> Option<String> {
+        match step {
+            Step::Restore(record) => Some(match self.restore(record) {
+                Ok(()) => "ok".to_owned(),
+                Err(reason) => format!("refused: {reason}"),
+            }),
+            other => execute(&mut self.machine, other),
+        }
+    }
+
+    /// Becomes the vCPU of a record, or shares what a guest's record has; one of the other interface is converted first, by what
+    /// the guest loses if need be.
+    ///
+    /// # Errors
+    /// Why it is refused, for people.
+    pub fn restore(&mut self, record: &[u8]) -> Result<(), String> {
+        let written = |from: &&View| Record::open(record, name(&from.name), crc32c).is_ok();
+        let Some(from) = self.from.filter(written) else {
+            return self.machine.restore_either(record);
+        };
+        let converted = convert_what_can_be(from, self.machine.view(), record);
+        let converted = converted.map_err(|reasons| reasons.join("; "))?;
+        self.machine.restore_either(&converted.record)
     }
 }
 
@@ -189,6 +252,11 @@ pub fn execute(machine: &mut Machine, step: &Step) -> Option<String> {
             return None;
         }
         Step::Deliver => deliver(machine).to_owned(),
+        Step::Hold { msr, value } => {
+            machine.hold_at(*msr, *value);
+            return None;
+        }
+        Step::Held(msr) => held(machine, *msr),
         Step::Save => hex(&machine.save()),
         Step::SaveGuest => hex(&machine.save_guest()),
         Step::Restore(record) => match machine.restore_either(record) {
@@ -200,6 +268,12 @@ pub fn execute(machine: &mut Machine, step: &Step) -> Option<String> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The state of a held register.
+pub fn held(machine: &Machine, msr: u32) -> String {
+    let state = machine.held_at(msr);
+    state.map_or("not held".to_owned(), |state| format!("{state:#018x}"))
 }
 
 /// Who is told of an error that hits this vCPU now.

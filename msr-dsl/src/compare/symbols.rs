@@ -473,6 +473,20 @@ impl<'a> Side<'a> {
         in_sets(table, sets, &value)
     }
 
+    /// When a value is one that the hypervisor may put into a held register: its rules about the value alone.
+    pub fn may_hold(&self, table: &mut Table, register: &Register, value: &Word) -> Truth {
+        let here = Here {
+            state: word::number(0),
+            value: *value,
+            index: 0,
+        };
+        let rules = register.rules.iter().filter(|rule| rule.is_about_value());
+        rules.fold(Truth::YES, |all, rule| {
+            let legal = self.legal(table, rule, &here);
+            table.and(all, legal)
+        })
+    }
+
     /// The state after INIT.
     pub fn init(&self, cell: Cell) -> Word {
         let register = self.view.register(cell.register);

@@ -33,7 +33,7 @@ struct Node {
 
 /// Multiplication and shift: keys are small numbers of our own, nobody attacks them.
 #[derive(Default)]
-struct Mix(u64);
+pub struct Mix(u64);
 
 impl Hasher for Mix {
     fn finish(&self) -> u64 {
@@ -53,6 +53,9 @@ impl Hasher for Mix {
 
 type Set<K> = HashSet<K, BuildHasherDefault<Mix>>;
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
+
+/// Bits with their values.
+pub type Picked = Map<Bit, bool>;
 
 /// So many functions take part in the smallest questions; a map that grows to that moves everything ten times.
 const USUAL: usize = 2048;
@@ -278,11 +281,11 @@ impl Table {
 
     /// Bits for which it holds, those that `prefer` names set and the others clear as far as that goes. Bits that are
     /// not among them do not matter. None if it never holds.
-    pub fn pick(&self, truth: Truth, prefer: &dyn Fn(Bit) -> bool) -> Option<HashMap<Bit, bool>> {
+    pub fn pick(&self, truth: Truth, prefer: &dyn Fn(Bit) -> bool) -> Option<Picked> {
         if truth == Truth::NO {
             return None;
         }
-        let (mut at, mut picked) = (truth, HashMap::new());
+        let (mut at, mut picked) = (truth, Picked::default());
         while at != Truth::YES {
             let node = self.at(at);
             let wish = prefer(node.bit);
@@ -300,7 +303,7 @@ impl Table {
 
     /// Whether it depends on a bit that `of` names.
     pub fn asks(&self, truth: Truth, of: &dyn Fn(Bit) -> bool) -> bool {
-        let (mut waiting, mut seen) = (vec![truth], std::collections::HashSet::new());
+        let (mut waiting, mut seen) = (vec![truth], Set::default());
         while let Some(next) = waiting.pop() {
             let node = self.at(next);
             if node.bit == END || !seen.insert(next) {

@@ -140,6 +140,25 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Sets the state of the held register at an MSR; false if none is held there.
+    pub fn hold_at(&mut self, msr: u32, value: u64) -> bool {
+        let Some(id) = self.held_register(msr) else {
+            return false;
+        };
+        self.cells[id.0] = vec![value];
+        true
+    }
+
+    /// The state of the held register at an MSR; none if none is held there.
+    pub fn held_at(&self, msr: u32) -> Option<u64> {
+        self.held_register(msr).map(|id| self.cell(id, 0))
+    }
+
+    fn held_register(&self, msr: u32) -> Option<RegisterId> {
+        let (id, _) = self.places.get(&msr)?;
+        self.view.register(*id).held.then_some(*id)
+    }
+
     /// Sets the state of a held register; false if there is none of that name.
     pub fn hold(&mut self, name: &str, value: u64) -> bool {
         let id = self.view.find(name);

@@ -3,6 +3,7 @@
 use super::report::Report;
 use msr_dsl::compare::Comparison;
 use msr_dsl::compare::finding::{Finding, Line, Witness};
+use msr_dsl::compare::product::Before;
 use msr_dsl::compare::rules::Effect;
 use serde_json::{Value, json};
 
@@ -76,7 +77,10 @@ fn line(at: &Line) -> Value {
 fn witness(witness: &Witness) -> Value {
     json!({
         "options": witness.start.clone().map(|start| start.options()),
-        "before": witness.before.as_ref().map(|steps| steps.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        "before": match &witness.before {
+            Some(Before::Lived(steps)) => Some(steps.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            Some(Before::Record) | None => None,
+        },
         "lines": witness.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "answers": witness.answers,
     })

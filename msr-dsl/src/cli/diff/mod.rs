@@ -6,7 +6,7 @@ mod junit;
 mod markdown;
 mod report;
 mod sarif;
-mod sides;
+pub mod sides;
 mod text;
 mod waivers;
 

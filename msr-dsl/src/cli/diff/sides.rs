@@ -13,10 +13,21 @@ pub fn sides(argument: &str) -> Result<Vec<Side>, String> {
     if Path::new(argument).is_dir() {
         return directory(Path::new(argument));
     }
-    if let Some((revision, path)) = revision(argument) {
-        return in_git(revision, path).map(|side| vec![side]);
+    one(argument).map(|side| vec![side])
+}
+
+/// The version behind an argument that names one.
+pub fn one(argument: &str) -> Result<Side, String> {
+    if Path::new(argument).is_dir() {
+        return Err(format!(
+            "{argument} is a folder: name a spec in it, as {}/NAME.msr",
+            argument.trim_end_matches('/')
+        ));
     }
-    in_file(argument).map(|side| vec![side])
+    match revision(argument) {
+        Some((revision, path)) => in_git(revision, path),
+        None => in_file(argument),
+    }
 }
 
 fn directory(path: &Path) -> Result<Vec<Side>, String> {

@@ -68,13 +68,7 @@ pub fn place(line: &Line) -> String {
 
 /// Records are long: which items they hold. The whole of them is in the other forms.
 pub fn short(text: &str) -> String {
-    if let Some(items) = items(text) {
-        return items;
-    }
-    match text.char_indices().nth(60) {
-        Some((at, _)) => format!("{}... ({} digits)", &text[..at], text.len()),
-        None => text.to_owned(),
-    }
+    items(text).unwrap_or_else(|| text.to_owned())
 }
 
 /// `a record with items 1 = 0x2, 2 (2 words)`.

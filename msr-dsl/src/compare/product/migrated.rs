@@ -1,6 +1,6 @@
 //! Guests that move: pairs of what a saved guest of the old side is after a restore there, and after one on the new side.
 
-use super::{Cell, Path, Product, TOO_MANY, TooLarge, Transition, Truth};
+use super::{Before, Cell, Path, Product, TOO_MANY, TooLarge, Transition, Truth};
 use crate::compare::groups::Group;
 use crate::compare::items::{Item, items, record_of, taken};
 use crate::compare::steps::Step;
@@ -15,6 +15,8 @@ pub(super) struct Origin {
     layers: Vec<Truth>,
     /// The items of both sides.
     items: [Vec<Item>; 2],
+    /// No guest of the old side comes to be what the record says by what it does.
+    recorded: bool,
 }
 
 /// A cell of an item.
@@ -33,14 +35,42 @@ impl Product<'_> {
         let own = [0, 1].map(|side| items(self.sides[side].view));
         let origin = self.origin(group, own)?;
         let lived = (origin.layers.iter()).fold(Truth::NO, |all, one| self.table.or(all, *one));
+        let moved = self.moved(&origin, lived);
+        self.origin = Some(origin);
+        self.transitions.clear();
+        self.add_steps(group, true);
+        self.explore_from(moved)
+    }
+
+    /// Goes on with guests that only a record brings: whatever of it both sides take, and what [`Product::migrate`] has not met.
+    /// False if there is nothing of the kind.
+    ///
+    /// # Errors
+    /// As [`Product::explore`].
+    pub fn migrate_records(&mut self, group: &Group) -> Result<bool, TooLarge> {
+        let Some(mut origin) = self.origin.take() else {
+            return Ok(false);
+        };
+        let all = self.moved(&origin, Truth::YES);
+        origin.recorded = true;
+        self.origin = Some(origin);
+        let known = self.reached;
+        let more = self.table.less(all, known);
+        if more == Truth::NO {
+            return Ok(false);
+        }
+        self.transitions.clear();
+        self.add_steps(group, true);
+        self.explore_beyond(more, known)?;
+        Ok(true)
+    }
+
+    /// Guests of the old side after a restore on both, from one record.
+    fn moved(&mut self, origin: &Origin, guests: Truth) -> Truth {
         let (when, next) = self.crossing(&origin.items);
         self.transitions.clear();
         self.add(Step::Save, when, &next);
-        let moved = self.image(lived, 0);
-        self.transitions.clear();
-        self.origin = Some(origin);
-        self.add_steps(group, true);
-        self.explore_from(moved)
+        self.image(guests, 0)
     }
 
     /// Everything that a guest of the old side can be, whatever the new one would answer: also after it was saved and restored
@@ -56,6 +86,7 @@ impl Product<'_> {
             transitions: std::mem::take(&mut self.transitions),
             layers: std::mem::take(&mut self.layers),
             items,
+            recorded: false,
         })
     }
 
@@ -74,6 +105,7 @@ impl Product<'_> {
         self.add_injection(&[side]);
         self.add_init(&[side]);
         self.add_init_elsewhere(&[side]);
+        self.add_holds(&[side]);
     }
 
     /// Whether a guest of one side meets a condition on its states from power-on, whatever the other side would answer.
@@ -117,7 +149,9 @@ impl Product<'_> {
             let same = items[side].iter().find(|other| same(saved.item, other));
             let dropped = &self.sides[side].view.dropped_tags;
             let taken = match same {
-                Some(other) if saved.at < other.words => taken(&mut self.table, other, &word),
+                Some(other) if saved.at < other.words => {
+                    taken(&mut self.table, &self.sides[side], other, &word)
+                }
                 None if dropped.contains(&saved.item.tag) => Truth::YES,
                 _ => {
                     let set = word::is_set(&mut self.table, &word);
@@ -167,7 +201,13 @@ impl Product<'_> {
     /// A path from a state in which a guest arrived: its records, and what it did before.
     pub(super) fn arrived(&mut self, path: Path, states: &[u64]) -> Option<Path> {
         let origin = self.origin.take()?;
-        let before = self.before(&origin, path.capability, states);
+        let before = match origin.recorded {
+            true => Some(Before::Record),
+            false => {
+                let lived = self.before(&origin, path.capability, states);
+                lived.map(Before::Lived)
+            }
+        };
         let view = self.sides[0].view;
         let cells = self.cells.iter().zip(states);
         let held = |item: &Item| -> Vec<u64> {
@@ -223,8 +263,13 @@ impl Product<'_> {
 
     /// Layer by layer from some states.
     pub(super) fn explore_from(&mut self, start: Truth) -> Result<(), TooLarge> {
+        self.explore_beyond(start, Truth::NO)
+    }
+
+    /// As [`Product::explore_from`], leaving out what is known already.
+    fn explore_beyond(&mut self, start: Truth, known: Truth) -> Result<(), TooLarge> {
         let mut frontier = start;
-        self.reached = frontier;
+        self.reached = self.table.or(known, frontier);
         self.layers = vec![frontier];
         while frontier != Truth::NO {
             let mut next = Truth::NO;

@@ -1,0 +1,116 @@
+//! What shows a difference between the records of two interfaces: a record of one, restored there, and converted on the other
+//! side.
+
+use super::accesses::Setting;
+use super::finding::Witness;
+use super::items::{Item, record, tag};
+use super::steps::{Start, Step};
+use crate::model::View;
+
+/// A record of one side with one of these words as an item, after which the sides differ; best one after which they would not
+/// with others of the words: then it is the item that tells them apart. `bank` is the one that is looked at.
+pub(super) fn witness(
+    setting: &Setting,
+    item: &Item,
+    side: usize,
+    bank: usize,
+    words: &[Vec<u64>],
+) -> Option<Witness> {
+    let crossing = Crossing { setting, side };
+    let lasts = crossing.lasts(item, bank);
+    let mut second = None;
+    // Where the other side has nothing at the register's MSRs, every value tells.
+    let there = &setting.places[1 - side];
+    let unlisted = !item.msrs.is_empty() && !item.msrs.iter().any(|msr| there.contains_key(msr));
+    for capability in crossing.capabilities(item) {
+        if unlisted && second.is_some() {
+            break;
+        }
+        for last in &lasts {
+            let shown: Vec<Witness> = words
+                .iter()
+                .filter_map(|words| crossing.run(item, words, capability, last.as_ref()))
+                .collect();
+            let untold = shown.iter().any(|witness| !witness.tells());
+            let told = shown.into_iter().find(Witness::tells);
+            match (told, untold) {
+                (Some(told), true) => return Some(told),
+                (told, _) => second = second.or(told),
+            }
+        }
+    }
+    second
+}
+
+struct Crossing<'s, 'a> {
+    setting: &'s Setting<'a>,
+    side: usize,
+}
+
+impl Crossing<'_, '_> {
+    fn view(&self) -> &View {
+        self.setting.views[self.side]
+    }
+
+    /// What is looked at after the restore: nothing, the item's register, or its state where the hypervisor holds it.
+    fn lasts(&self, item: &Item, bank: usize) -> Vec<Option<Step>> {
+        let register = self.view().register(item.id);
+        let msrs = register.addresses.iter().flat_map(|address| address.msrs());
+        let own = msrs.filter(|(_, index)| !register.banked || *index as usize == bank);
+        let msrs: Vec<u32> = own.map(|(msr, _)| msr).collect();
+        let reads = msrs.iter().map(|msr| Some(Step::Read(*msr)));
+        let held = msrs.iter().filter(|_| register.held);
+        let held = held.map(|msr| Some(Step::Held(*msr)));
+        std::iter::once(None).chain(held).chain(reads).collect()
+    }
+
+    /// Words that both sides know: a new guest's, and those with a flag more or less. Last one that this side alone knows, for
+    /// an item that guests without it do not have. None for an interface without such a word.
+    fn capabilities(&self, item: &Item) -> Vec<Option<(u16, u64)>> {
+        let own = self.view().capability.map(|id| self.view().register(id));
+        let Some((tag, register)) = own.and_then(|own| Some((tag(own)?, own))) else {
+            return vec![None];
+        };
+        if item.capability {
+            return vec![None];
+        }
+        let has = self.setting.guests.has;
+        let common = has[0] & has[1];
+        let base = register.reset & common;
+        let flags = register.fields.iter().filter(|field| field.hi == field.lo);
+        let flags = flags.map(|field| field.mask() & common);
+        let all = flags.clone().fold(base, |word, flag| word | flag);
+        let one = flags.map(|flag| base ^ flag);
+        let own = register.accepts & !common & !self.setting.count_bits;
+        let words = std::iter::once(base).chain(one).chain([all]);
+        // The same with as many banks as there can be: those that the other side does not store are seen.
+        let words: Vec<u64> = words.collect();
+        let count = self.setting.count_bits & common;
+        let more = words.iter().map(|word| word | count);
+        let words = words.iter().copied().chain(more).chain([base | own]);
+        words.map(|word| Some((tag, word))).collect()
+    }
+
+    fn run(
+        &self,
+        item: &Item,
+        words: &[u64],
+        capability: Option<(u16, u64)>,
+        last: Option<&Step>,
+    ) -> Option<Witness> {
+        let own = (item.tag, words.to_vec());
+        let word = capability.map(|(tag, word)| (tag, vec![word]));
+        let items: Vec<(u16, Vec<u64>)> = word.into_iter().chain([own]).collect();
+        let restore = Step::Restore(record(self.view(), &items));
+        let mut start = [Start::default(), Start::default()];
+        start[1 - self.side].from = Some(self.view().name.clone());
+        let witness = |steps| Witness::of(self.setting.views, start.clone(), steps);
+        let restored = witness(vec![restore.clone()]);
+        match last {
+            None => Some(restored),
+            // What follows a difference is not another one.
+            Some(_) if restored.tells() => None,
+            Some(last) => Some(witness(vec![restore, last.clone()])),
+        }
+    }
+}
