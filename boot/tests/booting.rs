@@ -1,6 +1,6 @@
 //! The program with a machine: what it prints, where, and how it ends.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -131,6 +131,12 @@ fn watch_reads_a_recorded_log() {
         work.path(),
     )
     .unwrap_or_else(|error| panic!("{error}"));
+    const CORRECTED: u64 = 0x9000_0000_0000_009f;
+    writeln!(
+        machine.commands,
+        "mce cpu=0 bank=1 status={CORRECTED:#x} mcg_status=0 addr=0 misc=0"
+    )
+    .unwrap();
     let mut log = Vec::new();
     // Bochs ends by itself when the hypervisor switches the machine off.
     machine.log.read_to_end(&mut log).unwrap();
@@ -161,6 +167,22 @@ fn watch_reads_a_recorded_log() {
     sender.join().unwrap();
     assert_eq!(from_socket.status.code(), Some(0));
     assert_eq!(from_socket.stdout, output.stdout);
+
+    // Error records are added to a file as they come. The log has one, as a poll finds it.
+    let records = work.path().join("mcelog");
+    std::fs::write(&records, [7; 128]).unwrap();
+    let arguments = ["--mcelog", records.to_str().unwrap()];
+    let watched = [&["watch", "--image", image], &arguments[..], &["-"]].concat();
+    let piped = program()
+        .args(&watched)
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(piped.status.code(), Some(0), "{}", text(&piped.stderr));
+    let bytes = std::fs::read(&records).unwrap();
+    assert_eq!((bytes.len(), bytes[0]), (256, 7), "what was there stays");
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    assert_eq!((word(128), word(128 + 112)), (CORRECTED, 0x0200_6e05));
 
     // The log of another image, or of none, is no log.
     std::fs::write(&file, b"no log at all").unwrap();
@@ -251,6 +273,38 @@ fn ctrl_c_ends_the_run_and_the_emulator() {
     let output = ended_by("-INT");
     assert_eq!(output.status.code(), Some(130));
     assert_eq!(text(&output.stderr), "interrupted\n");
+}
+
+/// In a terminal: what was being drawn is gone, and one line says what happened.
+#[test]
+fn ctrl_c_leaves_a_tidy_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = program();
+    // `script` gives the run a terminal, and what is written to its own input is typed there.
+    let command = format!("{} run bench --iso", env!("CARGO_BIN_EXE_boot"));
+    let mut terminal = Command::new("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .env("TMPDIR", folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut shown = terminal.stdout.take().unwrap();
+    let mut keys = terminal.stdin.take().unwrap();
+    // Firmware and GRUB say nothing for so long that a spinner shows.
+    let mut seen = Vec::new();
+    while !text(&seen).contains("running bench") {
+        let mut byte = [0; 1];
+        assert_eq!(shown.read(&mut byte).unwrap(), 1, "{}", text(&seen));
+        seen.extend(byte.iter().filter(|byte| byte.is_ascii()));
+    }
+    keys.write_all(b"\x03").unwrap();
+    shown.read_to_end(&mut seen).unwrap();
+    assert_eq!(terminal.wait().unwrap().code(), Some(130));
+    let seen = String::from_utf8_lossy(&seen);
+    let (_, last) = seen.rsplit_once('\r').unwrap().0.rsplit_once('\r').unwrap();
+    assert_eq!(last, "\u{1b}[2Kinterrupted", "{seen:?}");
+    wait_until("the emulator's end", || processes_in(folder.path()) == 0);
 }
 
 #[test]

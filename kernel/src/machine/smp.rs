@@ -11,8 +11,8 @@ use super::processor::{MAX_PROCESSORS, Processor};
 /// Stack of the processor that is being started; read by the entry code.
 pub static NEXT_STACK: AtomicU64 = AtomicU64::new(0);
 
-/// Starts every processor in `apic_ids` but the running one. One that does not come within a tenth of a second is left out,
-/// named to `missing`.
+/// Starts every processor in `apic_ids` but the running one. One that does not come within about a second is left out, named to
+/// `missing`: on a busy host an emulator may not get to it earlier.
 ///
 /// `start_up` is code for real mode that can run at any page: it ends in [`claim`]. It is put at `page`, which is below 1 MiB and
 /// nobody's.
@@ -40,9 +40,9 @@ fn start(apic_id: u32, page: Hpa) -> bool {
     STARTING.store(block.base(), Ordering::Release);
     apic::send(apic_id, Ipi::Init);
     wait_microseconds(10_000, || false);
-    for _ in 0..2 {
+    for patience in [50_000, 1_000_000] {
         apic::send(apic_id, Ipi::Startup((page.0 / PAGE_SIZE) as u8));
-        if wait_microseconds(50_000, || Processor::get(number).is_some()) {
+        if wait_microseconds(patience, || Processor::get(number).is_some()) {
             return true;
         }
     }

@@ -30,7 +30,7 @@ fn bench() {
         ("rdmsr-slowest", 108),
         ("wrmsr-mc1-status-0", 130),
         ("cpuid-0", 108),
-        ("machine-check", 2150),
+        ("machine-check", 1550),
     ] {
         assert!(
             (1..=most).contains(&medians[name]),
@@ -57,7 +57,7 @@ fn bench_on_other_machines() {
         bench_machines::cost(&followed.events).unwrap()
     };
     let base = cost(1, 2, 1, 16);
-    assert!((1..=2240).contains(&base.median), "{base:?}");
+    assert!((1..=1500).contains(&base.median), "{base:?}");
     assert!(
         base.first <= base.median + 20,
         "the first page of a 2 MiB: {base:?}"
@@ -69,7 +69,7 @@ fn bench_on_other_machines() {
     assert_eq!(eight, base.median + 6 * bank);
     assert_eq!(cost(1, 2, 1, 64), base, "memory");
     let two = cost(2, 2, 1, 16);
-    assert!((1..=2460).contains(&two.median), "{two:?}");
+    assert!((1..=1500).contains(&two.median), "{two:?}");
     // Another guest halts on a processor: that this is looked at once more is all that it costs.
     let more = cost(2, 2, 3, 16);
     assert!(more.median.abs_diff(two.median) <= 100, "{more:?} {two:?}");
