@@ -145,13 +145,14 @@ fn turned(mut finding: Finding) -> Finding {
 
 /// Something else says already that a guest in this direction meets it.
 fn told(finding: &Finding, known: &[Finding], direction: usize) -> bool {
-    let whole: [&Rule; 6] = [
+    let whole: [&Rule; 7] = [
         &rules::ITEM_DROPPED,
         &rules::ITEM_SAVED_AGAIN,
         &rules::SCOPE_GUEST,
         &rules::SCOPE_VCPU,
         &rules::REGISTER_ADDED,
         &rules::REGISTER_REMOVED,
+        &rules::ADDRESS_MOVED,
     ];
     let about_it = known.iter().filter(|other| {
         let msrs = &other.about.msrs;

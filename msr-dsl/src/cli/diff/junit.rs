@@ -69,9 +69,11 @@ fn failure(finding: &Finding) -> String {
     )
 }
 
-/// For attributes and text.
+/// For attributes and text. XML 1.0 has no way to write the other control characters.
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
+    let allowed = |sign: char| !sign.is_control() || matches!(sign, '\t' | '\n' | '\r');
+    text.replace(|sign| !allowed(sign), "\u{fffd}")
+        .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")

@@ -19,7 +19,8 @@ pub fn markdown(report: &Report) -> String {
 }
 
 fn comparison(report: &Report, one: &Comparison) -> String {
-    let mut out = format!("## `{}` → `{}`\n\n", one.names[0], one.names[1]);
+    let [old, new] = one.names.each_ref().map(|name| code(name));
+    let mut out = format!("## {old} → {new}\n\n");
     out += "| direction | verdict |\n|---|---|\n";
     for (side, direction) in ["old → new", "new → old"].into_iter().enumerate() {
         let verdict = &one.verdicts[side];
@@ -62,6 +63,15 @@ fn cell(verdict: &Verdict) -> String {
     }
 }
 
+/// As it stands: between more backquotes than it has in a row.
+fn code(text: &str) -> String {
+    let runs = text.split(|sign| sign != '`').map(str::len);
+    let quotes = "`".repeat(runs.max().unwrap_or(0) + 1);
+    let space = if text.contains('`') { " " } else { "" };
+    let text = text.replace(['\n', '\r'], " ");
+    format!("{quotes}{space}{text}{space}{quotes}")
+}
+
 /// Signs that mean something in Markdown.
 fn escape(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, sign| {
@@ -93,7 +103,7 @@ fn finding(out: &mut String, report: &Report, finding: &Finding) {
         .lines
         .iter()
         .flatten()
-        .map(|line| format!("`{}`", place(line)))
+        .map(|line| code(&place(line)))
         .collect();
     let _ = writeln!(
         out,

@@ -67,10 +67,21 @@ fn result(report: &Report, finding: &Finding) -> Value {
     })
 }
 
+/// A file's name as a URI reference (RFC 3986): what means something else there is written as `%` and two digits. A colon too: what
+/// stands before one would be a scheme.
+fn reference(file: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~@+".contains(byte);
+    file.bytes()
+        .fold(String::new(), |out, byte| match plain(&byte) {
+            true => out + char::from(byte).encode_utf8(&mut [0; 4]),
+            false => out + &format!("%{byte:02X}"),
+        })
+}
+
 fn location(line: &Line) -> Value {
     json!({
         "physicalLocation": {
-            "artifactLocation": { "uri": line.file },
+            "artifactLocation": { "uri": reference(&line.file) },
             "region": { "startLine": line.line, "startColumn": line.column },
         },
     })
