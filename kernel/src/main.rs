@@ -4,6 +4,7 @@
 #![deny(missing_docs)]
 
 mod entry;
+mod exit;
 mod guests;
 mod machine;
 mod run;
@@ -23,6 +24,7 @@ use kernel::handover::multiboot::{BOOT_MAGIC, Information, Ram};
 use kernel::units::{Hpa, PAGE_SIZE};
 use specs::McState;
 
+use guests::vcpu::{Own, Rest};
 use machine::identity::Identity;
 use machine::processor::Processor;
 use machine::traps::{Exception, Handlers};
@@ -245,6 +247,22 @@ extern "C" fn start_processor() -> ! {
         }
     }
     run::begin(CONTROLS.get())
+}
+
+/// The slow half of a VM exit, from the exit code: what is left of it, and then whatever this processor has to do.
+extern "C" fn slow_exit(own: *mut Own, rest: Rest) -> ! {
+    // SAFETY: the exit code calls this once for each exit that its fast half leaves, with that vCPU's block.
+    unsafe { entry::vm::after_exit(own, rest, run::exit::slow::handle) };
+    run::next()
+}
+
+/// The processor has refused VMLAUNCH or VMRESUME, says the entry code.
+extern "C" fn entry_failed() -> ! {
+    if let Some(vcpu) = run::current_vcpu() {
+        // SAFETY: it is the vCPU that was about to be entered.
+        unsafe { entry::vm::after_failed_entry(vcpu, run::exit::slow::entry_failed) };
+    }
+    run::next()
 }
 
 /// Says what happened and stops the machine.

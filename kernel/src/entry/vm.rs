@@ -2,7 +2,7 @@
 //!
 //! The exit saves the ten registers that Rust may change or that CPUID answers in, and calls the vCPU's `fast_exit`. That function and all
 //! that it calls use no XMM register (checked in the image by `cargo boot`), so nothing more need be saved when it can answer. Else
-//! the rest is saved, XMM included, and `slow_exit` goes on. There is one path for every exit and no special case here.
+//! the rest is saved, XMM included, and the image's `slow_exit` goes on. There is one path for every exit and no special case here.
 //!
 //! The pushes go straight into the vCPU's block: the VMCS's host RSP points above its RAX. Ordinary context then runs on the
 //! processor's own stack, from its top: nothing on it survives an entry.
@@ -13,12 +13,10 @@ use core::mem::offset_of;
 use kernel::units::Hpa;
 use specs::{ForVersion, McState, McVersion};
 
+use crate::exit::fast;
 use crate::guests::vcpu::{FastExit, Own, Rest, Vcpu};
 use crate::machine::processor::{MAX_PROCESSORS, Processor, STACK_TOP};
 use crate::machine::slots::Slot;
-use crate::run;
-use crate::run::exit::fast;
-use crate::run::exit::slow;
 use crate::vmx::controls::Controls;
 use crate::vmx::current::Current;
 use crate::vmx::instructions::Failed;
@@ -112,8 +110,8 @@ enter_guest:
     "#,
     stack_top = const STACK_TOP,
     fast_exit = const offset_of!(Own, fast_exit),
-    slow_exit = sym slow_exit,
-    entry_failed = sym entry_failed,
+    slow_exit = sym crate::slow_exit,
+    entry_failed = sym crate::entry_failed,
     rbp = const offset_of!(Registers, rbp),
     r12 = const offset_of!(Registers, r12),
     r13 = const offset_of!(Registers, r13),
@@ -152,24 +150,27 @@ pub fn fast_exit_of(machine_check: &McState) -> FastExit {
     machine_check.for_version::<ByVersion>()
 }
 
-/// The slow half: what is left of the exit, and then whatever this processor has to do.
-extern "C" fn slow_exit(own: *mut Own, rest: Rest) -> ! {
+/// Hands the vCPU that has just left its processor to `answer`, if there is something of its exit left to answer.
+///
+/// # Safety
+/// Called once for each exit, first, with what the exit code handed over.
+#[inline(always)]
+pub unsafe fn after_exit(own: *mut Own, rest: Rest, answer: impl FnOnce(&mut Own, Current)) {
     if rest == Rest::Exit {
-        // SAFETY: as in `fast_exit`.
+        // SAFETY: by the caller; as in `fast_exit`.
         let (own, vmcs) = unsafe { (&mut *own, Current::assume()) };
-        slow::handle(own, vmcs);
+        answer(own, vmcs);
     }
-    run::next()
 }
 
-/// The processor refused VMLAUNCH or VMRESUME.
-extern "C" fn entry_failed() -> ! {
-    if let Some(vcpu) = run::current_vcpu() {
-        // SAFETY: the vCPU was about to be entered here, so that its VMCS is current; ordinary context, nothing else borrows it.
-        let (own, vmcs) = unsafe { (vcpu.own.borrow(), Current::assume()) };
-        slow::entry_failed(own, vmcs);
-    }
-    run::next()
+/// Hands the vCPU that could not be entered to `answer`.
+///
+/// # Safety
+/// Called first when the processor has refused VMLAUNCH or VMRESUME, with the vCPU that was to be entered.
+pub unsafe fn after_failed_entry(vcpu: &'static Vcpu, answer: impl FnOnce(&mut Own, Current)) {
+    // SAFETY: by the caller its VMCS is current; ordinary context, nothing else borrows it.
+    let (own, vmcs) = unsafe { (vcpu.own.borrow(), Current::assume()) };
+    answer(own, vmcs);
 }
 
 /// Fills in the VMCS of a vCPU that runs on this processor, and lets `start` make its first state. Once for each vCPU.

@@ -29,6 +29,8 @@ words! {
         OutOfUse = "out-of-use",
         /// The page is in use.
         InUse = "in-use",
+        /// A processor has still to flush its translations of pages that went out of use.
+        Unflushed = "unflushed",
         /// There is no such guest, or nothing at that guest-physical address.
         NoGuestMemory = "no-such-guest-memory",
     }

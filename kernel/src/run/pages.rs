@@ -38,6 +38,9 @@ pub fn out(place: Place) -> Result<Event, Refused> {
 /// Puts a page back into use.
 pub fn back(place: Place) -> Result<Event, Refused> {
     let (hpa, owner) = locate(place)?;
+    if !mca::is_flushed(&ENGINE) {
+        return Err(Refused::Unflushed);
+    }
     let (was_out_of_use, event) = match owner {
         Owner::Guest { guest, gpa } => {
             let guests_memory = &Guest::get(guest).ok_or(Refused::NoGuestMemory)?.memory;

@@ -10,7 +10,8 @@ use kernel::vmce::{self, Delivery, StopReason};
 use msr_runtime::{Interface, Refusal, Reset};
 use specs::platform::v1::{Held, X2apicTpr};
 
-use super::{hook, hypercall, io, reason};
+use super::{hook, hypercall, io};
+use crate::exit::reason;
 use crate::guests::vcpu::{Activity, Own};
 use crate::machine::{log, messages, traps};
 use crate::run;
@@ -36,6 +37,7 @@ pub enum End {
 const ENTRY_FAILED: u32 = 1 << 31;
 
 /// Answers the exit.
+#[inline(always)]
 pub fn handle(own: &mut Own, mut vmcs: Current) {
     if let Err(end) = answer(own, &mut vmcs) {
         end_guest(own, end);
