@@ -206,6 +206,25 @@ fn records_and_injections_go_through_sim() {
 }
 
 #[test]
+fn sim_says_what_of_a_machine_check_does_not_arrive() {
+    let vmce = spec("vmce.msr");
+    let lines = "inject RIPV=1 LMCE_S=1 STATUS=bd80000000100134\nrdmsr 17a\nrdmsr 405\n";
+    expect(
+        &["sim", &format!("{vmce}@2")],
+        lines,
+        0,
+        "ok\n0x0000000000000005\n0xbd80000000000134\n",
+        "inject RIPV=1 LMCE_S=1 STATUS=bd80000000100134: version 2 of `vmce` gives an injection no LMCE_S: it is left out\n\
+         inject RIPV=1 LMCE_S=1 STATUS=bd80000000100134: version 2 of `vmce` gives an injection no bits 0x100000 of STATUS: they are left out\n",
+    );
+    let local = ["sim", &format!("{vmce}@3"), "--feature", "LMCE"];
+    let unasked = "inject LMCE_S=1: this vCPU has not enabled local machine checks (`deliver`): an engine would not set LMCE_S\n";
+    expect(&local, "inject LMCE_S=1\n", 0, "ok\n", unasked);
+    let enabled = "wrmsr 4d0 1\ninject LMCE_S=1\nrdmsr 17a\n";
+    expect(&local, enabled, 0, "ok\nok\n0x000000000000000c\n", "");
+}
+
+#[test]
 fn check_says_yes_or_no() {
     let fine = msr(&["check", &spec("vmce.msr"), &spec("platform.msr")], "");
     assert_eq!(fine.status.code(), Some(0));

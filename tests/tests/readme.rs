@@ -15,7 +15,7 @@ use boot::workspace::Workspace;
 const ELSEWHERE: &str = "cargo boot test";
 
 /// What must be in the output of the commands that hold this text, beyond an exit status of 0.
-const SAID: [(&str, &str); 11] = [
+const SAID: [(&str, &str); 12] = [
     ("cargo boot  ", "g0 shuts down with exit code 0"),
     (
         "s/read all_ones/read zero/",
@@ -30,6 +30,10 @@ const SAID: [(&str, &str); 11] = [
     (
         "--feature ELOG",
         "0x0000000005000c02\nok\n0x0000000000000002\n#GP\n0x0000000001000c02\n#GP\n",
+    ),
+    (
+        "sim identity.msr",
+        "#GP\nok\n0x0000000000008100\nok\n0x0000000000000000\n",
     ),
     ("vmce@5+ELOG", "rdmsr 0x17f -> 0x0000000000000002"),
     ("cargo boot list", "broadcast-srao"),

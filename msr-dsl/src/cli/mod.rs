@@ -7,6 +7,7 @@ mod doc;
 mod expand;
 mod file;
 mod fmt;
+mod injected;
 mod lock;
 mod new;
 mod output;

@@ -2,12 +2,13 @@
 
 use super::USAGE;
 use super::diff::sides;
+use super::injected::{event, left_out};
 use super::output::{Reader, put, tell};
 use msr_dsl::compare::steps::{Guest, deliver, held};
 use msr_dsl::interpret::{Answer, Machine};
 use msr_dsl::model::View;
 use msr_dsl::words::suggest;
-use msr_runtime::{ErrorRecord, Extra, ExtraLimits, MachineCheckEvent, Reset};
+use msr_runtime::{Extra, ExtraLimits, Reset};
 use std::io::BufRead;
 use std::process::ExitCode;
 
@@ -223,7 +224,11 @@ fn execute(guest: &mut Guest, line: &str) -> Result<Option<String>, String> {
             Err(reason) => format!("refused: {reason}"),
         })),
         ["inject", parts @ ..] => {
-            let done = machine.inject(&event(parts)?);
+            let event = event(parts)?;
+            for note in left_out(machine, &event) {
+                tell!("{}: {note}", words.join(" "));
+            }
+            let done = machine.inject(&event);
             Ok(Some(if done { "ok" } else { "no injection" }.to_owned()))
         }
         ["hold", address, value] => {
@@ -270,55 +275,6 @@ pub fn bytes(text: &str) -> Result<Vec<u8>, String> {
         .step_by(2)
         .map(|at| u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong()))
         .collect()
-}
-
-/// `RIPV=1 EIPV=1 LMCE_S=1 STATUS=... ADDR=... MISC=...`; without STATUS the vCPU is only told.
-fn event(parts: &[&str]) -> Result<MachineCheckEvent, String> {
-    const FIELDS: &[&str] = &["RIPV", "EIPV", "LMCE_S", "STATUS", "ADDR", "MISC"];
-    let mut event = MachineCheckEvent {
-        restart_ip_valid: false,
-        error_ip_valid: false,
-        local: false,
-        record: None,
-    };
-    let mut record = ErrorRecord {
-        status: 0,
-        address: 0,
-        misc: 0,
-    };
-    let mut has_status = false;
-    for part in parts {
-        let (field, value) = part
-            .split_once('=')
-            .ok_or_else(|| format!("`{part}` is not FIELD=VALUE"))?;
-        let value = number(value)?;
-        match field {
-            "RIPV" => event.restart_ip_valid = value != 0,
-            "EIPV" => event.error_ip_valid = value != 0,
-            "LMCE_S" => event.local = value != 0,
-            "STATUS" => (record.status, has_status) = (value, true),
-            "ADDR" => record.address = value,
-            "MISC" => record.misc = value,
-            other => {
-                return Err(format!(
-                    "unknown field `{other}`: {}",
-                    suggest(other, FIELDS)
-                ));
-            }
-        }
-    }
-    if has_status {
-        event.record = Some(record);
-    } else if record
-        != (ErrorRecord {
-            status: 0,
-            address: 0,
-            misc: 0,
-        })
-    {
-        return Err("ADDR and MISC without STATUS: a record has all three".to_owned());
-    }
-    Ok(event)
 }
 
 /// An answer as `sim` prints it.
