@@ -86,6 +86,22 @@ fn every_code_has_a_case() {
     assert!(missing.is_empty(), "no case for {missing:?}");
 }
 
+/// What `--explain` shows as the mend of a case is one.
+#[test]
+fn what_is_mended_has_no_mistake() {
+    let mended = folders()
+        .into_iter()
+        .map(|folder| folder.join("mended.msr"));
+    let mended: Vec<PathBuf> = mended.filter(|path| path.exists()).collect();
+    assert!(mended.len() > 10, "{} cases with a mend", mended.len());
+    for path in mended {
+        let (_, outcome) = compile_file(&path).expect("mended.msr");
+        let found = outcome.diagnostics.iter().map(Diagnostic::text);
+        let found: Vec<String> = found.collect();
+        assert!(found.is_empty(), "{}: {}", path.display(), found.join("\n"));
+    }
+}
+
 #[test]
 fn several_mistakes_come_in_one_run_in_the_order_of_the_source() {
     let root =

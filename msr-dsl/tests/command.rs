@@ -195,7 +195,7 @@ fn records_and_injections_go_through_sim() {
         "",
     );
     let inject =
-        "inject RIPV=1 EIPV=1 STATUS=bd80000012340134 ADDR=1000 MISC=8c\nrdmsr 17a\nrdmsr 405\n";
+        "inject RIPV=1 EIPV=1 STATUS=bd80000000000134 ADDR=1000 MISC=8c\nrdmsr 17a\nrdmsr 405\n";
     expect(
         &["sim", &file],
         inject,
@@ -341,7 +341,15 @@ fn the_help_of_sim_names_lines_answers_and_statuses() {
 fn every_code_is_explained() {
     for code in msr_dsl::codes::ALL {
         let output = msr(&["check", "--explain", code.id], "");
-        assert!(String::from_utf8_lossy(&output.stdout).contains(code.explanation));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains(code.explanation));
+        // The example is about this code alone, and its mend is a matter of lines.
+        let (_, example) = text.split_once("\nAn example:\n\n").expect(code.id);
+        let (said, mend) = example.split_once("\nMended:\n\n").expect(code.id);
+        assert_eq!(said.matches("[E").count() + said.matches("[W").count(), 1);
+        assert!(said.contains(&format!("[{}]", code.id)), "{text}");
+        let changed = mend.lines().filter(|line| line.starts_with(['+', '-']));
+        assert!((1..=10).contains(&changed.count()), "{text}");
     }
     assert_eq!(
         msr(&["check", "--explain", "E999"], "").status.code(),

@@ -2,10 +2,8 @@
 
 use super::output::{put, tell};
 use super::{NO, USAGE};
-use msr_dsl::codes;
 use msr_dsl::diagnostics::{Diagnostic, Severity};
 use msr_dsl::source::compile_file;
-use msr_dsl::words::suggest;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -61,19 +59,4 @@ fn to_json(diagnostic: &Diagnostic, file: &str) -> serde_json::Value {
         "message": diagnostic.message,
         "help": diagnostic.help,
     })
-}
-
-/// What a code means.
-pub fn explain(id: &str) -> ExitCode {
-    match codes::find(id) {
-        Some(code) => {
-            put!("{}: {}\n\n{}", code.id, code.title, code.explanation);
-            ExitCode::SUCCESS
-        }
-        None => {
-            let known: Vec<&str> = codes::ALL.iter().map(|code| code.id).collect();
-            tell!("no code `{id}`: {}", suggest(id, &known));
-            ExitCode::from(USAGE)
-        }
-    }
 }

@@ -5,6 +5,7 @@ mod check;
 mod diff;
 mod doc;
 mod expand;
+mod explain;
 mod file;
 mod fmt;
 mod injected;
@@ -152,7 +153,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check {
             explain: Some(code),
             ..
-        } => check::explain(&code),
+        } => explain::explain(&code),
         Command::Check { files, json, .. } => check::check(&files, json),
         Command::Diff(arguments) => diff::diff(&arguments),
         Command::Doc { file, output } => doc::doc(&file, output),

@@ -51,15 +51,15 @@ pub fn record(view: &View, scope: Scope) -> (TokenStream, TokenStream) {
         );
         found.push(quote!(let #item = record::take::<#count>(items, #at, #tag)?;));
         let refused = refusals(view, register, &quote!());
-        let (outside, illegal) = (refused.outside.into_iter(), refused.illegal.into_iter());
-        let tests: Vec<_> = outside
-            .map(|bits| quote!(#bits != 0))
-            .chain(illegal)
-            .collect();
-        if !tests.is_empty() {
+        let words = quote!(#item.iter().map(|word| u64::from_le_bytes(*word)));
+        if let Some(outside) = refused.outside {
             found.push(quote! {
-                let refused = #item.iter().fold(false, |any, word| { let word = u64::from_le_bytes(*word); any #(| (#tests))* });
-                if refused { return None; }
+                if #words.fold(0, |all, word| all | #outside) != 0 { return None; }
+            });
+        }
+        if let Some(illegal) = refused.illegal {
+            found.push(quote! {
+                if #words.fold(false, |any, word| any | #illegal) { return None; }
             });
         }
         kept.push(if register.banked {
