@@ -673,13 +673,15 @@ impl Msr<'_, '_> {
 
     /// The bits of the register that the last step changes, on each side.
     fn changes(&self, look: Look, path: &Path) -> [u64; 2] {
-        let before = Path {
-            steps: path.steps[..path.steps.len() - 1].to_vec(),
-            ..path.clone()
-        };
         let change = |side| {
-            let values = [&before, path].map(|path| self.value_after(look, path, side));
-            values[0] ^ values[1]
+            let start = [0, 1].map(|side| self.start(path, side));
+            let mut machine = self.guest(&start, side);
+            let mut before = 0;
+            for step in &path.steps {
+                before = self.value(look, &machine);
+                execute(&mut machine, step);
+            }
+            before ^ self.value(look, &machine)
         };
         [0, 1].map(change)
     }
@@ -690,6 +692,10 @@ impl Msr<'_, '_> {
         for step in &path.steps {
             execute(&mut machine, step);
         }
+        self.value(look, &machine)
+    }
+
+    fn value(&self, look: Look, machine: &Machine) -> u64 {
         match (look, machine.read(self.msr)) {
             (Look::Held, _) => machine.held_at(self.msr).unwrap_or(0),
             (Look::Read, Answer::Value(value)) => value,

@@ -2,8 +2,12 @@
 //! "for all values" is decided and never tried out. (Bryant, "Graph-Based Algorithms for Boolean Function Manipulation",
 //! 1986.)
 
+use memory::{Choices, Node, Nodes, Pairs};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+
+mod memory;
 
 /// A truth function; compare two of one [`Table`] with `==`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,13 +27,6 @@ impl Truth {
 
 /// Which bit; a function asks for the lowest first.
 pub type Bit = u32;
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Node {
-    bit: Bit,
-    clear: Truth,
-    set: Truth,
-}
 
 /// Multiplication and shift: keys are small numbers of our own, nobody attacks them.
 #[derive(Default)]
@@ -57,18 +54,14 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
 /// Bits with their values.
 pub type Picked = Map<Bit, bool>;
 
-/// So many functions take part in the smallest questions; a map that grows to that moves everything ten times.
-const USUAL: usize = 2048;
-
-fn with_space<K, V>() -> Map<K, V> {
-    Map::with_capacity_and_hasher(USUAL, BuildHasherDefault::default())
-}
-
 /// All functions of one question.
 pub struct Table {
-    nodes: Vec<Node>,
-    known: Map<Node, Truth>,
-    choices: Map<(Truth, Truth, Truth), Truth>,
+    nodes: Nodes,
+    choices: Choices,
+    /// Pairs that were seen to have no point in common.
+    apart: RefCell<Pairs>,
+    /// Pairs of which the second was seen to hold wherever the first does.
+    within: RefCell<Pairs>,
 }
 
 /// The bit of the two constants: behind all others.
@@ -82,9 +75,10 @@ impl Default for Table {
             set: truth,
         };
         Self {
-            nodes: vec![constant(Truth::NO), constant(Truth::YES)],
-            known: with_space(),
-            choices: with_space(),
+            nodes: Nodes::new([constant(Truth::NO), constant(Truth::YES)]),
+            choices: Choices::new(),
+            apart: RefCell::new(Pairs::new()),
+            within: RefCell::new(Pairs::new()),
         }
     }
 }
@@ -104,15 +98,11 @@ impl Table {
         if clear == set {
             return clear;
         }
-        let node = Node { bit, clear, set };
-        *self.known.entry(node).or_insert_with(|| {
-            self.nodes.push(node);
-            Truth(self.nodes.len() as u32 - 1)
-        })
+        self.nodes.find_or_add(Node { bit, clear, set })
     }
 
     fn at(&self, truth: Truth) -> Node {
-        self.nodes[truth.0 as usize]
+        self.nodes.at(truth)
     }
 
     fn with(&self, truth: Truth, bit: Bit) -> (Truth, Truth) {
@@ -133,9 +123,9 @@ impl Table {
             _ if yes == no => return yes,
             _ => {}
         }
-        let key = (condition, yes, no);
-        if let Some(known) = self.choices.get(&key) {
-            return *known;
+        let key = [condition, yes, no];
+        if let Some(known) = self.choices.get(key) {
+            return known;
         }
         let bit = self
             .at(condition)
@@ -148,7 +138,7 @@ impl Table {
         let clear = self.choose(c0, y0, n0);
         let set = self.choose(c1, y1, n1);
         let result = self.node(bit, clear, set);
-        self.choices.insert(key, result);
+        self.choices.put(key, result, self.nodes.len());
         result
     }
 
@@ -194,37 +184,37 @@ impl Table {
 
     /// Whether both can hold at once.
     pub fn meet(&self, a: Truth, b: Truth) -> bool {
-        self.meets(a, b, &mut HashSet::default())
+        self.meets(a, b, &mut self.apart.borrow_mut())
     }
 
-    /// As `and`, but no function is made: the first point in common ends it. `never` has the pairs that were seen to have none.
-    fn meets(&self, a: Truth, b: Truth, never: &mut Set<(Truth, Truth)>) -> bool {
+    /// As `and`, but no function is made: the first point in common ends it.
+    fn meets(&self, a: Truth, b: Truth, never: &mut Pairs) -> bool {
         if a == Truth::NO || b == Truth::NO {
             return false;
         }
         if a == b || a == Truth::YES || b == Truth::YES {
             return true;
         }
-        if never.contains(&(a, b)) {
+        if never.has((a, b)) {
             return false;
         }
         let bit = self.at(a).bit.min(self.at(b).bit);
         let ((a0, a1), (b0, b1)) = (self.with(a, bit), self.with(b, bit));
         let met = self.meets(a0, b0, never) || self.meets(a1, b1, never);
         if !met {
-            never.insert((a, b));
+            never.put((a, b), self.nodes.len());
         }
         met
     }
 
     /// Whether the second holds wherever the first does.
     pub fn implies(&self, a: Truth, b: Truth) -> bool {
-        self.always(a, b, &mut HashSet::default())
+        self.always(a, b, &mut self.within.borrow_mut())
     }
 
-    /// As `less`, but no function is made. `seen` has the pairs of which it is known to hold.
-    fn always(&self, a: Truth, b: Truth, seen: &mut Set<(Truth, Truth)>) -> bool {
-        if a == Truth::NO || b == Truth::YES || a == b || seen.contains(&(a, b)) {
+    /// As `less`, but no function is made.
+    fn always(&self, a: Truth, b: Truth, seen: &mut Pairs) -> bool {
+        if a == Truth::NO || b == Truth::YES || a == b || seen.has((a, b)) {
             return true;
         }
         if a == Truth::YES || b == Truth::NO {
@@ -234,7 +224,7 @@ impl Table {
         let ((a0, a1), (b0, b1)) = (self.with(a, bit), self.with(b, bit));
         let holds = self.always(a0, b0, seen) && self.always(a1, b1, seen);
         if holds {
-            seen.insert((a, b));
+            seen.put((a, b), self.nodes.len());
         }
         holds
     }

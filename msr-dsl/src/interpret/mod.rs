@@ -16,7 +16,7 @@ pub use rules::in_sets;
 use crate::model::{BitRule, RegisterId, View};
 use msr_runtime::{Extra, Reset};
 use rules::rule_of;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What an access does.
@@ -46,8 +46,8 @@ pub struct Machine<'a> {
     vcpu: u32,
     /// The cells of the other vCPUs; shared ones in them count for nothing.
     others: BTreeMap<u32, Vec<Vec<u64>>>,
-    /// The register at an MSR, and its bank (or place in a range).
-    places: Rc<HashMap<u32, (RegisterId, u32)>>,
+    /// MSRs, lowest first, each with its register and the bank (or place in a range).
+    places: Rc<Vec<(u32, RegisterId, u32)>>,
     /// What the administrator has named.
     extra: Extra,
 }
@@ -69,14 +69,16 @@ impl<'a> Machine<'a> {
             .collect();
         let places = view.ids().flat_map(|(id, register)| {
             let msrs = register.addresses.iter().flat_map(|address| address.msrs());
-            msrs.map(move |(msr, index)| (msr, (id, index)))
+            msrs.map(move |(msr, index)| (msr, id, index))
         });
+        let mut places: Vec<(u32, RegisterId, u32)> = places.collect();
+        places.sort_unstable_by_key(|(msr, ..)| *msr);
         Self {
             view,
             cells,
             vcpu: 0,
             others: BTreeMap::new(),
-            places: Rc::new(places.collect()),
+            places: Rc::new(places),
             extra: Extra::NONE,
         }
     }
@@ -155,8 +157,15 @@ impl<'a> Machine<'a> {
     }
 
     fn held_register(&self, msr: u32) -> Option<RegisterId> {
-        let (id, _) = self.places.get(&msr)?;
-        self.view.register(*id).held.then_some(*id)
+        let (id, _) = self.register_at(msr)?;
+        self.view.register(id).held.then_some(id)
+    }
+
+    /// The register at an MSR, and its bank (or place in a range).
+    fn register_at(&self, msr: u32) -> Option<(RegisterId, u32)> {
+        let found = self.places.binary_search_by_key(&msr, |(msr, ..)| *msr);
+        let (_, id, index) = self.places[found.ok()?];
+        Some((id, index))
     }
 
     /// Sets the state of a held register; false if there is none of that name.

@@ -15,7 +15,7 @@ impl Machine<'_> {
 
     /// RDMSR by the interface alone.
     pub(super) fn own_read(&self, msr: u32) -> Answer {
-        let Some((id, index)) = self.places.get(&msr).copied() else {
+        let Some((id, index)) = self.register_at(msr) else {
             return Answer::Unlisted;
         };
         match self.missing(id, index) {

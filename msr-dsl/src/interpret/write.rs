@@ -15,7 +15,7 @@ impl Machine<'_> {
 
     /// WRMSR by the interface alone.
     fn own_write(&mut self, msr: u32, value: u64) -> Answer {
-        let Some((id, index)) = self.places.get(&msr).copied() else {
+        let Some((id, index)) = self.register_at(msr) else {
             return Answer::Unlisted;
         };
         match self.missing(id, index) {
