@@ -18,7 +18,8 @@
 //! * vCPU 0's power-on and each SIPI: `mailbox.start()`; each INIT: `mailbox.will_park()` by who sends it, then
 //!   `mailbox.park()`.
 //! * Housekeeping: `mca::poll(&S, &M)` on each processor; `vmce::follow_up(mailboxes)` for each guest, and if it says so, a
-//!   kick to the processors; then every processor's `ring::EventRing` is drained into the log.
+//!   kick to the processors (`mailbox.ran(ticks)` after each exit of a vCPU for which `mailbox.is_leaving()`, and `mailbox.halts()`, tell it
+//!   when handlers have returned); then every processor's `ring::EventRing` is drained into the log.
 //! * With feature `faults`: `faults::Schedule::due(now)` in housekeeping; a fault's guest-physical address made host-physical, then
 //!   `faults::raise(&fault, &overlays)`, whose event is emitted, then the vector on the processors concerned. `Machine::read_msr` and
 //!   `write_msr` ask this processor's `faults::Overlay` first.

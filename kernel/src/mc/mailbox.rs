@@ -96,6 +96,10 @@ impl Slot {
     }
 }
 
+/// How long a handler may run on after it has cleared MCIP, in time stamp ticks that its vCPU runs: some 60 microseconds, for what
+/// systems do in some thousand instructions.
+pub const HANDLER_LEAVES: u64 = 200_000;
+
 /// Mail that can wait in a box.
 pub const DEPTH: usize = 8;
 
@@ -126,10 +130,8 @@ pub struct Mailbox {
     /// What the vCPU's state says, for readers in #MC context and on other processors.
     pub(crate) in_progress: AtomicBool,
     pub(crate) local_enabled: AtomicBool,
-    /// How often the vCPU's handler has cleared MCIP.
-    pub(crate) finished: AtomicU32,
-    /// The last look of [`crate::vmce::follow_up`], if it found the guest quiet; else 0. Of a guest's first mailbox.
-    pub(crate) quiet: AtomicU64,
+    /// For how many ticks the vCPU has still to run until the handler that has cleared MCIP has left its stack. Its processor's.
+    leaving: AtomicU64,
     /// The last record that the vCPU got. The reader's.
     last: Slot,
 }
@@ -162,8 +164,7 @@ impl Mailbox {
                 told: AtomicU32::new(0),
                 in_progress: AtomicBool::new(false),
                 local_enabled: AtomicBool::new(false),
-                finished: AtomicU32::new(0),
-                quiet: AtomicU64::new(0),
+                leaving: AtomicU64::new(0),
                 last: Slot::new(),
             }
         }
@@ -207,6 +208,36 @@ impl Mailbox {
         self.context_lost.store(0, Ordering::Relaxed);
         self.in_progress.store(false, Ordering::Relaxed);
         self.local_enabled.store(false, Ordering::Relaxed);
+        self.leaving.store(0, Ordering::Relaxed);
+    }
+
+    /// The vCPU's handler has cleared MCIP; it runs on for a while, on the stack that the next #MC would overwrite.
+    pub(crate) fn finished(&self) {
+        self.leaving.store(HANDLER_LEAVES, Ordering::Relaxed);
+        self.in_progress.store(false, Ordering::Release);
+    }
+
+    /// The vCPU's handler has cleared MCIP and may still be running.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) != 0
+    }
+
+    /// The vCPU has run for so many time stamp ticks since [`Mailbox::is_leaving`] was true. Called by its processor.
+    pub fn ran(&self, ticks: u64) {
+        let left = self.leaving.load(Ordering::Relaxed).saturating_sub(ticks);
+        self.leaving.store(left, Ordering::Release);
+    }
+
+    /// The vCPU halts: nobody does so in a handler that is about to return. Called by its processor.
+    pub fn halts(&self) {
+        self.leaving.store(0, Ordering::Release);
+    }
+
+    /// Something is under way that mail which [follows](About::follows) has to wait for: an #MC that was not delivered yet, or its handler.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_due.load(Ordering::Acquire) != 0
+            || self.in_progress.load(Ordering::Acquire)
+            || self.leaving.load(Ordering::Acquire) != 0
     }
 
     /// The vCPU's handler has not cleared MCIP. For the vCPU's own processor.
@@ -348,9 +379,9 @@ impl Mailbox {
             || self.head.load(Ordering::Relaxed) != self.tail.load(Ordering::Acquire)
     }
 
-    /// The next #MC for this vCPU.
+    /// The next #MC for this vCPU, if it may come now.
     #[inline(always)]
-    pub(crate) fn first(&self) -> Option<Mail> {
+    pub(crate) fn next(&self) -> Option<Mail> {
         self.due().or_else(|| self.first_waiting())
     }
 
@@ -362,6 +393,9 @@ impl Mailbox {
     #[cold]
     fn first_waiting(&self) -> Option<Mail> {
         let mail = self.waiting().next()?;
+        if mail.about.follows() && self.is_leaving() {
+            return None;
+        }
         Some(match self.pages_told.load(Ordering::Relaxed) {
             0 => mail,
             told => mail.without_pages(told),
@@ -383,7 +417,7 @@ impl Mailbox {
             .map(Slot::load)
     }
 
-    /// The vCPU has been told of the first page of [`Mailbox::first`].
+    /// The vCPU has been told of the first page of [`Mailbox::next`].
     #[inline(always)]
     pub(crate) fn told(&self, mail: &Mail) {
         let Mail { about, ref record } = *mail;

@@ -50,6 +50,8 @@ struct Local {
     next_housekeeping: AtomicU64,
     /// It sleeps: nothing makes it keep house but another one.
     rests: AtomicBool,
+    /// When the current vCPU was entered, in time stamp ticks, if a handler of its was still to leave its stack; else 0.
+    handler_entered: AtomicU64,
 }
 
 static LOCALS: [Local; MAX_PROCESSORS] = [const {
@@ -59,6 +61,7 @@ static LOCALS: [Local; MAX_PROCESSORS] = [const {
         in_machine_check: AtomicBool::new(false),
         next_housekeeping: AtomicU64::new(0),
         rests: AtomicBool::new(false),
+        handler_entered: AtomicU64::new(0),
     }
 }; MAX_PROCESSORS];
 
@@ -72,9 +75,6 @@ static PERIOD: AtomicU64 = AtomicU64::new(0);
 static SLICE: AtomicU64 = AtomicU64::new(0);
 /// Of how many periods those processors keep house in one that have nothing to run: each is woken for it.
 const PERIODS_OF_REST: u64 = 16;
-/// When it is time for another look at guests for which machine checks wait, in time stamp ticks. Housekeeping may be due again at once;
-/// guests must have run before the next look.
-static NEXT_LOOK: AtomicU64 = AtomicU64::new(0);
 /// Periods so far.
 static PERIODS: AtomicU64 = AtomicU64::new(0);
 /// Housekeeping leaves records in their rings.
@@ -158,6 +158,7 @@ pub fn next() -> ! {
     let local = local(processor);
     machine_check::answer_requests(processor);
     deliver_at_once(processor, local);
+    count_run(local);
     look_round(processor, local)
 }
 
@@ -176,11 +177,34 @@ fn look_round(processor: &'static Processor, local: &'static Local) -> ! {
         match local.turns.next(tsc(), slice) {
             Some(vcpu) => {
                 local.current.replace(Some(vcpu));
+                let is_leaving = vcpu.shared.mailbox.is_leaving();
+                let entered = if is_leaving { tsc() } else { 0 };
+                local.handler_entered.store(entered, Ordering::Relaxed);
                 enter(processor, local, vcpu, 0);
+                local.handler_entered.store(0, Ordering::Relaxed);
             }
             None => rest(processor),
         }
     }
+}
+
+/// Tells the vCPU that has just exited for how long it ran, if a handler of its was still to leave its stack.
+fn count_run(local: &Local) {
+    let entered = local.handler_entered.load(Ordering::Relaxed);
+    if entered != 0 {
+        local.handler_entered.store(0, Ordering::Relaxed);
+        if let Some(vcpu) = local.current.get() {
+            vcpu.shared.mailbox.ran(tsc().saturating_sub(entered));
+        }
+    }
+}
+
+/// A handler of the current vCPU has just cleared MCIP: the story has been lived to its end, let it be told. How long the vCPU has run so far does
+/// not count for that handler's way out.
+pub fn handler_finished() {
+    let local = local(Processor::current());
+    local.handler_entered.store(0, Ordering::Relaxed);
+    local.next_housekeeping.store(0, Ordering::Relaxed);
 }
 
 /// Enters the vCPU that is here if a machine check waits for it: that comes before all else. Returns if none does, or something came
@@ -258,7 +282,6 @@ fn keep_house(processor: &Processor) {
     let period = PERIOD.load(Ordering::Relaxed);
     let next = now.saturating_add(period);
     local.next_housekeeping.store(next, Ordering::Relaxed);
-    let is_look = processor.number == Pcpu(0) && now >= NEXT_LOOK.load(Ordering::Relaxed);
     if processor.number == Pcpu(0) {
         #[cfg(feature = "faults")]
         let raised = faults::look() || commands::look();
@@ -269,9 +292,7 @@ fn keep_house(processor: &Processor) {
             keep_house_soon();
             return;
         }
-        if is_look {
-            follow_up();
-        }
+        follow_up();
         wake_those_at_rest();
     }
     #[cfg(feature = "faults")]
@@ -286,13 +307,10 @@ fn keep_house(processor: &Processor) {
         local
             .next_housekeeping
             .compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed);
-    if is_look {
-        NEXT_LOOK.store(after, Ordering::Relaxed);
-    }
 }
 
 /// Housekeeping is due before the next VM entry.
-pub fn keep_house_soon() {
+fn keep_house_soon() {
     local(Processor::current())
         .next_housekeeping
         .store(0, Ordering::Relaxed);

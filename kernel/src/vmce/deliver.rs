@@ -43,7 +43,7 @@ pub fn deliver<S: MachineCheck, M: Machine>(
         report_both(machine, vcpu, mailbox, &mail);
         return Delivery::Stop(StopReason::InProgress);
     }
-    let Some(mail) = mailbox.first() else {
+    let Some(mail) = mailbox.next() else {
         return Delivery::Nothing;
     };
     if !mce_enabled {
@@ -98,9 +98,10 @@ pub fn after_write<S: MachineCheck, M: Machine>(
         .store(state.local_enabled(), Ordering::Relaxed);
     let in_progress = state.in_progress();
     if mailbox.in_progress.load(Ordering::Relaxed) != in_progress {
-        mailbox.in_progress.store(in_progress, Ordering::Release);
-        if !in_progress {
-            mailbox.finished.fetch_add(1, Ordering::Release);
+        if in_progress {
+            mailbox.in_progress.store(true, Ordering::Release);
+        } else {
+            mailbox.finished();
             machine.emit(Event::Handled {
                 guest: vcpu.guest,
                 vcpu: vcpu.index,
@@ -109,36 +110,19 @@ pub fn after_write<S: MachineCheck, M: Machine>(
     }
 }
 
-/// Lets the machine checks follow that were left over from an earlier one, once every vCPU of the guest has cleared MCIP.
+/// Lets the machine checks follow that were left over from an earlier one, once every vCPU of the guest has finished with that.
 /// Called by housekeeping, one processor at a time per guest. Returns whether there is something to deliver: then every
 /// processor that runs a vCPU of the guest has to leave it.
 ///
-/// A handler clears MCIP while it still runs on the #MC stack, which the next #MC would overwrite. So what follows, follows
-/// when the guest was found quiet in two looks in a row, with no handler in between. Between two looks every vCPU has had time to run.
+/// A handler clears MCIP while it still runs on the #MC stack, which the next #MC would overwrite. So a vCPU has finished when it has
+/// cleared MCIP and has run for [`HANDLER_LEAVES`](crate::mc::mailbox::HANDLER_LEAVES) ticks since, or has halted.
 pub fn follow_up(mailboxes: &[Mailbox]) -> bool {
-    let Some(first) = mailboxes.first() else {
-        return false;
-    };
-    let waiting = mailboxes.iter().any(Mailbox::has_mail);
-    let busy = mailboxes
-        .iter()
-        .any(|mailbox| mailbox.in_progress.load(Ordering::Acquire));
-    if !waiting || busy {
-        first.quiet.store(0, Ordering::Relaxed);
+    let waits = |mailbox: &&Mailbox| mailbox.has_mail();
+    if mailboxes.iter().any(Mailbox::is_busy) {
         return false;
     }
-    let finished = mailboxes.iter().fold(0, |sum: u32, mailbox| {
-        sum.wrapping_add(mailbox.finished.load(Ordering::Acquire))
-    });
-    let look = 1 << 32 | u64::from(finished);
-    if first.quiet.swap(look, Ordering::Relaxed) != look {
-        return false;
-    }
-    first.quiet.store(0, Ordering::Relaxed);
-    for mailbox in mailboxes.iter().filter(|mailbox| mailbox.has_mail()) {
-        mailbox.raise();
-    }
-    true
+    mailboxes.iter().filter(waits).for_each(Mailbox::raise);
+    mailboxes.iter().any(|mailbox| waits(&mailbox))
 }
 
 fn report_both<M: Machine>(machine: &M, vcpu: VcpuId, mailbox: &Mailbox, mail: &Mail) {

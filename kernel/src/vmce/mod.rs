@@ -8,7 +8,7 @@
 mod deliver;
 mod route;
 
-pub use crate::mc::mailbox::{About, Mail, Mailbox, Outcome};
+pub use crate::mc::mailbox::{About, HANDLER_LEAVES, Mail, Mailbox, Outcome};
 pub use crate::mc::stop::StopReason;
 pub use deliver::{Delivery, after_write, deliver, follow_up};
 pub(crate) use route::{Post, Routes};

@@ -6,7 +6,7 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use kernel::mca::{Config, Interrupted, Shared, Verdict, catch_up, handle, start};
 use kernel::units::Pcpu;
-use kernel::vmce::{Delivery, follow_up};
+use kernel::vmce::{Delivery, HANDLER_LEAVES, follow_up};
 
 use super::view::View;
 use super::world::World;
@@ -275,12 +275,17 @@ impl Simulation {
             .collect()
     }
 
-    /// The guest's handlers have done their work on every vCPU that is in one; then housekeeping looks twice.
+    /// The guest's handlers have done their work on every vCPU that is in one; then housekeeping looks, at once and
+    /// when the vCPUs have run on.
     pub fn finish(&self, guest: u8) -> bool {
         let state = &self.world.guests[usize::from(guest)];
         (0..state.vcpus.len() as u8).for_each(|vcpu| state.finish(&self.view(0), guest, vcpu));
-        let first = follow_up(&state.mailboxes);
-        assert!(!first, "what follows, follows at the second look");
+        let at_once = follow_up(&state.mailboxes);
+        assert!(!at_once, "the handlers are still on their stacks");
+        state
+            .mailboxes
+            .iter()
+            .for_each(|mailbox| mailbox.ran(HANDLER_LEAVES));
         follow_up(&state.mailboxes)
     }
 }

@@ -2,7 +2,7 @@
 
 use kernel::event::Event;
 use kernel::units::GuestId;
-use kernel::vmce::{Delivery, Outcome as Told, StopReason, follow_up};
+use kernel::vmce::{Delivery, HANDLER_LEAVES, Outcome as Told, StopReason, follow_up};
 use tests::sim::{Order, Signal, Simulation, running};
 
 use crate::common::{
@@ -105,6 +105,37 @@ fn errors_before_the_first_delivery_are_not_lost() {
     );
 }
 
+/// A handler clears MCIP while it still runs on the stack that the next #MC would overwrite: what follows waits until every vCPU that has had
+/// an #MC has run on for a while or halts, however often housekeeping looks and whatever else runs meanwhile.
+#[test]
+fn what_follows_waits_until_every_handler_has_left_its_stack() {
+    let simulation = Simulation::new(world(2));
+    simulation.world.put(0, 0, SRAO, GUEST_0, 0x8d);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    let guest = &simulation.world.guests[0];
+    let looks = || (0..3).any(|_| follow_up(&guest.mailboxes));
+    let finish = |vcpu| guest.finish(&simulation.view(0), 0, vcpu);
+    let enter = |vcpu| guest.before_entry(&simulation.view(0), 0, vcpu);
+    assert_eq!(enter(0), Delivery::Inject);
+    finish(0);
+    guest.mailboxes[0].ran(HANDLER_LEAVES);
+    assert!(!looks(), "vCPU 1 has not even had its first");
+    assert_eq!(enter(1), Delivery::Inject);
+    assert!(!looks(), "nor finished with it");
+    finish(1);
+    assert!(!looks(), "nor run since");
+    guest.mailboxes[1].ran(HANDLER_LEAVES - 1);
+    assert!(!looks(), "nor for long enough");
+    guest.mailboxes[1].ran(1);
+    assert!(looks());
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    (0..2).for_each(finish);
+    guest.mailboxes[0].ran(HANDLER_LEAVES);
+    assert!(!looks());
+    guest.mailboxes[1].halts();
+    assert!(!looks(), "there is nothing more");
+}
+
 #[test]
 fn a_lost_context_needs_no_machine_check_of_its_own() {
     let simulation = Simulation::new(world(2));
@@ -138,7 +169,6 @@ fn a_machine_check_goes_before_what_waits() {
         assert_eq!(simulation.enter(0), [Delivery::Nothing; 2]);
         let guest = &simulation.world.guests[0];
         (0..2).for_each(|vcpu| guest.finish(&simulation.view(0), 0, vcpu));
-        // A look, which does not count any more when another handler has run.
         assert!(!follow_up(&guest.mailboxes));
         simulation.world.clear_log();
         simulation

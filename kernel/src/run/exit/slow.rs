@@ -66,6 +66,7 @@ fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
             vmcs.skip_instruction();
             if !vmcs.has_pending_debug_exception() {
                 vmcs.halt();
+                own.mailbox.halts();
                 own.shared.set_activity(Activity::Halted);
             }
         }
@@ -168,8 +169,7 @@ fn write_msr(own: &mut Own, vmcs: &mut Current) -> bool {
     let result = own.machine_check.write(msr, value);
     vmce::after_write(&HOST, own.shared.id, &own.machine_check, own.mailbox);
     if was_in_progress && !own.mailbox.is_in_progress() {
-        // The story has been lived to its end: let it be told.
-        run::keep_house_soon();
+        run::handler_finished();
     }
     match result {
         Ok(()) => return true,

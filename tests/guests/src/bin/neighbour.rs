@@ -6,7 +6,7 @@
 //! such an error in guest N's page [`PAGE`], once every vCPU looks; `again=1`, starts vCPU 1 a second time, before the error. Of the error:
 //! `by=N`, vCPU N raises it (0); `two=N`, there are N more in other banks, of the pages behind; `more=1`, another one follows at
 //! once; `local=1`, it is a local machine check, which this guest takes. `mce=0`, machine checks stay disabled; `keep=1`, the handler leaves
-//! MCIP set. Once every vCPU has finished with it, and before another one that waits follows: `between=1`, vCPU 1 gets INIT, and starts again
+//! MCIP set; `linger=N`, it stays for N ticks after it has cleared it. Once every vCPU has finished with it, and before another one that waits follows: `between=1`, vCPU 1 gets INIT, and starts again
 //! when vCPU 0 has had the other one; `between=2`, another machine check takes vCPU 1's context, of an error that needs no action.
 #![no_std]
 #![no_main]
@@ -237,6 +237,10 @@ fn machine_check(_frame: &mut Frame) {
     mca::clear(1);
     if arguments::number("keep", 0) == 0 {
         mca::write_zero(mca::MCG_STATUS);
+    }
+    let returns = smp::time() + arguments::number("linger", 0);
+    while smp::time() < returns {
+        core::hint::spin_loop();
     }
     seen.count.fetch_add(1, Ordering::AcqRel);
 }
