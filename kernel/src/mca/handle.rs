@@ -1,6 +1,7 @@
 //! What a processor does in an #MC.
 
 use super::claim::{claim, report};
+use super::emptied;
 use super::flush::{await_flush, catch_up};
 use super::mutant::{self, Mutant};
 use super::recover::{Recovered, Recovery};
@@ -144,6 +145,9 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         if recovers {
             self.recover(worst.class(), false);
             if member.some_are_missing() {
+                if worst != Severity::NONE {
+                    shared.emptied.add();
+                }
                 self.kick_missing();
             }
             meeting.recovered.store(1, Ordering::Release);
@@ -172,13 +176,21 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         self.show_context();
         let mut scan = Scan::new(self.here);
         scan.read(machine, self.here);
-        if is_local || scan.severity != Severity::NONE {
+        let is_explained =
+            scan.severity == Severity::NONE && emptied::may_explain(shared, machine.processor());
+        if is_local && !is_explained || scan.severity != Severity::NONE {
             // A late processor's banks may be empty: what it was called for, the others have found.
             self.check_fatal(scan.severity, scan.severity, false, &scan)?;
+        }
+        if is_local {
+            scan.leave_what_others_consumed(machine, self.here);
         }
         let owned = self.claim(&scan)?;
         if owned.fatal_reason().is_some() {
             self.check_fatal(owned, owned, false, &scan)?;
+        }
+        if !scan.found.is_empty() {
+            shared.emptied.add();
         }
         let recovered = self.recover(owned.class(), is_local);
         shared.pool.clear();
@@ -194,6 +206,7 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         if recovered.retired {
             await_flush(shared, machine);
         }
+        emptied::settle(shared, machine.processor());
         shared.recovery.give();
         Ok(self.verdict(&scan))
     }
@@ -224,7 +237,7 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         let reason = match worst.class() {
             Class::Fatal => worst.fatal_reason(),
             Class::Srar if some_are_missing => Some(FatalReason::ConsumerMissing),
-            Class::None if self.shared.config().empty_is_fatal => Some(FatalReason::NoBank),
+            Class::None if self.is_unexplained() => Some(FatalReason::NoBank),
             _ => None,
         };
         let Some(reason) = reason else { return Ok(()) };
@@ -235,6 +248,13 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
             reason,
             resets: own == worst && self.resets(),
         })
+    }
+
+    /// Nobody found anything: whether that is fatal.
+    #[cold]
+    fn is_unexplained(&self) -> bool {
+        self.shared.config().empty_is_fatal
+            && (self.here.mcg_status.lmce_s() || !emptied::may_explain_any(self.shared))
     }
 
     #[inline(always)]

@@ -11,6 +11,7 @@
 
 mod claim;
 mod counts;
+mod emptied;
 mod extent;
 mod flush;
 mod handle;

@@ -7,6 +7,7 @@
 use msr_runtime::ErrorRecord;
 
 use super::counts::Counts;
+use super::emptied::settle_at_work;
 use super::extent::Extent;
 use super::noted::Noted;
 use super::rendezvous::Rendezvous;
@@ -45,6 +46,7 @@ impl Polls {
 /// housekeeping.
 pub fn poll<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
     Rendezvous::seen_at_work(shared, machine.processor());
+    settle_at_work(shared, machine);
     let polls = &shared.polls;
     if polls.busy.swap(1, Ordering::Acquire) != 0 {
         return;

@@ -201,6 +201,33 @@ impl Scan {
         }
     }
 
+    /// Leaves in their banks the errors that require action of others: of a local machine check, which one is for this processor.
+    ///
+    /// A processor consumes one error at a time. Should it share its banks, what else requires action there is what a local #MC is on its
+    /// way to another one for. Which is whose no register says; an error in memory of this processor's guest may be
+    /// its own. If another one's guest has that memory too, both pages go out of use whoever takes which.
+    #[cold]
+    #[inline(never)]
+    pub fn leave_what_others_consumed<M: Machine>(&mut self, machine: &M, here: &Here) {
+        let requires_action = |found: &Found| found.class() == Class::Srar;
+        let is_plausible = |found: &Found| {
+            requires_action(found)
+                && Extent::of(&found.finding.record).is_some_and(|extent| {
+                    let owner = machine.owner_of(extent.first);
+                    match here.interrupted {
+                        Interrupted::Guest(vcpu) => owner.is_guest(Some(vcpu.guest)),
+                        Interrupted::Hypervisor { .. } => matches!(owner, Owner::Guest { .. }),
+                    }
+                })
+        };
+        let mut found = self.found.iter();
+        let own = found.clone().find(|found| is_plausible(found));
+        let own = own.or_else(|| found.find(|found| requires_action(found)));
+        let own = own.map(|found| found.bank);
+        self.found
+            .retain(|found| !requires_action(found) || Some(found.bank) == own);
+    }
+
     /// A bank holds an error. Few do, and whoever finds one mostly waits for those who have found none.
     #[inline(never)]
     fn add<M: Machine>(

@@ -1,5 +1,6 @@
 //! What the processors share about machine checks: one static value.
 
+use super::emptied::Emptied;
 use super::flush::Flushes;
 use super::poll::Polls;
 use super::pool::Pool;
@@ -30,6 +31,8 @@ pub(super) struct Slot {
     pub missing: AtomicU32,
     /// Generation of translations that it has seen the end of.
     pub flushed: AtomicU64,
+    /// What [`Emptied`] counted when this processor last had no #MC on its way.
+    pub settled: AtomicU32,
 }
 
 /// The state of machine-check handling, for up to `P` processors.
@@ -48,6 +51,7 @@ pub struct Shared<const P: usize> {
     pub(super) pool: Pool,
     pub(super) flushes: Flushes,
     pub(super) polls: Polls,
+    pub(super) emptied: Emptied,
     /// Counts the steps of a recovery, for those who wait for it.
     pub(super) progress: AtomicU32,
     /// The processor that resets the machine, plus one.
@@ -87,6 +91,7 @@ impl Slot {
                 joined: AtomicU32::new(0),
                 missing: AtomicU32::new(0),
                 flushed: AtomicU64::new(0),
+                settled: AtomicU32::new(0),
             }
         }
     }
@@ -111,6 +116,7 @@ impl<const P: usize> Shared<P> {
             pool: Pool::new(),
             flushes: Flushes::new(),
             polls: Polls::new(),
+            emptied: Emptied::new(),
             progress: AtomicU32::new(0),
             resetter: AtomicU32::new(0),
         }
@@ -131,6 +137,7 @@ impl<const P: usize> Shared<P> {
             pool: Pool::new(),
             flushes: Flushes::new(),
             polls: Polls::new(),
+            emptied: Emptied::new(),
             progress: AtomicU32::new(0),
             resetter: AtomicU32::new(0),
         }

@@ -6,3 +6,4 @@ mod guests;
 mod mail;
 mod meeting;
 mod polling;
+mod sharing;
