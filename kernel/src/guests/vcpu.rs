@@ -53,7 +53,7 @@ pub type FastExit = extern "C" fn(*mut Own) -> Rest;
 pub struct Own {
     /// First: the exit pushes into it.
     pub registers: Registers,
-    /// Launched since its VMCS was cleared: entered by VMRESUME.
+    /// Launched since its VMCS was cleared, or a first entry that has failed was to do that: entered by VMRESUME.
     pub launched: u64,
     /// Answers its exits as far as the vCPU's own state goes: for the version of `machine_check`.
     pub fast_exit: FastExit,
@@ -211,7 +211,8 @@ impl Own {
         platform.hold(Held::X2apicApicid, shared.id.index.into());
         Self {
             registers: Registers::default(),
-            launched: 0,
+            // With the injector it begins as if the first entry had met a machine check, which no emulator shows (exit reason 41).
+            launched: u64::from(cfg!(feature = "faults")),
             fast_exit,
             machine_check,
             shared,

@@ -100,6 +100,15 @@ impl Slot {
 /// systems do in some thousand instructions.
 pub const HANDLER_LEAVES: u64 = 200_000;
 
+/// Nothing is due.
+const EMPTY: u32 = 0;
+/// Mail that is due at once.
+const FULL: u32 = 1;
+/// The vCPU is being told of mail that was there, or that waited: what comes now comes after it.
+const DELIVERING: u32 = 2;
+/// Mail is being put there.
+const WRITING: u32 = 3;
+
 /// Mail that can wait in a box.
 pub const DEPTH: usize = 8;
 
@@ -109,7 +118,7 @@ pub struct Mailbox {
     attention: AtomicU32,
     /// The vCPU runs code of its guest (it does not wait for SIPI).
     started: AtomicBool,
-    /// Not 0: there is mail that is due at once.
+    /// What the place for mail that is due at once holds: [`EMPTY`] and what stands there.
     is_due: AtomicU32,
     due: Slot,
     /// Waiting mail taken out so far.
@@ -143,7 +152,7 @@ impl Mailbox {
             Self {
                 attention: AtomicU32::new(0),
                 started: AtomicBool::new(false),
-                is_due: AtomicU32::new(0),
+                is_due: AtomicU32::new(EMPTY),
                 due: Slot::new(),
                 head: AtomicU32::new(0),
                 tail: AtomicU32::new(0),
@@ -191,7 +200,8 @@ impl Mailbox {
         self.started.store(false, Ordering::Release);
     }
 
-    /// The vCPU waits for SIPI again (INIT). Called by its processor. True if mail is lost.
+    /// The vCPU waits for SIPI again (INIT). Called by its processor. True if mail is lost. What INIT makes of its registers,
+    /// [`Mailbox::mirror`] says.
     pub fn park(&self) -> bool {
         self.started.store(false, Ordering::Release);
         let lost = self.has_mail();
@@ -201,13 +211,11 @@ impl Mailbox {
 
     fn empty(&self) {
         self.attention.store(0, Ordering::Relaxed);
-        self.is_due.store(0, Ordering::Relaxed);
+        self.is_due.store(EMPTY, Ordering::Relaxed);
         self.head
             .store(self.tail.load(Ordering::Acquire), Ordering::Release);
         self.pages_told.store(0, Ordering::Relaxed);
         self.context_lost.store(0, Ordering::Relaxed);
-        self.in_progress.store(false, Ordering::Relaxed);
-        self.local_enabled.store(false, Ordering::Relaxed);
         self.leaving.store(0, Ordering::Relaxed);
     }
 
@@ -235,9 +243,10 @@ impl Mailbox {
 
     /// Something is under way that mail which [follows](About::follows) has to wait for: an #MC that was not delivered yet, or its handler.
     pub(crate) fn is_busy(&self) -> bool {
-        self.is_due.load(Ordering::Acquire) != 0
-            || self.in_progress.load(Ordering::Acquire)
-            || self.leaving.load(Ordering::Acquire) != 0
+        self.is_started()
+            && (self.is_due.load(Ordering::Acquire) != EMPTY
+                || self.in_progress.load(Ordering::Acquire)
+                || self.leaving.load(Ordering::Acquire) != 0)
     }
 
     /// The vCPU's handler has not cleared MCIP. For the vCPU's own processor.
@@ -246,7 +255,7 @@ impl Mailbox {
         self.in_progress.load(Ordering::Relaxed)
     }
 
-    /// Keeps up with the vCPU's state after a write by a guest that was not in its handler. For the vCPU's own processor;
+    /// Keeps up with the vCPU's state after a write by a guest that was not in its handler, and after INIT. For the vCPU's own processor;
     /// [`crate::vmce::after_write`] is for one that was.
     #[inline(always)]
     pub fn mirror<S: msr_runtime::MachineCheck>(&self, state: &S) {
@@ -265,22 +274,29 @@ impl Mailbox {
         if !self.started.load(Ordering::Acquire) {
             return Outcome::NotStarted;
         }
-        if about.follows() || self.is_due.load(Ordering::Acquire) != 0 {
-            return self.post_behind(mail);
+        if about.follows() {
+            return self.post_behind(mail, false);
+        }
+        let place = &self.is_due;
+        if let Err(holds) =
+            place.compare_exchange(EMPTY, WRITING, Ordering::Acquire, Ordering::Acquire)
+        {
+            return self.post_behind(mail, holds == DELIVERING);
         }
         // Before all that waits: the vCPU must not run until it has had this one.
         self.due.store(about.with_due(true), record);
-        self.is_due.store(1, Ordering::Release);
+        self.is_due.store(FULL, Ordering::Release);
         self.raise();
         about.outcome()
     }
 
-    /// Leaves mail that is not the next.
+    /// Leaves mail that is not the next. `is_delivering`: the vCPU is being told of what is, and has not run since.
     #[cold]
-    fn post_behind(&self, mail: Mail) -> Outcome {
+    fn post_behind(&self, mail: Mail, is_delivering: bool) -> Outcome {
         let mut about = mail.about;
         // With MCIP set nothing of a later machine check can wait, whatever waits already.
-        if !self.in_progress.load(Ordering::Acquire) && !about.follows() {
+        let can_wait = is_delivering || !self.in_progress.load(Ordering::Acquire);
+        if can_wait && !about.follows() {
             // Where there is a record, all vCPUs get as many #MCs, for the guest's handlers wait for each other.
             if !about.has_record() {
                 return Outcome::Merged;
@@ -375,19 +391,29 @@ impl Mailbox {
 
     /// Whether there is any mail.
     pub(crate) fn has_mail(&self) -> bool {
-        self.is_due.load(Ordering::Acquire) != 0
+        self.is_due.load(Ordering::Acquire) != EMPTY
             || self.head.load(Ordering::Relaxed) != self.tail.load(Ordering::Acquire)
     }
 
-    /// The next #MC for this vCPU, if it may come now.
+    /// The next #MC for this vCPU, if it may come now. Until [`Mailbox::told`] has been called for it, others come behind it.
     #[inline(always)]
     pub(crate) fn next(&self) -> Option<Mail> {
-        self.due().or_else(|| self.first_waiting())
+        let mail = self.due().or_else(|| self.first_waiting())?;
+        if mail.about.due() {
+            self.is_due.store(DELIVERING, Ordering::Relaxed);
+            return Some(mail);
+        }
+        let place = &self.is_due;
+        match place.compare_exchange(EMPTY, DELIVERING, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Some(mail),
+            // The next machine check is on its way: it goes first, and raises attention.
+            Err(_) => None,
+        }
     }
 
     #[inline(always)]
     fn due(&self) -> Option<Mail> {
-        (self.is_due.load(Ordering::Acquire) != 0).then(|| self.due.load())
+        (self.is_due.load(Ordering::Acquire) == FULL).then(|| self.due.load())
     }
 
     #[cold]
@@ -417,16 +443,23 @@ impl Mailbox {
             .map(Slot::load)
     }
 
-    /// The vCPU has been told of the first page of [`Mailbox::next`].
+    /// The vCPU has been told of the first page of [`Mailbox::next`]: MCIP is set.
     #[inline(always)]
     pub(crate) fn told(&self, mail: &Mail) {
         let Mail { about, ref record } = *mail;
         if about.shown() {
             self.last.store(about, record);
         }
-        if about.due() {
-            self.is_due.store(0, Ordering::Release);
-        } else if about.pages() > 1 {
+        if !about.due() {
+            self.told_waiting(about);
+        }
+        self.in_progress.store(true, Ordering::Release);
+        self.is_due.store(EMPTY, Ordering::Release);
+    }
+
+    #[cold]
+    fn told_waiting(&self, about: About) {
+        if about.pages() > 1 {
             self.pages_told.fetch_add(1, Ordering::Relaxed);
         } else {
             self.pages_told.store(0, Ordering::Relaxed);

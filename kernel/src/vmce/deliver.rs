@@ -49,7 +49,6 @@ pub fn deliver<S: MachineCheck, M: Machine>(
     if !mce_enabled {
         return Delivery::Shutdown;
     }
-    mailbox.told(&mail);
     let lost = mailbox.take_lost_context();
     let error_ip_valid = mail.about.error_ip_valid() || lost == Some(ErrorIp::Valid);
     let is_bystander = lost.is_none() && !error_ip_valid;
@@ -63,7 +62,7 @@ pub fn deliver<S: MachineCheck, M: Machine>(
             .then(|| for_guest(mail.record, is_bystander)),
     };
     state.inject(&event);
-    mailbox.in_progress.store(true, Ordering::Release);
+    mailbox.told(&mail);
     report_injected(machine, vcpu, &event);
     Delivery::Inject
 }

@@ -1,8 +1,9 @@
 //! Errors that meet a guest which has not yet finished with, or not yet been told of, the ones before.
 
 use kernel::event::Event;
-use kernel::units::GuestId;
-use kernel::vmce::{Delivery, HANDLER_LEAVES, Outcome as Told, StopReason, follow_up};
+use kernel::units::{GuestId, VcpuId};
+use kernel::vmce::{Delivery, HANDLER_LEAVES, Outcome as Told, StopReason, deliver, follow_up};
+use msr_runtime::{MachineCheck, MachineCheckEvent};
 use tests::sim::{Order, Signal, Simulation, running};
 
 use crate::common::{
@@ -232,6 +233,88 @@ fn init_comes_before_what_waits() {
     assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
     assert!(!mailbox.park());
     assert_eq!(simulation.enter(0), [Delivery::Inject, Delivery::Nothing]);
+}
+
+/// The registers of a vCPU in the middle of whose delivery another machine check comes.
+struct Interrupted<F> {
+    then: F,
+    in_progress: bool,
+}
+
+impl<F: FnMut()> MachineCheck for Interrupted<F> {
+    fn is_broadcast(&self) -> bool {
+        true
+    }
+
+    fn in_progress(&self) -> bool {
+        self.in_progress
+    }
+
+    fn local_enabled(&self) -> bool {
+        false
+    }
+
+    fn inject(&mut self, _: &MachineCheckEvent) {
+        (self.then)();
+        self.in_progress = true;
+    }
+}
+
+/// Between the moment at which the mail is taken out and the guest's first instruction there is no moment at which a machine check is taken for one that
+/// comes while MCIP is set, be the first one due at once or one that has waited.
+#[test]
+fn a_machine_check_in_the_middle_of_a_delivery_is_kept() {
+    for waited in [false, true] {
+        let simulation = Simulation::new(world(2));
+        let guest = &simulation.world.guests[0];
+        simulation
+            .world
+            .put(0, 0, SRAO, GUEST_0, if waited { 0x8d } else { MISC });
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+        if waited {
+            assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+            assert!(simulation.finish(0));
+        }
+        let mut state = Interrupted {
+            in_progress: false,
+            then: || {
+                simulation.world.clear_log();
+                simulation.world.put(0, 0, SRAO, GUEST_0 + 0x5000, MISC);
+                assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+            },
+        };
+        let (vcpu, mailbox) = (
+            VcpuId {
+                guest: GuestId(0),
+                index: 0,
+            },
+            &guest.mailboxes[0],
+        );
+        let mut tell = || deliver(&simulation.view(0), vcpu, &mut state, mailbox, true);
+        assert_eq!(tell(), Delivery::Inject, "waited: {waited}");
+        assert_eq!(tell(), Delivery::Nothing, "waited: {waited}");
+        let told = simulation.world.picked(|_, event| match event {
+            Event::Posted { outcome, .. } => Some(*outcome),
+            _ => None,
+        });
+        assert_eq!(told.first(), Some(&Told::Deferred), "waited: {waited}");
+    }
+}
+
+/// INIT leaves MCG_STATUS as it is, and what the mailbox knows of it.
+#[test]
+fn init_in_a_handler_leaves_it_unfinished() {
+    let simulation = Simulation::new(world(2));
+    let mailbox = &simulation.world.guests[0].mailboxes[1];
+    simulation.world.put(0, 0, SRAO, GUEST_0, 0x8d);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    mailbox.will_park();
+    assert!(mailbox.park(), "the second page");
+    mailbox.start();
+    assert!(mailbox.is_in_progress());
+    assert!(simulation.finish(0));
+    assert!(!mailbox.is_in_progress());
 }
 
 #[test]

@@ -46,6 +46,13 @@ pub fn handle(own: &mut Own, mut vmcs: Current) {
 
 /// The processor refused to enter the guest.
 pub fn entry_failed(own: &mut Own, vmcs: Current) {
+    /// VMRESUME of a VMCS that was never launched (SDM vol. 3, "VM-Instruction Error Numbers").
+    const NOT_LAUNCHED: u32 = 5;
+    if vmcs.instruction_error() == NOT_LAUNCHED && own.launched != 0 {
+        // Its first entry has failed (a machine check in the middle of it, exit reason 41), and the next one has to be the first again.
+        own.launched = 0;
+        return;
+    }
     report_unknown(own, &vmcs, vmcs.instruction_error());
     end_guest(own, End::Stop(StopReason::EntryFailed));
 }
@@ -258,6 +265,7 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
     let (init, sipi) = own.shared.take_startup();
     if init {
         own.machine_check.reset(Reset::Init);
+        own.mailbox.mirror(&own.machine_check);
         platform::take(vmcs, &mut own.platform);
         own.platform.reset(Reset::Init);
         platform::load(vmcs, &own.platform);
