@@ -202,7 +202,7 @@ impl Trial {
                 _ => false,
             }
         });
-        lost || by_error || self.seen().next().is_none()
+        lost || by_error || !miss && self.seen().next().is_none()
     }
 
     /// Pages that have to go out of use.

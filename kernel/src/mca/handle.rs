@@ -32,6 +32,17 @@ pub enum Verdict {
     },
 }
 
+/// With whom a processor decides whether the machine has to be reset.
+#[derive(Clone, Copy)]
+enum Company {
+    /// All processors.
+    All,
+    /// Those that came.
+    SomeMissing,
+    /// Nobody: a local #MC, or one that comes after rendezvous `missed` (0: it was never expected).
+    Nobody { missed: u32 },
+}
+
 /// Why a processor does not come back from a machine check.
 struct Fatality {
     reason: FatalReason,
@@ -126,7 +137,12 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         member.tell(shared, machine, self.here);
         self.wait(&meeting.graded, member)?;
         let worst = Severity::from_word(meeting.worst.load(Ordering::Acquire));
-        self.check_fatal(worst, scan.severity, member.some_are_missing(), scan)?;
+        let company = if member.some_are_missing() {
+            Company::SomeMissing
+        } else {
+            Company::All
+        };
+        self.check_fatal(worst, scan.severity, company, scan)?;
 
         let owned = self.claim(scan)?;
         if owned.fatal_reason().is_some() {
@@ -137,7 +153,7 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         self.wait(&meeting.claimed, member)?;
         let worst = Severity::from_word(meeting.worst.load(Ordering::Acquire));
         if worst.fatal_reason().is_some() {
-            self.check_fatal(worst, owned, false, scan)?;
+            self.check_fatal(worst, owned, Company::All, scan)?;
         }
 
         // The worst error may be nobody's, if its bank changed in between: somebody has to do what is left to do.
@@ -176,18 +192,14 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         self.show_context();
         let mut scan = Scan::new(self.here);
         scan.read(machine, self.here);
-        let is_explained =
-            scan.severity == Severity::NONE && emptied::may_explain(shared, machine.processor());
-        if is_local && !is_explained || scan.severity != Severity::NONE {
-            // A late processor's banks may be empty: what it was called for, the others have found.
-            self.check_fatal(scan.severity, scan.severity, false, &scan)?;
-        }
+        let company = Company::Nobody { missed };
+        self.check_fatal(scan.severity, scan.severity, company, &scan)?;
         if is_local {
             scan.leave_what_others_consumed(machine, self.here);
         }
         let owned = self.claim(&scan)?;
         if owned.fatal_reason().is_some() {
-            self.check_fatal(owned, owned, false, &scan)?;
+            self.check_fatal(owned, owned, company, &scan)?;
         }
         if !scan.found.is_empty() {
             shared.emptied.add();
@@ -231,13 +243,15 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         &self,
         worst: Severity,
         own: Severity,
-        some_are_missing: bool,
+        company: Company,
         scan: &Scan,
     ) -> Result<(), Fatality> {
         let reason = match worst.class() {
             Class::Fatal => worst.fatal_reason(),
-            Class::Srar if some_are_missing => Some(FatalReason::ConsumerMissing),
-            Class::None if self.is_unexplained() => Some(FatalReason::NoBank),
+            Class::Srar if matches!(company, Company::SomeMissing) => {
+                Some(FatalReason::ConsumerMissing)
+            }
+            Class::None if self.is_unexplained(company) => Some(FatalReason::NoBank),
             _ => None,
         };
         let Some(reason) = reason else { return Ok(()) };
@@ -250,11 +264,28 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         })
     }
 
-    /// Nobody found anything: whether that is fatal.
+    /// Nobody found anything: whether that is fatal. While one is missing nobody knows; the last one to come decides.
     #[cold]
-    fn is_unexplained(&self) -> bool {
+    #[inline(never)]
+    fn is_unexplained(&self, company: Company) -> bool {
+        let shared = self.shared;
+        let this = self.machine.processor();
+        let is_known = match company {
+            Company::All => return self.resets_if_empty() && !emptied::may_explain_any(shared),
+            Company::SomeMissing => {
+                shared.rendezvous.found_nothing();
+                false
+            }
+            Company::Nobody { .. } if self.here.mcg_status.lmce_s() => true,
+            Company::Nobody { missed } => {
+                shared.rendezvous.has_found_nothing(missed) && missing(shared).next().is_none()
+            }
+        };
+        is_known && self.resets_if_empty() && !emptied::may_explain(shared, this)
+    }
+
+    fn resets_if_empty(&self) -> bool {
         self.shared.config().empty_is_fatal
-            && (self.here.mcg_status.lmce_s() || !emptied::may_explain_any(self.shared))
     }
 
     #[inline(always)]

@@ -96,6 +96,8 @@ pub(super) struct Rendezvous {
     pub recoverer: AtomicU32,
     /// Not 0: the recovery is over.
     pub recovered: AtomicU32,
+    /// Number of the last rendezvous in which nobody found anything and some were missing; 0 if there was none.
+    empty: AtomicU32,
 }
 
 /// A processor's way into a rendezvous.
@@ -141,6 +143,7 @@ impl Rendezvous {
                 worst: AtomicU32::new(0),
                 recoverer: AtomicU32::new(0),
                 recovered: AtomicU32::new(0),
+                empty: AtomicU32::new(0),
             }
         }
     }
@@ -163,6 +166,16 @@ impl Rendezvous {
     /// Only the one who closed the gate, or the last to leave, may do so: nobody else changes it then.
     fn set(&self, gate: Gate) {
         self.gate.store(gate.into(), Ordering::Release);
+    }
+
+    /// Nobody has found anything in the rendezvous that goes on, but some are missing.
+    pub fn found_nothing(&self) {
+        self.empty.store(self.read().number(), Ordering::Relaxed);
+    }
+
+    /// Whether nobody found anything in rendezvous `number`. Under the turn to recover.
+    pub fn has_found_nothing(&self, number: u32) -> bool {
+        number != 0 && self.empty.load(Ordering::Relaxed) == number
     }
 
     /// Expects one more processor from the next rendezvous on. Waits while there is one. Ordinary context.

@@ -1,6 +1,6 @@
 //! Banks that processors share, and machine checks in which not everybody takes part.
 
-use kernel::mca::{FatalReason, Interrupted};
+use kernel::mca::{FatalReason, Interrupted, Verdict};
 use kernel::units::Hpa;
 use kernel::vmce::Delivery;
 use tests::sim::{Attendance, Order, Signal, Simulation, running};
@@ -82,8 +82,8 @@ fn a_local_one_in_a_copy_and_one_in_a_guest() {
             Signal::new(1, running(0, 1), LOCAL),
         ];
         let outcomes = simulation.run(Order::Random(seed), &signals);
-        assert_eq!(outcomes[0], [kernel::mca::Verdict::FixUp], "seed {seed}");
-        assert_eq!(outcomes[1], [kernel::mca::Verdict::Resume], "seed {seed}");
+        assert_eq!(outcomes[0], [Verdict::FixUp], "seed {seed}");
+        assert_eq!(outcomes[1], [Verdict::Resume], "seed {seed}");
         assert_eq!(simulation.world.retired().len(), 2);
     }
 }
@@ -131,4 +131,44 @@ fn what_a_late_one_has_claimed_explains_an_empty_local_one() {
         "once"
     );
     assert_eq!(simulation.enter(1), [Delivery::Inject]);
+}
+
+/// Whether no bank holds anything is not known before all have come.
+#[test]
+fn an_error_in_the_bank_of_a_late_one_is_no_empty_machine_check() {
+    for seed in 0..30 {
+        for late in [&[2][..], &[1, 2]] {
+            for has_error in [true, false] {
+                let simulation = Simulation::new(world(4));
+                if has_error {
+                    simulation.world.put(2, 1, SRAO, GUEST_0 + 0x1000, MISC);
+                }
+                let signals: Vec<_> = (0..4)
+                    .map(|n| {
+                        let after = 3_000 + 40 * (seed + u64::from(n) % 2 * 20);
+                        Signal::new(n, HYPERVISOR, BYSTANDER).attending(if late.contains(&n) {
+                            Attendance::Late(after)
+                        } else {
+                            Attendance::Comes
+                        })
+                    })
+                    .collect();
+                let outcomes = simulation.run(Order::Random(seed), &signals);
+                let fatal: Vec<_> = outcomes
+                    .iter()
+                    .filter_map(|outcome| match outcome[..] {
+                        [Verdict::Fatal { reason, resets }] => Some((reason, resets)),
+                        _ => None,
+                    })
+                    .collect();
+                if has_error {
+                    assert_eq!(fatal, [], "seed {seed}, {late:?}");
+                    assert_eq!(banks_claimed(&simulation), [(2, 1)]);
+                    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+                } else {
+                    assert_eq!(fatal, [(FatalReason::NoBank, true)], "the last decides");
+                }
+            }
+        }
+    }
 }
