@@ -403,11 +403,7 @@ mod tests {
             .filter_map(|row| row.reason.as_deref())
             .collect());
         // No bank without VAL can be raised; too many errors and a stuck processor need more than this machine has.
-        let all = words(
-            "mc.fatal",
-            "reason",
-            &["no-bank", "too-many-errors", "processor-stuck"],
-        );
+        let all = words("mc.fatal", "reason", &["no-bank", "processor-stuck"]);
         assert_eq!(reasons, all);
         for action in ["count", "log", "page", "host-page", "reset"] {
             assert!(

@@ -19,8 +19,6 @@ words! {
         ConsumerMissing = "consumer-missing",
         /// No bank of any processor says why there was a machine check.
         NoBank = "no-bank",
-        /// More errors at once than can be handled.
-        TooManyErrors = "too-many-errors",
         /// A processor stopped answering in the middle of the machine check.
         Stuck = "processor-stuck",
     }

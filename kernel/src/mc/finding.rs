@@ -16,8 +16,6 @@ pub(crate) enum Effect {
     Consumed,
     /// The hypervisor's marked copy of guest memory met it, and fails.
     CopyFailed,
-    /// No error of a bank; its vCPU's context cannot go on.
-    ContextLost,
 }
 
 impl Effect {
@@ -29,8 +27,7 @@ impl Effect {
         match bits {
             0 => Self::Untouched,
             1 => Self::Consumed,
-            2 => Self::CopyFailed,
-            _ => Self::ContextLost,
+            _ => Self::CopyFailed,
         }
     }
 }
@@ -63,8 +60,8 @@ impl Who {
             .with_vcpu_guest(vcpu.guest.0)
     }
 
-    /// The vCPU that consumed the error, or whose context is lost.
-    pub const fn vcpu(self) -> VcpuId {
+    /// The vCPU that consumed the error.
+    const fn vcpu(self) -> VcpuId {
         VcpuId {
             guest: GuestId(self.vcpu_guest()),
             index: self.vcpu_index(),
@@ -85,5 +82,5 @@ pub(crate) struct Finding {
     pub record: ErrorRecord,
 }
 
-/// How many findings one machine check may have.
+/// How many findings are handled at once; those that find no room stay in their banks for another pass.
 pub(crate) const CAPACITY: usize = if cfg!(loom) { 4 } else { 32 };

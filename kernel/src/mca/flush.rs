@@ -36,10 +36,19 @@ pub fn catch_up<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
     let Some(slot) = shared.slot(machine.processor()) else {
         return;
     };
-    let current = shared.flushes.current();
-    if slot.flushed.load(Ordering::Relaxed) != current {
+    let mut current = shared.flushes.current();
+    if slot.flushed.load(Ordering::Relaxed) == current {
+        return;
+    }
+    loop {
         machine.flush_translations();
         slot.flushed.store(current, Ordering::Release);
+        // An NMI in between may have seen a later generation, which this one has just taken back.
+        let now = shared.flushes.current();
+        if now == current {
+            return;
+        }
+        current = now;
     }
 }
 

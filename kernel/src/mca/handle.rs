@@ -1,6 +1,6 @@
 //! What a processor does in an #MC.
 
-use super::claim::{claim, report};
+use super::claim::{claim, claim_left, report};
 use super::emptied;
 use super::flush::{await_flush, catch_up};
 use super::mutant::{self, Mutant};
@@ -145,16 +145,9 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         self.check_fatal(worst, scan.severity, company, scan)?;
 
         let owned = self.claim(scan)?;
-        if owned.fatal_reason().is_some() {
-            meeting.worst.fetch_max(owned.to_word(), Ordering::AcqRel);
-        }
         let mut recovers = owned == worst && (self.is_first() || mutant::is(Mutant::RecoversTwice));
         meeting.claimed.arrive();
         self.wait(&meeting.claimed, member)?;
-        let worst = Severity::from_word(meeting.worst.load(Ordering::Acquire));
-        if worst.fatal_reason().is_some() {
-            self.check_fatal(worst, owned, Company::All, scan)?;
-        }
 
         // The worst error may be nobody's, if its bank changed in between: somebody has to do what is left to do.
         recovers |= meeting.recoverer.load(Ordering::Acquire) == 0 && self.is_first();
@@ -169,6 +162,9 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
             meeting.recovered.store(1, Ordering::Release);
         } else {
             self.await_recovery()?;
+        }
+        if scan.left.get() != 0 {
+            self.recover_the_rest(scan)?;
         }
         catch_up(shared, machine);
         meeting.leaving.arrive();
@@ -198,27 +194,25 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
             scan.leave_what_others_consumed(machine, self.here);
         }
         let owned = self.claim(&scan)?;
-        if owned.fatal_reason().is_some() {
-            self.check_fatal(owned, owned, company, &scan)?;
-        }
         if !scan.found.is_empty() {
             shared.emptied.add();
         }
         let recovered = self.recover(owned.class(), is_local);
         shared.pool.clear();
         if recovered.others_concerned() {
-            let this = machine.processor();
-            shared
-                .online()
-                .filter(|&(processor, _)| processor != this)
-                .for_each(|(processor, _)| machine.kick(processor));
+            self.kick_others();
         }
         // Pages may have gone out of use while this processor was missing.
         catch_up(shared, machine);
         if recovered.retired {
             await_flush(shared, machine);
         }
+        if scan.left.get() != 0 {
+            self.recover_the_rest(&scan)?;
+        }
         emptied::settle(shared, machine.processor());
+        // Others may wait for the turn behind several such as this.
+        shared.progress.fetch_add(1, Ordering::Relaxed);
         shared.recovery.give();
         Ok(self.verdict(&scan))
     }
@@ -315,6 +309,46 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
             local,
         }
         .run()
+    }
+
+    /// Recovers those of this processor's errors that found no room in the pool, by itself. Nobody leaves meanwhile: all wait for each
+    /// other once more, or for the turn to recover, and flush when they are asked to.
+    #[cold]
+    #[inline(never)]
+    fn recover_the_rest(&self, scan: &Scan) -> Result<(), Fatality> {
+        let Self {
+            shared,
+            machine,
+            here,
+        } = *self;
+        while scan.left.get() != 0 {
+            shared
+                .claim
+                .take(shared, machine)
+                .map_err(|Stuck| self.stuck())?;
+            shared.pool.clear();
+            let owned = claim_left(shared, machine, here, scan);
+            let recovered = self.recover(owned.class(), here.mcg_status.lmce_s());
+            shared.pool.clear();
+            if recovered.others_concerned() {
+                self.kick_others();
+            }
+            if recovered.retired {
+                catch_up(shared, machine);
+                await_flush(shared, machine);
+            }
+            shared.progress.fetch_add(1, Ordering::Relaxed);
+            shared.claim.give();
+        }
+        Ok(())
+    }
+
+    fn kick_others(&self) {
+        let this = self.machine.processor();
+        self.shared
+            .online()
+            .filter(|&(processor, _)| processor != this)
+            .for_each(|(processor, _)| self.machine.kick(processor));
     }
 
     fn kick_missing(&self) {

@@ -151,5 +151,17 @@ fn replace<M: Machine>(machine: &M, extent: Extent, count: u32) {
 
 /// How many errors a status stands for: the hardware counts those that it corrected since the bank was cleared in bits 52:38.
 fn corrected(status: u64) -> u32 {
-    ((status >> 38 & 0x7fff) as u32).max(1)
+    ((status & COUNT) >> COUNT.trailing_zeros()).max(1) as u32
+}
+
+const COUNT: u64 = 0x7fff << 38;
+
+/// `record` without the errors for which `before`, read from the same bank, stands already.
+pub(super) fn counted_since(record: &ErrorRecord, before: &ErrorRecord) -> ErrorRecord {
+    let (now, counted) = (record.status & COUNT, before.status & COUNT);
+    let count = if now > counted { now - counted } else { now };
+    ErrorRecord {
+        status: record.status & !COUNT | count,
+        ..*record
+    }
 }

@@ -5,6 +5,9 @@ use msr_runtime::ErrorRecord;
 use crate::mc::finding::{CAPACITY, Finding};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, constructor};
 
+/// Some vCPU's context is lost: see [`super::shared::Slot`].
+const LOST: u32 = 1 << 31;
+
 struct Place {
     who: AtomicU64,
     status: AtomicU64,
@@ -14,6 +17,7 @@ struct Place {
 
 /// Written by one processor at a time (it has the turn to claim), read by the one that recovers, behind the barrier.
 pub(super) struct Pool {
+    /// How many findings there are, and [`LOST`].
     len: AtomicU32,
     places: [Place; CAPACITY],
 }
@@ -69,7 +73,7 @@ impl Pool {
     #[inline(always)]
     pub fn add(&self, finding: &Finding) -> bool {
         let len = self.len.load(Ordering::Relaxed);
-        let Some(place) = self.places.get(len as usize) else {
+        let Some(place) = self.places.get((len & !LOST) as usize) else {
             return false;
         };
         place.who.store(finding.who.into(), Ordering::Relaxed);
@@ -82,11 +86,31 @@ impl Pool {
         true
     }
 
+    /// How many findings more there is room for.
+    pub fn room(&self) -> usize {
+        CAPACITY - self.len()
+    }
+
+    fn len(&self) -> usize {
+        (self.len.load(Ordering::Acquire) & !LOST) as usize
+    }
+
+    /// A vCPU's context is lost.
+    pub fn lose_context(&self) {
+        let len = self.len.load(Ordering::Relaxed);
+        self.len.store(len | LOST, Ordering::Release);
+    }
+
+    /// Some vCPU's context is lost.
+    pub fn has_lost_contexts(&self) -> bool {
+        self.len.load(Ordering::Acquire) & LOST != 0
+    }
+
     pub fn clear(&self) {
         self.len.store(0, Ordering::Relaxed);
     }
 
-    /// The finding, if there is one only.
+    /// The finding, if there is one only and no context is lost.
     #[inline(always)]
     pub fn only(&self) -> Option<Finding> {
         let is_one = self.len.load(Ordering::Acquire) == 1;
@@ -96,7 +120,6 @@ impl Pool {
     /// Everything found.
     #[inline(always)]
     pub fn iter(&self) -> impl Iterator<Item = Finding> + '_ {
-        let len = self.len.load(Ordering::Acquire) as usize;
-        self.places.iter().take(len).map(Place::load)
+        self.places.iter().take(self.len()).map(Place::load)
     }
 }

@@ -158,10 +158,8 @@ impl<M: Machine, const P: usize> General<'_, M, P> {
     fn run(&mut self) -> Recovered {
         let shared = self.shared;
         for finding in shared.pool.iter() {
-            match finding.who.effect() {
-                Effect::ContextLost => self.routes.lose_context(&finding),
-                _ if self.is_told_elsewhere(&finding) => {}
-                _ => self.locate(&finding),
+            if !self.is_told_elsewhere(&finding) {
+                self.locate(&finding);
             }
         }
         if self.retired {
@@ -169,7 +167,7 @@ impl<M: Machine, const P: usize> General<'_, M, P> {
         }
         Recovered {
             retired: self.retired,
-            posted: self.routes.send(),
+            posted: self.routes.send(shared.take_lost_contexts()),
         }
     }
 

@@ -3,6 +3,8 @@
 //! It does so on its way to the gate, where it may have to wait for others. What it has seen counts if nobody has recovered
 //! since ([`super::shared::Quiet`]); else it looks again, inside.
 
+use core::cell::Cell;
+
 use arrayvec::ArrayVec;
 use msr_runtime::ErrorRecord;
 
@@ -39,10 +41,10 @@ pub(super) struct Found {
 pub(super) struct Scan {
     pub found: ArrayVec<Found, MAX_BANKS>,
     pub severity: Severity,
-    /// How this processor grades.
-    pub grades: Grades,
     /// The hypervisor was copying a guest's memory, and the copy has to fail.
     pub copy_failed: bool,
+    /// A bit for each bank whose error has found no room in the pool. It is where it was, for another pass.
+    pub left: Cell<u32>,
 }
 
 impl Severity {
@@ -135,6 +137,30 @@ pub(super) fn record<M: Machine>(machine: &M, bank: Bank, status: Status) -> Err
 }
 
 impl Found {
+    /// The error of `bank`, which holds `status`, of that class.
+    #[inline(always)]
+    pub fn new<M: Machine>(
+        machine: &M,
+        here: &Here,
+        bank: Bank,
+        status: Status,
+        class: Class,
+    ) -> Self {
+        Self {
+            bank,
+            finding: Finding {
+                who: here.affected(machine, class),
+                record: record(machine, bank, status),
+            },
+        }
+    }
+
+    /// It is about memory that has to go out of use.
+    #[inline(always)]
+    pub fn matters(&self) -> bool {
+        matches!(self.class(), Class::Srao | Class::Srar)
+    }
+
     /// Its class.
     pub fn class(&self) -> Class {
         self.finding.who.class()
@@ -147,7 +173,7 @@ impl Found {
 
     /// How bad it is where it was found.
     #[inline(always)]
-    fn severity<M: Machine>(&self, machine: &M, here: &Here) -> Severity {
+    pub fn severity<M: Machine>(&self, machine: &M, here: &Here) -> Severity {
         match self.class() {
             Class::Fatal => Severity::fatal(FatalReason::Bank),
             Class::Srar => self.severity_of_required(machine, here),
@@ -181,8 +207,8 @@ impl Scan {
         Self {
             found: ArrayVec::new_const(),
             severity: here.severity(),
-            grades: Grades::of(false),
             copy_failed: false,
+            left: Cell::new(0),
         }
     }
 
@@ -191,7 +217,6 @@ impl Scan {
     pub fn read<M: Machine>(&mut self, machine: &M, here: &Here) {
         let cap = machine.capabilities();
         let grades = Grades::of(cap.ser_p());
-        self.grades = grades;
         for bank in (0..cap.banks()).map(Bank) {
             let status = Status::from(machine.read_msr(bank.status()));
             let class = grades.class(status);
@@ -199,6 +224,13 @@ impl Scan {
                 self.add(machine, here, bank, status, class);
             }
         }
+    }
+
+    /// An error has found no room in the pool.
+    #[cold]
+    #[inline(never)]
+    pub fn leave(&self, found: &Found) {
+        self.left.set(self.left.get() | 1 << found.bank.0);
     }
 
     /// Leaves in their banks the errors that require action of others: of a local machine check, which one is for this processor.
@@ -238,13 +270,7 @@ impl Scan {
         status: Status,
         class: Class,
     ) {
-        let found = Found {
-            bank,
-            finding: Finding {
-                who: here.affected(machine, class),
-                record: record(machine, bank, status),
-            },
-        };
+        let found = Found::new(machine, here, bank, status, class);
         if mutant::is(Mutant::ClearsInFirstRound) {
             machine.write_msr(bank.status(), 0);
         }

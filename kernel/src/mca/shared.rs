@@ -7,7 +7,7 @@ use super::pool::Pool;
 use super::rendezvous::Rendezvous;
 use super::turn::Turn;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::units::Pcpu;
+use crate::units::{GuestId, Pcpu, VcpuId};
 
 /// What the administrator and the machine decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(super) struct Slot {
     pub flushed: AtomicU64,
     /// What [`Emptied`] counted when this processor last had no #MC on its way.
     pub settled: AtomicU32,
+    /// The vCPU whose context it has lost in this machine check: guest and vCPU, a byte each, plus one; 0 if it has not.
+    lost: AtomicU32,
 }
 
 /// The state of machine-check handling, for up to `P` processors.
@@ -92,8 +94,25 @@ impl Slot {
                 missing: AtomicU32::new(0),
                 flushed: AtomicU64::new(0),
                 settled: AtomicU32::new(0),
+                lost: AtomicU32::new(0),
             }
         }
+    }
+}
+
+impl Slot {
+    /// The context of a vCPU that this processor ran is lost. Kept until the recovery takes it.
+    pub fn lose(&self, VcpuId { guest, index }: VcpuId) {
+        let vcpu = u32::from(guest.0) << 8 | u32::from(index);
+        self.lost.store(vcpu + 1, Ordering::Release);
+    }
+
+    fn take_lost(&self) -> Option<VcpuId> {
+        let vcpu = self.lost.swap(0, Ordering::AcqRel).checked_sub(1)?;
+        Some(VcpuId {
+            guest: GuestId((vcpu >> 8) as u8),
+            index: vcpu as u8,
+        })
     }
 }
 
@@ -162,6 +181,13 @@ impl<const P: usize> Shared<P> {
 
     pub(super) fn slot(&self, processor: Pcpu) -> Option<&Slot> {
         self.slots.get(usize::from(processor.0))
+    }
+
+    /// The vCPUs whose contexts are lost in this machine check; taken by the one that recovers.
+    pub(super) fn take_lost_contexts(&self) -> impl Iterator<Item = VcpuId> {
+        let are_there = self.pool.has_lost_contexts();
+        let slots = self.slots.iter().filter(move |_| are_there);
+        slots.filter_map(Slot::take_lost)
     }
 
     /// The processors that are online, in order.

@@ -30,7 +30,7 @@ struct Hit<'a> {
     pages: u32,
     /// The processor that found it.
     processor: Pcpu,
-    /// The vCPU that consumed it or lost its context.
+    /// The vCPU that consumed it, or whose context is lost.
     vcpu: Option<u8>,
     /// The vCPU that alone gets it, as a local machine check.
     local: Option<u8>,
@@ -72,18 +72,6 @@ impl<'a, M: Machine> Routes<'a, M> {
         }
     }
 
-    /// A vCPU cannot go on where it was.
-    pub fn lose_context(&mut self, finding: &Finding) {
-        let VcpuId { guest, index } = finding.who.vcpu();
-        if let Some(hit) = self.post.hit(finding, guest, NO_RECORD, 0, self.local) {
-            self.add(Hit {
-                has_record: false,
-                vcpu: Some(index),
-                ..hit
-            });
-        }
-    }
-
     fn add(&mut self, hit: Hit<'a>) {
         let guest = hit.guest;
         if self.hits.try_push(hit).is_err() {
@@ -104,8 +92,9 @@ impl<'a, M: Machine> Routes<'a, M> {
         }
     }
 
-    /// Leaves mail for everybody who is hit. Returns whether somebody has mail, or is to be stopped.
-    pub fn send(&mut self) -> bool {
+    /// Leaves mail for everybody who is hit, and for the vCPUs whose contexts are lost. Returns whether somebody has mail, or is to be
+    /// stopped.
+    pub fn send(&mut self, lost: impl Iterator<Item = VcpuId>) -> bool {
         let Self {
             post,
             hits,
@@ -122,10 +111,15 @@ impl<'a, M: Machine> Routes<'a, M> {
         for hit in hits.iter() {
             post.clean(hit);
         }
+        let mut has_lost = false;
+        for vcpu in lost {
+            post.lose_context(vcpu);
+            has_lost = true;
+        }
         for hit in hits.iter().filter(|hit| hit.pages_left() != 0) {
             post.left_over(*hit);
         }
-        *stopped || !hits.is_empty()
+        *stopped || has_lost || !hits.is_empty()
     }
 }
 
@@ -293,6 +287,24 @@ impl<'a, M: Machine> Post<'a, M> {
                 self.leave(hit.guest, index, mailbox, mail);
             }
         }
+    }
+
+    /// A vCPU that cannot go on where it was gets an #MC, if it has got none.
+    fn lose_context(&self, VcpuId { guest, index }: VcpuId) {
+        let Some(to) = self.machine.guest(guest) else {
+            return;
+        };
+        self.clean(&Hit {
+            guest,
+            to,
+            has_record: false,
+            record: NO_RECORD,
+            pages: 0,
+            processor: self.machine.processor(),
+            vcpu: Some(index),
+            local: None,
+            sent: false,
+        });
     }
 
     /// What is left of a hit follows, for the vCPU that it belongs to, or the first that runs.

@@ -166,6 +166,15 @@ impl Simulation {
             Some((reads, Box::new(move || happens(&this))));
     }
 
+    /// In the middle of the next flush of translations, by whichever processor, this happens.
+    pub fn in_flush(&self, happens: impl FnOnce(&Self) + 'static) {
+        let this = Self {
+            world: self.world.clone(),
+            shared: self.shared.clone(),
+        };
+        *self.world.in_flush.borrow_mut() = Some(Box::new(move || happens(&this)));
+    }
+
     /// A processor in ordinary context.
     pub fn view(&self, processor: u16) -> View<'_> {
         View {

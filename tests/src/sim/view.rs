@@ -174,6 +174,10 @@ impl Machine for View<'_> {
         self.count(|work| work.calls += 1);
         self.world.did(self.processor, Step::Flush);
         self.state().stale.borrow_mut().clear();
+        let happens = self.world.in_flush.borrow_mut().take();
+        if let Some(happens) = happens {
+            happens();
+        }
     }
 
     fn kick(&self, processor: Pcpu) {

@@ -83,6 +83,8 @@ pub struct World {
     pub(super) spares: RefCell<Vec<Hpa>>,
     /// What happens after so many reads of a bank's STATUS.
     pub(super) after_status_reads: RefCell<Option<Awaited>>,
+    /// What happens in the middle of the next flush of translations.
+    pub(super) in_flush: RefCell<Option<Box<dyn FnOnce()>>>,
     /// The guests.
     pub guests: Vec<Guest>,
 }
@@ -119,6 +121,7 @@ impl World {
             steps: RefCell::default(),
             spares: RefCell::default(),
             after_status_reads: RefCell::default(),
+            in_flush: RefCell::default(),
             guests: Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 use kernel::event::Event;
 use kernel::units::{Hpa, Pcpu};
 use kernel::vmce::{Delivery, StopReason};
-use tests::sim::{Order, Signal, Simulation, Step, running};
+use tests::sim::{Order, Signal, Simulation, Step, World, running};
 
 use crate::common::{
     BYSTANDER, CONSUMER, COPY, GUEST_0, GUEST_1, HYPERVISOR, LOCAL, MISC, MapLast, SRAO, SRAR,
@@ -300,4 +300,69 @@ fn without_broadcast_only_the_consumer_or_vcpu_0_is_told() {
     simulation.world.put(1, 0, SRAO, GUEST_0 + 0x2000, MISC);
     assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
     assert_eq!(simulation.enter(0), [Delivery::Inject, Delivery::Nothing]);
+}
+
+#[test]
+fn any_number_of_contexts_can_be_lost_at_once() {
+    const PROCESSORS: u16 = 70;
+    let simulation = Simulation::new(World::new(PROCESSORS, 2).guest(70, GUEST_0, 16));
+    simulation.world.put(3, 0, SRAO, GUEST_0 + 0x1000, MISC);
+    let signals: Vec<_> = (0..PROCESSORS)
+        .map(|n| Signal::new(n, running(0, n as u8), 4))
+        .collect();
+    assert!(resumes(&simulation.run(Order::Turns, &signals)));
+    assert!(
+        simulation
+            .enter(0)
+            .iter()
+            .all(|delivery| *delivery == Delivery::Inject)
+    );
+    let last = seen_by(&simulation, 0).map_last();
+    assert_eq!(last[0], seen(4, SRAO, 0x1000));
+    assert!(last[1..].iter().all(|seen| *seen == clean(4)));
+    assert!(!simulation.finish(0));
+}
+
+/// More than can be handled at once: those that find no room are handled one processor after the other.
+#[test]
+fn any_number_of_errors_can_come_at_once() {
+    const PROCESSORS: u16 = 50;
+    for order in (0..5).map(Order::Random).chain([Order::Turns]) {
+        let mut world = World::new(PROCESSORS, 2);
+        let start = |guest: u16| GUEST_0 + u64::from(guest) * 0x10_0000;
+        for guest in 0..PROCESSORS {
+            world = world.guest(2, start(guest), 16);
+        }
+        let simulation = Simulation::new(world);
+        let page = |processor: u16, bank: u64| start(processor) + 0x1000 * (bank + 1);
+        for processor in 0..PROCESSORS {
+            simulation
+                .world
+                .put(processor, 0, SRAO, page(processor, 0), MISC);
+            simulation
+                .world
+                .put(processor, 1, SRAR, page(processor, 1), MISC);
+        }
+        let signals: Vec<_> = (0..PROCESSORS)
+            .map(|n| Signal::new(n, running(n as u8, 1), CONSUMER))
+            .collect();
+        assert!(resumes(&simulation.run(order, &signals)), "{order:?}");
+        assert!(simulation.world.banks().iter().all(|bank| bank.status == 0));
+        let lost: Vec<_> = (0..PROCESSORS)
+            .flat_map(|n| [0, 1].map(|bank| Hpa(page(n, bank))))
+            .collect();
+        assert_eq!(simulation.world.retired(), lost);
+        assert!((0..PROCESSORS).all(|n| !simulation.world.has_stale_translations(n)));
+        for guest in 0..PROCESSORS as u8 {
+            assert_eq!(simulation.enter(guest), [Delivery::Inject; 2]);
+            let mut all = vec![seen_by(&simulation, guest).map_last()];
+            assert!(simulation.finish(guest));
+            assert_eq!(simulation.enter(guest), [Delivery::Inject; 2]);
+            all.push(seen_by(&simulation, guest).map_last());
+            assert!(!simulation.finish(guest));
+            let required = [clean(5), seen(7, SRAR, 0x2000)];
+            let optional = [seen(5, SRAO, 0x1000), clean(5)];
+            assert_eq!(all, [required, optional], "{order:?}");
+        }
+    }
 }

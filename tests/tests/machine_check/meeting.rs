@@ -348,3 +348,19 @@ fn what_was_seen_on_the_way_counts_only_if_nobody_has_recovered_since() {
         assert_eq!(worst, [Class::Srao, Class::Srar], "seed {seed}");
     }
 }
+
+/// A processor flushes; in the middle another page goes out of use elsewhere, and an NMI has it flush for that one too.
+#[test]
+fn a_flush_in_the_middle_of_another_is_not_taken_back() {
+    use kernel::mca::{catch_up, flush_everywhere, is_flushed};
+    let simulation = Simulation::new(world(2));
+    simulation.in_flush(|simulation| {
+        assert!(
+            !flush_everywhere(simulation.shared(), &simulation.view(1)),
+            "processor 0 is in the middle of its own"
+        );
+        catch_up(simulation.shared(), &simulation.view(0));
+    });
+    assert!(flush_everywhere(simulation.shared(), &simulation.view(0)));
+    assert!(is_flushed(simulation.shared()));
+}

@@ -223,3 +223,65 @@ fn an_error_between_look_and_clearing_is_in_a_record() {
         assert!(simulation.world.banks().iter().all(|bank| bank.status == 0));
     }
 }
+
+/// Between the first round and the second another error comes to the same bank.
+#[test]
+fn an_error_that_is_overwritten_between_the_rounds_is_in_a_record() {
+    const CORRECTED: u64 = 0x9c00_0040_0000_009f;
+    const TWICE: u64 = 0x9c00_0080_0000_009f;
+    const FATAL: u64 = 0xfe00_0000_0000_0134;
+    const FIRST: u64 = GUEST_0 + 0x1000;
+    const SECOND: u64 = GUEST_0 + 0x2000;
+    let happens = |first: u64, second: u64, address: u64| {
+        let world = world(2).spare(0x80_0000).spare(0x80_1000);
+        let simulation = Simulation::new(world).replacing_after(1);
+        simulation.world.put(0, 1, first, FIRST, MISC);
+        simulation.after_status_reads(4, move |simulation| {
+            simulation.world.put(0, 1, second, address, MISC);
+        });
+        assert!(resumes(
+            &simulation.run(Order::Turns, &both(BYSTANDER, BYSTANDER))
+        ));
+        let recorded = simulation.world.picked(|_, event| match *event {
+            Event::BankError { status, addr, .. } => Some((status, addr)),
+            _ => None,
+        });
+        (recorded, simulation)
+    };
+    let counted = |simulation: &Simulation| {
+        kernel::mca::poll(simulation.shared(), &simulation.view(0));
+        simulation.world.picked(|_, event| match *event {
+            Event::PageReplaced { hpa, count, .. } => Some((hpa.0, count)),
+            Event::PageKept { hpa, count, .. } => Some((hpa.0, count)),
+            _ => None,
+        })
+    };
+    let (recorded, simulation) = happens(CORRECTED, TWICE, SECOND);
+    assert_eq!(recorded, [(CORRECTED, FIRST), (TWICE, SECOND)]);
+    assert_eq!(counted(&simulation), [(FIRST, 1), (SECOND, 1)]);
+    assert_eq!(simulation.world.bank(0, 1).status, 0);
+
+    for second in [SRAO, FATAL] {
+        let (recorded, simulation) = happens(SRAO, second | 1 << 62, SECOND);
+        let is_worse = second == FATAL;
+        let both = [(SRAO, FIRST), (second | 1 << 62, SECOND)];
+        assert_eq!(recorded, both[..2 - usize::from(is_worse)]);
+        let left = simulation.world.bank(0, 1).status;
+        assert_eq!(
+            left != 0,
+            is_worse,
+            "what is worse is its own machine check's"
+        );
+        let mut pages = Vec::new();
+        loop {
+            assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+            let last = simulation.world.guests[0].seen(0);
+            pages.extend(last.last().and_then(|seen| seen.record).map(|r| r.address));
+            if !simulation.finish(0) {
+                break;
+            }
+        }
+        assert_eq!(pages, [0x1000, 0x2000][..2 - usize::from(is_worse)]);
+        assert_eq!(simulation.world.retired().len(), pages.len());
+    }
+}
