@@ -440,3 +440,62 @@ fn what_a_record_alone_brings_is_looked_at() {
     let text = Pair::new(&spec(&closed("R & 1")), &spec(&closed("R & 3"))).text();
     has(&text, "no difference");
 }
+
+/// The shortest way to a difference may be a harmless one; what else leads there is told too, and counts for the verdict.
+#[test]
+fn every_cause_of_a_difference_is_told() {
+    let cases = [
+        (
+            "write store; reserved ignore; [7:0] N: u8 { legal 0..=2 else ignore; }",
+            "write store; reserved ignore; [7:0] N: u8 { legal 0, 2..=3 else ignore; }",
+            ["write-kept", "write-ignored"],
+            "        wrmsr 0x11 0x1\n        rdmsr 0x11\n        # 0x0000000000000001 → 0x0000000000000000\n",
+        ),
+        (
+            "write store; reserved ignore; [0] ON: bool; [1] X: bool { write locked !ON; }",
+            "write store; reserved ignore; [0] ON: bool; [1] X: bool { write locked ON; }",
+            ["write-kept", "write-ignored"],
+            "        wrmsr 0x11 0x1\n        wrmsr 0x11 0x2\n        rdmsr 0x11\n        # 0x0000000000000002 → 0x0000000000000000\n",
+        ),
+        (
+            "write store; reserved ignore; [0] ON: bool { write sticky; }",
+            "init reset; write store; reserved ignore; [0] ON: bool;",
+            ["write-kept", "init-changed"],
+            "        wrmsr 0x11 0x1\n        init\n        rdmsr 0x11\n        # 0x0000000000000001 → 0x0000000000000000\n",
+        ),
+    ];
+    for (old, new, rules, witness) in cases {
+        let text = pair(old, new).text();
+        for rule in rules {
+            has(&text, &format!("  {rule}  R 0x11  ["));
+        }
+        has(&text, witness);
+        has(&text, "old → new: safe on conditions");
+    }
+    let told = |rule: &str, bits: &str| {
+        with(
+            &format!(
+                "injection {{ deliver broadcast; bank 1; global ST sets RIPV | EIPV | MCIP; status SS sets {bits}; address AA sets all; misc MM sets all; }}
+                 register ST @ 0x17a {{ cite \"t\"; write store; reserved ignore; migrate saved 3; [0] RIPV: bool; [1] EIPV: bool; [2] MCIP: bool; }}
+                 bank register SS @ 0x401 + 4 * i {{ cite \"t\"; {rule} migrate saved 4; }}
+                 bank register AA @ 0x402 + 4 * i {{ cite \"t\"; write store; migrate saved 5; }}
+                 bank register MM @ 0x403 + 4 * i {{ cite \"t\"; write store; migrate saved 6; }}"
+            ),
+            "write ignore; read zero; migrate derived;",
+        )
+        .replace("capability CAP;", "capability CAP; banks { count CAP.COUNT; limit 2; stored 2; beyond fault; }")
+        .replace("migrate saved 2; ", "")
+    };
+    let old = told(
+        "write store; require value & 0x100 == 0 else ignore;",
+        "all",
+    );
+    let new = told("write store;", "all less [8]");
+    let text = Pair::new(&old, &new).text();
+    has(&text, "  write-kept  SS 0x405  [");
+    has(&text, "  injection-sets-less  SS 0x405  [");
+    has(
+        &text,
+        "        inject STATUS=0x100\n        rdmsr 0x405\n        # 0x0000000000000100 → 0x0000000000000000\n",
+    );
+}

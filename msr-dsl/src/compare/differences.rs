@@ -5,7 +5,7 @@ use super::accesses::Setting;
 use super::condition::{Affected, Condition, Demand};
 use super::finding::{About, Aspect, Finding, Witness};
 use super::phrases::bits;
-use super::product::{Path, Product};
+use super::product::{Path, Product, Way};
 use super::rules::{self, Effect, Rule};
 use super::steps::{Start, Step, execute};
 use super::symbols::Kind;
@@ -14,6 +14,10 @@ use super::values;
 use super::word::Word;
 use crate::interpret::{Answer, Machine};
 use crate::model::{Scope, Write};
+
+mod causes;
+
+use causes::Known;
 
 /// Which access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -492,6 +496,14 @@ impl Msr<'_, '_> {
                 let mut finding = self.finding(rule, shown, aspect, text, not, any, Some(witness));
                 self.name_injection(&mut finding);
                 findings.push(finding);
+                findings.extend(self.other_causes(&Known {
+                    seen,
+                    words: shown_on,
+                    when,
+                    differ: any,
+                    bits: shown,
+                    rule,
+                }));
             }
         }
         findings
@@ -730,6 +742,7 @@ impl Look {
 }
 
 /// Where a value differs: how it is looked at, who has the register, and what the bits can be.
+#[derive(Clone, Copy, Debug)]
 struct Seen {
     look: Look,
     there: There,

@@ -12,7 +12,10 @@ use super::word::{self, Word};
 use crate::model::Scope;
 use std::collections::BTreeMap;
 
+mod entries;
 mod migrated;
+
+pub use entries::Way;
 
 /// A question is given up when it has met more functions than this; no spec of any sense comes near.
 const TOO_MANY: usize = 4_000_000;
@@ -468,13 +471,18 @@ impl<'a> Product<'a> {
             target = usual;
         }
         let picked = self.picked(target)?;
-        let value = self.input(&picked, VALUE);
-        let capability = self.capability(&picked);
+        self.way_to(layer, &picked)
+    }
+
+    /// The way to states of a layer that were picked, and the states from which it starts.
+    fn way_to(&mut self, layer: usize, picked: &Picked) -> Option<(Path, Vec<u64>)> {
+        let value = self.input(picked, VALUE);
+        let capability = self.capability(picked);
         let mut steps = Vec::new();
-        let mut state = self.states(&picked);
+        let mut state = self.states(picked);
         for before in (0..layer).rev() {
             let all: Vec<usize> = (0..state.len()).collect();
-            target = self.state_is(&state, &capability_cube(capability), &all);
+            let target = self.state_is(&state, &capability_cube(capability), &all);
             let (step, earlier) = self.step_to(target, self.layers[before])?;
             steps.push(step);
             state = earlier;
@@ -511,24 +519,29 @@ impl<'a> Product<'a> {
                 continue;
             }
             let picked = self.picked(steps)?;
-            let step = match &self.transitions[at].step {
-                Step::Write { msr, .. } => Step::Write {
-                    msr: *msr,
-                    value: self.input(&picked, VALUE),
-                },
-                Step::Hold { msr, .. } => Step::Hold {
-                    msr: *msr,
-                    value: self.input(&picked, VALUE),
-                },
-                Step::Inject(_) => Step::Inject(Injected {
-                    flags: self.input(&picked, FLAGS) & 15,
-                    error: ERROR.map(|slot| self.input(&picked, slot)),
-                }),
-                other => other.clone(),
-            };
+            let step = self.step_with(at, &picked);
             return Some((step, self.states(&picked)));
         }
         None
+    }
+
+    /// One of the steps that a transition stands for.
+    fn step_with(&self, transition: usize, picked: &Picked) -> Step {
+        match &self.transitions[transition].step {
+            Step::Write { msr, .. } => Step::Write {
+                msr: *msr,
+                value: self.input(picked, VALUE),
+            },
+            Step::Hold { msr, .. } => Step::Hold {
+                msr: *msr,
+                value: self.input(picked, VALUE),
+            },
+            Step::Inject(_) => Step::Inject(Injected {
+                flags: self.input(picked, FLAGS) & 15,
+                error: ERROR.map(|slot| self.input(picked, slot)),
+            }),
+            other => other.clone(),
+        }
     }
 
     /// Values for which a condition holds: a new guest's capability word and reset states as far as that goes, else zeros.
