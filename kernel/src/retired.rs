@@ -1,6 +1,6 @@
 //! Pages without a guest that are out of use: runs of them, written in any context.
 //!
-//! A guest's pages have a bit each in the guest's own memory; this is the list for all others.
+//! A guest's pages have a bit each in their EPT entries; this is the list for all others.
 
 use crate::sync::{AtomicU64, Ordering};
 use crate::units::{Hpa, PAGE_SIZE};
@@ -19,6 +19,8 @@ pub struct Retired {
     runs: [Run; RUNS],
     /// Pages that found no room.
     unlisted: AtomicU64,
+    /// The page that is being removed, or 0: its run is changing.
+    leaving: AtomicU64,
 }
 
 impl Retired {
@@ -32,15 +34,19 @@ impl Retired {
                 }
             }; RUNS],
             unlisted: AtomicU64::new(0),
+            leaving: AtomicU64::new(0),
         }
     }
 
     /// Adds a page. Returns whether that is new.
     pub fn add(&self, page: Hpa) -> bool {
-        if self.holds(page) {
+        let leaving = self.leaving.load(Ordering::SeqCst);
+        if leaving != page.0 && self.holds(page) {
             return false;
         }
-        let before = |(start, pages): (u64, u64)| start + pages * PAGE_SIZE == page.0;
+        // What is added to a run that is changing would be lost with the change.
+        let before =
+            |(start, pages): (u64, u64)| leaving == 0 && start + pages * PAGE_SIZE == page.0;
         if let Some(run) = self.runs.iter().find(|run| run.get().is_some_and(before)) {
             run.pages.fetch_add(1, Ordering::AcqRel);
             return true;
@@ -53,6 +59,18 @@ impl Retired {
 
     /// Takes a page from the list. False if it is not there, or there is no room for what is left of its run.
     pub fn remove(&self, page: Hpa) -> bool {
+        self.remove_while(page, || {})
+    }
+
+    /// As [`Retired::remove`]; an #MC in the middle does `meanwhile`.
+    fn remove_while(&self, page: Hpa, meanwhile: impl FnOnce()) -> bool {
+        self.leaving.store(page.0, Ordering::SeqCst);
+        let was_there = self.take_out(page, meanwhile);
+        self.leaving.store(0, Ordering::SeqCst);
+        was_there
+    }
+
+    fn take_out(&self, page: Hpa, meanwhile: impl FnOnce()) -> bool {
         let Some(run) = self.runs.iter().find(|run| run.holds(page)) else {
             return false;
         };
@@ -61,6 +79,7 @@ impl Retired {
         };
         let ahead = (page.0 - start) / PAGE_SIZE;
         let behind = pages - ahead - 1;
+        meanwhile();
         if ahead != 0 && behind != 0 && !self.add_run(page.0 + PAGE_SIZE, behind) {
             return false;
         }
@@ -160,6 +179,19 @@ mod tests {
         assert_eq!(runs(&retired), [(0x6000, 1), (0x8000, 1)]);
         assert!(retired.remove(Hpa(0x6000)) && retired.remove(Hpa(0x8000)));
         assert_eq!(runs(&retired), []);
+    }
+
+    #[test]
+    fn a_page_that_is_added_while_another_one_is_removed_stays() {
+        // Behind the run that changes, in whose middle or at whose end the other one is, and that page itself.
+        for (removed, added) in [(5, 8), (6, 8), (7, 8), (7, 7), (5, 5)] {
+            let retired = Retired::new();
+            (5..8).for_each(|page| assert!(retired.add(Hpa(page << 12))));
+            let add = || assert!(retired.add(Hpa(added << 12)));
+            assert!(retired.remove_while(Hpa(removed << 12), add));
+            assert!(retired.holds(Hpa(added << 12)), "{removed} {added}");
+            assert_eq!(retired.holds(Hpa(removed << 12)), removed == added);
+        }
     }
 
     #[test]

@@ -3,4 +3,6 @@ pub mod control_registers;
 pub mod hypercall;
 pub mod interruption;
 pub mod msr_bitmap;
+pub mod page_entry;
 pub mod pvh;
+pub mod spare_page;

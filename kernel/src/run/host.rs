@@ -66,10 +66,16 @@ impl Machine for Host {
     #[inline(always)]
     fn retire(&self, page: Hpa, owner: Owner) -> bool {
         match owner {
-            Owner::Guest { guest, gpa } => {
-                Guest::get(guest).is_some_and(|guest| guest.memory.retire(gpa))
+            Owner::Guest { guest, gpa } => Guest::get(guest).is_some_and(|guest| {
+                if !guest.memory.is_at_home(gpa, page) {
+                    spare::take_out_of_use(page);
+                }
+                guest.memory.retire(gpa)
+            }),
+            Owner::Free => {
+                spare::take_out_of_use(page);
+                memory::retired().add(page)
             }
-            Owner::Free => memory::retired().add(page),
             // The hypervisor cannot do without its own, and firmware's was never handed out.
             Owner::Hypervisor | Owner::Firmware => false,
         }
@@ -78,7 +84,10 @@ impl Machine for Host {
     fn replace(&self, page: Hpa, owner: Owner) -> Result<Replaced, Kept> {
         let (guest, gpa) = match owner {
             Owner::Guest { guest, gpa } => (guest, gpa),
-            Owner::Free if memory::retired().add(page) => return Ok(Replaced::Free),
+            Owner::Free if memory::retired().add(page) => {
+                spare::take_out_of_use(page);
+                return Ok(Replaced::Free);
+            }
             Owner::Free => return Err(Kept::OutOfUse),
             Owner::Hypervisor => return Err(Kept::Hypervisor),
             Owner::Firmware => return Err(Kept::Firmware),
@@ -92,6 +101,7 @@ impl Machine for Host {
         }
         // Nobody's from now on.
         memory::retired().add(page);
+        spare::take_out_of_use(page);
         spare::give_back(page);
         Ok(Replaced::By(by))
     }

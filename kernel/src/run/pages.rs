@@ -7,7 +7,7 @@ use kernel::mca::{self, Machine, Owner};
 use kernel::units::Hpa;
 
 use super::host::{ENGINE, HOST};
-use crate::guests::{self, Guest};
+use crate::guests::{self, Guest, spare};
 use crate::machine::{log, memory, messages};
 
 /// Takes a page out of use. Its content stays; a guest that touches it is stopped.
@@ -52,6 +52,9 @@ pub fn back(place: Place) -> Result<Event, Refused> {
             Event::FreePageReturned { hpa },
         ),
     };
+    if was_out_of_use {
+        spare::put_back(hpa);
+    }
     was_out_of_use.then_some(event).ok_or(Refused::InUse)
 }
 

@@ -1,12 +1,13 @@
 //! A guest's memory: one range of host memory, mapped by EPT in 2 MiB pages, or in 4 KiB pages where one of them is out of use
 //! (SDM vol. 3, 29.3).
 //!
-//! The 4 KiB tables were filled in at boot, one for each 2 MiB page. So a page is taken out of use, in #MC context, by three
-//! stores: its bit, its 4 KiB entry, and the 2 MiB entry, which points to the table from then on. Nothing is left for later,
+//! The 4 KiB tables were filled in at boot, one for each 2 MiB page. So a page is taken out of use, in #MC context, by two
+//! stores: its 4 KiB entry, and the 2 MiB entry, which points to the table from then on. Nothing is left for later,
 //! and a page costs the same whether it is the first of its 2 MiB or not.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use kernel::guest::page_entry::{ADDRESS, PageEntry, READ_WRITE_EXECUTE, WRITE_BACK};
 use kernel::handover::arena::OutOfMemory;
 use kernel::mca::Kept;
 use kernel::units::{Gpa, Hpa, LARGE_PAGE_SIZE, PAGE_SIZE};
@@ -15,10 +16,7 @@ use crate::machine::guest_copy::{self, Raise, Unreadable};
 use crate::machine::lock::Lock;
 use crate::machine::memory;
 
-const READ_WRITE_EXECUTE: u64 = 7;
-const WRITE_BACK: u64 = 6 << 3;
 const LARGE: u64 = 1 << 7;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const ENTRIES: u64 = 512;
 /// EPTP: four levels, write-back tables.
 const EPTP: u64 = 3 << 3 | 6;
@@ -33,11 +31,9 @@ pub struct GuestMemory {
     directory: &'static [AtomicU64],
     /// An entry for each 4 KiB: absent if it is out of use, with its address all the same. The processor looks at a table once a page
     /// of its 2 MiB has been out of use.
-    tables: &'static [AtomicU64],
+    tables: &'static [PageEntry],
     /// Held while a page moves, by whoever moves it, and by those who wait for that because their guest touches it.
     moving: Lock<()>,
-    /// A bit for each 4 KiB: out of use.
-    retired: &'static [AtomicU64],
 }
 
 /// What an EPT violation turned out to be.
@@ -57,10 +53,9 @@ impl GuestMemory {
         let large_pages = size / LARGE_PAGE_SIZE;
         let base = memory::large_pages(large_pages)?;
         let directories = large_pages.div_ceil(ENTRIES);
-        let directory = entries(directories)?;
-        let tables = entries(large_pages)?;
-        let retired = entries(size.div_ceil(PAGE_SIZE * 64).div_ceil(ENTRIES))?;
-        let root = entries(2)?;
+        let directory: &[AtomicU64] = entries(directories)?;
+        let tables: &[PageEntry] = entries(large_pages)?;
+        let root: &[AtomicU64] = entries(2)?;
         let (root, pointers) = root.split_at(ENTRIES as usize);
         root[0].store(address(pointers) | READ_WRITE_EXECUTE, Ordering::Relaxed);
         for (pointer, index) in pointers.iter().zip(0..directories) {
@@ -76,7 +71,7 @@ impl GuestMemory {
         }
         for (entry, index) in tables.iter().zip(0..size / PAGE_SIZE) {
             let page = base.0 + index * PAGE_SIZE;
-            entry.store(page | WRITE_BACK | READ_WRITE_EXECUTE, Ordering::Relaxed);
+            entry.fill(Hpa(page));
         }
         Ok(Self {
             base,
@@ -85,7 +80,6 @@ impl GuestMemory {
             directory,
             tables,
             moving: Lock::new(()),
-            retired,
         })
     }
 
@@ -108,8 +102,20 @@ impl GuestMemory {
 
     /// Where a page lies, whether it is in use or not.
     fn page_of(&self, address: Gpa) -> Option<Hpa> {
+        self.entry(address).map(PageEntry::address)
+    }
+
+    /// The entry of a page; none outside the memory.
+    #[inline(always)]
+    fn entry(&self, address: Gpa) -> Option<&PageEntry> {
         let entry = self.tables.get((address.0 / PAGE_SIZE) as usize)?;
-        (address.0 < self.size).then(|| Hpa(entry.load(Ordering::Acquire) & ADDRESS))
+        (address.0 < self.size).then_some(entry)
+    }
+
+    /// The page would lie there if it had never been replaced.
+    #[inline(always)]
+    pub fn is_at_home(&self, address: Gpa, page: Hpa) -> bool {
+        page.0.wrapping_sub(self.base.0) == address.0
     }
 
     /// Guest address of a page of the host's memory; none for one that is not, or not any more, the guest's.
@@ -128,8 +134,7 @@ impl GuestMemory {
     /// Reads 8 aligned bytes of a guest that may be running. None outside its memory, and in a page that is out of use: the guest
     /// knows which those are, and must not have the hypervisor touch them for it.
     pub fn read_u64(&self, at: Gpa) -> Option<u64> {
-        let (word, bit) = self.retired_bit(at.page())?;
-        if word.load(Ordering::Acquire) & bit != 0 {
+        if self.entry(at)?.is_out_of_use() {
             return None;
         }
         if !at.0.is_multiple_of(8) {
@@ -146,8 +151,7 @@ impl GuestMemory {
         let mut at = at;
         let mut rest = to;
         while !rest.is_empty() {
-            let (word, bit) = self.retired_bit(at.page()).ok_or(Unreadable)?;
-            if word.load(Ordering::Acquire) & bit != 0 {
+            if self.entry(at).ok_or(Unreadable)?.is_out_of_use() {
                 return Err(Unreadable);
             }
             let within = at.0 - at.page().0;
@@ -165,37 +169,23 @@ impl GuestMemory {
     /// it may go on with either mapping.
     #[inline(always)]
     pub fn retire(&self, page: Gpa) -> bool {
-        let Some((word, bit)) = self.retired_bit(page) else {
+        let large_page = page.0 / LARGE_PAGE_SIZE;
+        let (Some(entry), Some(large)) =
+            (self.entry(page), self.directory.get(large_page as usize))
+        else {
             return false;
         };
-        let was_in_use = word.fetch_or(bit, Ordering::AcqRel) & bit == 0;
-        let large_page = page.0 / LARGE_PAGE_SIZE;
-        if let Some(entry) = self.tables.get((page.0 / PAGE_SIZE) as usize)
-            && let Some(large) = self.directory.get(large_page as usize)
-        {
-            let table = address(self.tables) + large_page * PAGE_SIZE;
-            // In this order: whoever finds the table finds the page absent in it.
-            entry.fetch_and(!READ_WRITE_EXECUTE, Ordering::AcqRel);
-            large.store(table | READ_WRITE_EXECUTE, Ordering::Release);
-        }
+        // In this order: whoever finds the table finds the page absent in it.
+        let was_in_use = entry.take_out_of_use();
+        let table = address(self.tables) + large_page * PAGE_SIZE;
+        large.store(table | READ_WRITE_EXECUTE, Ordering::Release);
         was_in_use
     }
 
     /// Puts a page back into use that was out of it. In ordinary context. False if it was in use.
     pub fn put_back(&self, page: Gpa) -> bool {
         let _still = self.moving.lock();
-        let (Some((word, bit)), Some(entry)) = (
-            self.retired_bit(page),
-            self.tables.get((page.0 / PAGE_SIZE) as usize),
-        ) else {
-            return false;
-        };
-        let was_out_of_use = word.fetch_and(!bit, Ordering::AcqRel) & bit != 0;
-        if was_out_of_use {
-            let value = entry.load(Ordering::Acquire) & ADDRESS;
-            self.map(page, entry, Hpa(value));
-        }
-        was_out_of_use
+        self.entry(page).is_some_and(PageEntry::put_back)
     }
 
     /// Puts another page in the place of one, with the same content, while the guest runs: its processors that touch it meanwhile
@@ -205,51 +195,37 @@ impl GuestMemory {
     /// Why the page stays where it is.
     pub fn replace(&self, page: Gpa, by: Hpa, flush: impl FnOnce() -> bool) -> Result<(), Kept> {
         let _moves = self.moving.lock();
-        let (Some((word, bit)), Some(entry), Some(large)) = (
-            self.retired_bit(page),
-            self.tables.get((page.0 / PAGE_SIZE) as usize),
+        let (Some(entry), Some(large)) = (
+            self.entry(page),
             self.directory.get((page.0 / LARGE_PAGE_SIZE) as usize),
         ) else {
             return Err(Kept::OutOfUse);
         };
-        let old = Hpa(entry.load(Ordering::Acquire) & ADDRESS);
-        let is_retired = || word.load(Ordering::SeqCst) & bit != 0;
-        if is_retired() {
+        let old = entry.address();
+        if entry.is_out_of_use() {
             return Err(Kept::OutOfUse);
         }
         let table = address(self.tables) + page.0 / LARGE_PAGE_SIZE * PAGE_SIZE;
-        entry.fetch_and(!READ_WRITE_EXECUTE, Ordering::SeqCst);
+        entry.hide();
         large.store(table | READ_WRITE_EXECUTE, Ordering::SeqCst);
-        if !flush() {
-            self.map(page, entry, old);
-            return Err(Kept::Unflushed);
-        }
-        // Nobody changes the page now.
-        if guest_copy::copy_page(old, by).is_err() {
-            // The error that was met there has taken the page out of use.
-            self.map(page, entry, old);
-            return Err(Kept::Unreadable);
-        }
-        self.map(page, entry, by);
-        Ok(())
-    }
-
-    /// Maps a page at `to`, unless it is out of use.
-    fn map(&self, page: Gpa, entry: &AtomicU64, to: Hpa) {
-        entry.store(to.0 | WRITE_BACK | READ_WRITE_EXECUTE, Ordering::SeqCst);
-        // An #MC may have come in between: its bit was first.
-        if let Some((word, bit)) = self.retired_bit(page)
-            && word.load(Ordering::SeqCst) & bit != 0
-        {
-            entry.fetch_and(!READ_WRITE_EXECUTE, Ordering::SeqCst);
-        }
+        let moved = if !flush() {
+            Err(Kept::Unflushed)
+        } else if entry.is_out_of_use() {
+            // It has failed for good meanwhile: nobody must read it.
+            Err(Kept::OutOfUse)
+        } else {
+            // Nobody changes the page now. An error that is met there takes it out of use.
+            guest_copy::copy_page(old, by).map_err(|Unreadable| Kept::Unreadable)
+        };
+        entry.map(if moved.is_ok() { by } else { old });
+        moved
     }
 
     /// Start and number of pages of each run that is out of use.
     pub fn retired_runs(&self) -> impl Iterator<Item = (Gpa, u64)> + '_ {
         let is_retired = |number: u64| {
-            self.retired_bit(Gpa(number * PAGE_SIZE))
-                .is_some_and(|(word, bit)| word.load(Ordering::Acquire) & bit != 0)
+            self.entry(Gpa(number * PAGE_SIZE))
+                .is_some_and(PageEntry::is_out_of_use)
         };
         let mut next = 0;
         core::iter::from_fn(move || {
@@ -266,13 +242,12 @@ impl GuestMemory {
     pub fn hide(&self, page: Gpa) -> bool {
         let _still = self.moving.lock();
         let large_page = page.0 / LARGE_PAGE_SIZE;
-        let (Some(entry), Some(large)) = (
-            self.tables.get((page.0 / PAGE_SIZE) as usize),
-            self.directory.get(large_page as usize),
-        ) else {
+        let (Some(entry), Some(large)) =
+            (self.entry(page), self.directory.get(large_page as usize))
+        else {
             return false;
         };
-        entry.fetch_and(!READ_WRITE_EXECUTE, Ordering::SeqCst);
+        entry.hide();
         let table = address(self.tables) + large_page * PAGE_SIZE;
         large.store(table | READ_WRITE_EXECUTE, Ordering::SeqCst);
         true
@@ -282,39 +257,33 @@ impl GuestMemory {
     #[cfg(feature = "faults")]
     pub fn show(&self, page: Gpa) {
         let _still = self.moving.lock();
-        if let Some(entry) = self.tables.get((page.0 / PAGE_SIZE) as usize) {
-            self.map(page, entry, Hpa(entry.load(Ordering::Acquire) & ADDRESS));
+        if let Some(entry) = self.entry(page) {
+            entry.map(entry.address());
         }
     }
 
     /// Answers an EPT violation.
     pub fn violation(&self, at: Gpa) -> Violation {
-        let Some((word, bit)) = self.retired_bit(at.page()) else {
+        let Some(entry) = self.entry(at) else {
             return Violation::Outside;
         };
         // A page on its way to another place is absent until it is there.
         drop(self.moving.lock());
-        if word.load(Ordering::Acquire) & bit != 0 {
+        if entry.is_out_of_use() {
             Violation::Retired
         } else {
             Violation::InUse
         }
     }
-
-    fn retired_bit(&self, page: Gpa) -> Option<(&AtomicU64, u64)> {
-        let number = (page.0 < self.size).then_some(page.0 / PAGE_SIZE)?;
-        Some((self.retired.get(number as usize / 64)?, 1 << (number % 64)))
-    }
 }
 
-fn entries(pages: u64) -> Result<&'static [AtomicU64], OutOfMemory> {
+fn entries<T>(pages: u64) -> Result<&'static [T], OutOfMemory> {
+    const { assert!(size_of::<T>() == size_of::<AtomicU64>()) }
     let start = memory::pages(pages)?;
-    // SAFETY: fresh zeroed pages, ours for ever; AtomicU64 has the layout of u64.
-    Ok(unsafe {
-        core::slice::from_raw_parts(start.0 as *const AtomicU64, (pages * ENTRIES) as usize)
-    })
+    // SAFETY: fresh zeroed pages, ours for ever; both kinds of entry are an AtomicU64, which has the layout of u64.
+    Ok(unsafe { core::slice::from_raw_parts(start.0 as *const T, (pages * ENTRIES) as usize) })
 }
 
-fn address(table: &[AtomicU64]) -> u64 {
+fn address<T>(table: &[T]) -> u64 {
     table.as_ptr() as u64 & ADDRESS
 }

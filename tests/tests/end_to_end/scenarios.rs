@@ -170,6 +170,7 @@ fn outcomes() {
         "second-error",
         "stack-lost",
         "left-over",
+        "handler-still-runs",
         "lost-while-waiting",
         "init-while-waiting",
         "amd-consumer",
