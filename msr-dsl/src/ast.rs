@@ -549,6 +549,15 @@ pub enum RemovedThing {
     Bit(Name, At<u64>),
 }
 
+impl std::fmt::Display for RemovedThing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tag { tag, .. } => write!(f, "tag {}", tag.value),
+            Self::Bit(_, bit) => write!(f, "bit {}", bit.value),
+        }
+    }
+}
+
 /// `waive CODE "reason";`
 #[derive(Clone, Debug)]
 pub struct Waiver {

@@ -82,7 +82,7 @@ codes! {
     E121 LOCKED "released version altered"
         "The manifest beside the spec says what the released versions do. Guests live under them, so a spec that would alter one is refused.";
     E122 LOCK_FILE "manifest"
-        "The manifest beside the spec cannot be read.";
+        "The manifest beside the spec cannot be read, or is not whole: its last line counts and sums up the others, so that what it holds is not lost unseen.";
 
     E201 FIELD_OVERLAP "fields overlap"
         "A bit of a register belongs to one field.";
@@ -201,7 +201,7 @@ codes! {
     E709 RESTORE_CYCLE "restore order"
         "A register would be restored after itself, or after one that is in another record: what a guest's vCPUs share has its own.";
     E710 TOMBSTONE "used again"
-        "What was removed leaves a tombstone: old records and old guests know the tag or the bit by its old meaning.";
+        "What was removed leaves a tombstone: old records and old guests know the tag, or the bit of the capability register, by its old meaning.";
 
     E711 RESTORE_DEFAULT "default that a restore refuses"
         "The value for records that lack the item is one that a record with the item would be refused for.";

@@ -1,9 +1,13 @@
 //! What a version of an interface does, in lines `KEY: VALUE` that depend on no name but its own, documentation or order: the
 //! manifest that `msr lock` writes when a version is released, and that every later build is compared with.
 
+mod file;
+
+pub use file::{Broken, Manifest};
+
 use crate::model::{
-    Absent, BitRule, Expr, Field, Illegal, Legal, Migrate, Offer, Op, Read, Register, RegisterId,
-    Rule, Scope, Set, View, Write,
+    Absent, Argument, BitRule, Expr, Field, Illegal, Legal, Migrate, Offer, Op, Read, Register,
+    RegisterId, Rule, Scope, Set, View, Write,
 };
 use std::collections::BTreeMap;
 
@@ -32,45 +36,6 @@ impl std::fmt::Display for Change {
             (None, is) => write!(f, "{key}: is new ({})", is.as_deref().unwrap_or("")),
         }
     }
-}
-
-/// The manifest's text for these versions.
-pub fn text(name: &str, versions: &BTreeMap<u16, Lines>) -> String {
-    let mut out = format!(
-        "# Released versions of `{name}`, made by `cargo msr lock`. The build fails when the spec would alter one.\n"
-    );
-    for (version, lines) in versions {
-        out += &format!("\nversion {version}\n");
-        out.extend(lines.iter().map(|(key, value)| format!("{key}: {value}\n")));
-    }
-    out
-}
-
-/// Reads a manifest.
-///
-/// # Errors
-/// The number of the line that is none of a manifest.
-pub fn parse(text: &str) -> Result<BTreeMap<u16, Lines>, usize> {
-    let mut versions: BTreeMap<u16, Lines> = BTreeMap::new();
-    let mut version = None;
-    for (number, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-    {
-        if let Some(digits) = line.strip_prefix("version ") {
-            let new = digits.parse().map_err(|_| number + 1)?;
-            versions.insert(new, Lines::new());
-            version = Some(new);
-            continue;
-        }
-        let (key, value) = line.split_once(": ").ok_or(number + 1)?;
-        let lines = version
-            .and_then(|version| versions.get_mut(&version))
-            .ok_or(number + 1)?;
-        lines.insert(key.to_owned(), value.to_owned());
-    }
-    Ok(versions)
 }
 
 /// What of a released version differs.
@@ -126,11 +91,11 @@ pub fn lines(view: &View) -> Lines {
                 .find(|f| f.name == *name)
                 .map_or(0, |f| f.bit)
         };
-        let requires: Vec<Vec<u32>> = feature
-            .requires
-            .iter()
-            .map(|one_of| one_of.iter().map(bit).collect())
-            .collect();
+        let one_of = |names: &Vec<String>| {
+            let bits = names.iter().map(|name| format!("bit {}", bit(name)));
+            bits.collect::<Vec<_>>().join(" or ")
+        };
+        let requires: Vec<String> = feature.requires.iter().map(one_of).collect();
         let offer = if feature.offer == Offer::Default {
             "default"
         } else {
@@ -139,7 +104,10 @@ pub fn lines(view: &View) -> Lines {
         let host = feature.host.as_deref().unwrap_or("none");
         put(
             format!("feature of bit {}", feature.bit),
-            format!("{offer}, requires bits {requires:?}, host {host}"),
+            format!(
+                "{offer}, requires {}, host {host}",
+                listed(&requires, " and ")
+            ),
         );
     }
     for register in &view.registers {
@@ -247,8 +215,9 @@ pub(crate) fn register_lines(view: &View, register: &Register) -> Vec<(String, S
             put(
                 "migrates",
                 format!(
-                    "tag {tag}, default {default:#x}, accepts {:#x}, after {after:?}",
-                    register.accepts
+                    "tag {tag}, default {default:#x}, accepts {:#x}, after {}",
+                    register.accepts,
+                    listed(&after, " and ")
                 ),
             );
         }
@@ -302,7 +271,16 @@ fn field_lines(view: &View, field: &Field, put: &mut dyn FnMut(&str, String)) {
         put(&format!("{at} rule {}", number + 1), self::rule(view, rule));
     }
     if let Some(values) = &field.restored {
-        put(&format!("{at} restored"), format!("one of {values:x?}"));
+        let values: Vec<String> = values.iter().map(|value| format!("{value:#x}")).collect();
+        put(&format!("{at} restored"), listed(&values, " or "));
+    }
+}
+
+/// The things, or that there is none.
+fn listed(things: &[String], between: &str) -> String {
+    match things.is_empty() {
+        true => "nothing".to_owned(),
+        false => things.join(between),
     }
 }
 
@@ -316,7 +294,13 @@ fn absent(absent: Absent) -> &'static str {
 
 fn hook(view: &View, hook: usize) -> String {
     let hook = &view.hooks[hook];
-    format!("hook {} {:?}", hook.name, hook.arguments)
+    let argument = |argument: &Argument| match argument {
+        Argument::Value => "value",
+        Argument::Msr => "msr",
+        Argument::Index => "index",
+    };
+    let arguments: Vec<&str> = hook.arguments.iter().map(argument).collect();
+    format!("hook {}({})", hook.name, arguments.join(", "))
 }
 
 fn read(view: &View, read: &Read) -> String {
@@ -340,11 +324,20 @@ fn write(view: &View, write: &Write) -> String {
     }
 }
 
+/// As a spec says it.
 fn bit_rule(view: &View, rule: &BitRule) -> String {
-    match rule {
-        BitRule::Locked(by) => format!("locked by {}", expression(view, by)),
-        other => format!("{other:?}"),
-    }
+    let word = match rule {
+        BitRule::Store => "store",
+        BitRule::Ignore => "ignore",
+        BitRule::FaultIfSet => "fault_if_set",
+        BitRule::FaultOnChange => "fault_on_change",
+        BitRule::OneClears => "one_clears",
+        BitRule::OneSets => "one_sets",
+        BitRule::ZeroClears => "zero_clears",
+        BitRule::Sticky => "sticky",
+        BitRule::Locked(by) => return format!("locked by {}", expression(view, by)),
+    };
+    word.to_owned()
 }
 
 fn rule(view: &View, rule: &Rule) -> String {
@@ -356,6 +349,7 @@ fn rule(view: &View, rule: &Rule) -> String {
                 Set::Range(low, high) => format!("{low:#x} to {high:#x}"),
                 Set::AllOnesLess(bits) => format!("all ones less {bits:#x}"),
             };
+            let sets = in_order(sets);
             sets.iter().map(text).collect::<Vec<_>>().join(", ")
         }
     };
@@ -365,6 +359,47 @@ fn rule(view: &View, rule: &Rule) -> String {
         Illegal::Keep => "keep",
     };
     format!("{legal} else {otherwise}")
+}
+
+/// The same values said in one way: ranges in order, those that touch as one.
+fn in_order(sets: &[Set]) -> Vec<Set> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    let mut others: Vec<Set> = Vec::new();
+    for set in sets {
+        match set {
+            Set::Range(low, high) => ranges.push((*low, *high)),
+            other if !others.contains(other) => others.push(other.clone()),
+            _ => {}
+        }
+    }
+    ranges.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::new();
+    for (low, high) in ranges {
+        match merged.last_mut() {
+            Some((_, last)) if low <= last.saturating_add(1) => *last = high.max(*last),
+            _ => merged.push((low, high)),
+        }
+    }
+    others.sort_unstable_by_key(|set| set.bits());
+    let ranges = merged.into_iter().map(|(low, high)| Set::Range(low, high));
+    ranges.chain(others).collect()
+}
+
+/// The same comparison or combination with a number to the right.
+fn number_right<'e>(op: &'e Op, a: &'e Expr, b: &'e Expr) -> (&'e Op, &'e Expr, &'e Expr) {
+    let is_number = |expr: &Expr| matches!(expr, Expr::Number(_));
+    if !is_number(a) || is_number(b) {
+        return (op, a, b);
+    }
+    let turned = match op {
+        Op::Lt => &Op::Gt,
+        Op::Le => &Op::Ge,
+        Op::Gt => &Op::Lt,
+        Op::Ge => &Op::Le,
+        Op::Shl | Op::Shr => return (op, a, b),
+        Op::Or | Op::And | Op::Eq | Op::Ne | Op::Both | Op::Either => op,
+    };
+    (turned, b, a)
 }
 
 /// An expression, registers by their MSRs.
@@ -387,6 +422,7 @@ fn expression(view: &View, expr: &Expr) -> String {
             format!("({} if {} else {})", sub(yes), sub(condition), sub(no))
         }
         Expr::Binary(op, a, b) => {
+            let (op, a, b) = number_right(op, a, b);
             let sign = match op {
                 Op::Or => "|",
                 Op::And => "&",

@@ -13,6 +13,8 @@ pub struct Model {
     pub doc: String,
     /// `intel`, `amd`, `any`.
     pub vendor: String,
+    /// Tombstones: `tag 4`, `bit 9` (of the capability register).
+    pub removed: Vec<String>,
     /// Oldest first.
     pub views: Vec<View>,
 }

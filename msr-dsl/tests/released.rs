@@ -8,8 +8,7 @@ use generate::{Random, spec};
 use msr_dsl::compare::compare;
 use msr_dsl::compare::released;
 use msr_dsl::compare::side::Side;
-use msr_dsl::manifest;
-use msr_dsl::model::View;
+use msr_dsl::manifest::{self, Manifest};
 use msr_dsl::source::compile_text;
 use std::collections::BTreeMap;
 
@@ -53,9 +52,10 @@ fn same(name: &str, text: &str) {
         let why: Vec<String> = compiled.diagnostics.iter().map(|one| one.text()).collect();
         panic!("{name}: {}\n{text}", why.join("\n"))
     });
-    let lines = |view: &View| (view.version, manifest::lines(view));
-    let written = manifest::text(&model.name, &model.views.iter().map(lines).collect());
-    let versions = manifest::parse(&written).expect("a manifest");
+    let manifest = Manifest::of(&model);
+    let written = manifest.text(&model.name);
+    assert_eq!(Manifest::parse(&written).as_ref(), Ok(&manifest));
+    let versions = manifest.versions;
     for view in &model.views {
         let place = format!("{name}@{}", view.version);
         let read = released::view(&model.name, view.version, &versions[&view.version])

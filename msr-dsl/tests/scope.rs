@@ -6,10 +6,9 @@ use common::msr;
 use msr_dsl::compare::compare;
 use msr_dsl::compare::finding::Finding;
 use msr_dsl::compare::side::Side;
-use msr_dsl::manifest;
+use msr_dsl::manifest::{self, Manifest};
 use msr_dsl::model::Model;
 use msr_dsl::source::compile_text;
-use std::collections::BTreeMap;
 
 const HYPERV: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -196,9 +195,10 @@ fn another_scope_is_shown_by_two_vcpus() {
 fn the_same_scope_is_no_difference_and_a_manifest_says_it() {
     let text = spec(["guest", "guest"], [1, 3], "");
     assert_eq!(findings(&text, &text), []);
-    let lines = manifest::lines(model(&text).newest());
+    let model = model(&text);
+    let lines = manifest::lines(model.newest());
     assert_eq!(lines.get("0x501 scope").map(String::as_str), Some("guest"));
-    let manifest = manifest::text("pair", &BTreeMap::from([(1, lines)]));
+    let manifest = Manifest::of(&model).text("pair");
     let released = Side::of_manifest("a.lock", "a.lock", &manifest, "pair", 1).expect("a manifest");
     let comparison = compare(&released, &side(&text)).expect("small");
     let guest = comparison.findings.iter();

@@ -5,6 +5,7 @@ mod common;
 
 use common::{Pair, model, watched};
 use msr_dsl::interpret::{Answer, Machine};
+use msr_dsl::manifest::Manifest;
 use msr_dsl::model::Model;
 use msr_runtime::record::crc32c;
 use msr_runtime::{ErrorRecord, Interface, MachineCheck, MachineCheckEvent};
@@ -95,8 +96,9 @@ fn every_released_version_has_a_golden_record() {
             .file_stem()
             .and_then(|name| name.to_str())
             .expect("a name");
-        for version in msr_dsl::manifest::parse(&text)
+        for version in Manifest::parse(&text)
             .expect("a manifest")
+            .versions
             .into_keys()
         {
             let golden = specs.join(format!("tests/golden/{name}-{version}.hex"));

@@ -12,7 +12,7 @@ use msr_dsl::compare::steps::Step;
 use msr_dsl::compare::verdict::Verdict;
 use msr_dsl::compare::{Comparison, compare};
 use msr_dsl::interpret::{Answer, Machine};
-use msr_dsl::manifest;
+use msr_dsl::manifest::Manifest;
 use msr_dsl::model::{Model, View};
 use msr_runtime::record::crc32c;
 use msr_runtime::{ErrorRecord, MachineCheck, MachineCheckEvent, Refusal, Reset};
@@ -29,7 +29,8 @@ fn file(spec: &str, extension: &str) -> (String, String) {
 /// The released versions of a spec, as the spec has them.
 fn released(spec: &str, model: &Model) -> Vec<Side> {
     let (path, text) = file(spec, "msr");
-    let versions = manifest::parse(&file(spec, "lock").1).expect("a manifest");
+    let manifest = Manifest::parse(&file(spec, "lock").1).expect("a manifest");
+    let versions = manifest.versions;
     let view = |version: &u16| {
         model
             .version(*version)

@@ -3,7 +3,7 @@
 use crate::ast::{Name, Spec};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
-use crate::manifest::{self, Lines};
+use crate::manifest::{self, Lines, Manifest};
 use crate::model::{Model, View};
 
 /// Compares the released versions of a manifest with the model.
@@ -11,19 +11,41 @@ pub fn lock(spec: &Spec, model: &Model, manifest: &str, diagnostics: &mut Diagno
     let Some(interface) = spec.interfaces.first().map(|interface| &interface.name) else {
         return;
     };
-    let released = match manifest::parse(manifest) {
+    let released = match Manifest::parse(manifest) {
         Ok(released) => released,
-        Err(line) => {
+        Err(broken) => {
             diagnostics.add(
                 &codes::LOCK_FILE,
                 interface.span,
-                format!("line {line} of the manifest is none of a manifest"),
+                broken.to_string(),
                 "restore the file from version control; `cargo msr lock` alone writes it",
             );
             return;
         }
     };
-    for (version, lines) in &released {
+    if released.vendor != model.vendor {
+        let span = spec.interfaces.iter().find_map(|one| one.vendor.first());
+        diagnostics.add(
+            &codes::LOCKED,
+            span.map_or(interface.span, |vendor| vendor.span),
+            format!(
+                "versions are released for vendor {}, and this would make them those of {}",
+                released.vendor, model.vendor
+            ),
+            "put it back: another vendor's interface is another interface",
+        );
+    }
+    for gone in &released.removed {
+        if !model.removed.contains(gone) {
+            diagnostics.add(
+                &codes::LOCKED,
+                interface.span,
+                format!("the tombstone of {gone} is released and gone from the spec"),
+                "put its `removed` line back: old records and old guests know it by its old meaning",
+            );
+        }
+    }
+    for (version, lines) in &released.versions {
         match model.version(*version) {
             Some(view) => changes(spec, interface, view, lines, diagnostics),
             None => diagnostics.add(

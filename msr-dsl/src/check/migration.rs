@@ -369,6 +369,17 @@ fn tombstones(
                 let Some(id) = view.find(&name.text) else {
                     continue;
                 };
+                if view.capability != Some(id) {
+                    if newest(cx) {
+                        diagnostics.add(
+                            &codes::TOMBSTONE,
+                            name.span,
+                            format!("`{}` is not the capability register", name.text),
+                            "a removed bit is one by which a guest learned of a feature: leave the line out",
+                        );
+                    }
+                    continue;
+                }
                 if let Some(field) = view
                     .register(id)
                     .fields

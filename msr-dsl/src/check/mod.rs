@@ -87,6 +87,11 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
             .vendor
             .first()
             .map_or_else(|| "any".to_owned(), |vendor| vendor.text.clone()),
+        removed: spec
+            .removed
+            .iter()
+            .map(|one| one.what.to_string())
+            .collect(),
         views,
     })
 }

@@ -3,7 +3,7 @@
 use super::USAGE;
 use super::file::named;
 use super::output::{put, tell};
-use msr_dsl::manifest;
+use msr_dsl::manifest::{self, Manifest};
 use msr_dsl::source::manifest_of;
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,27 +22,28 @@ pub fn lock(spec: &str) -> ExitCode {
 fn run(spec: &str) -> Result<(), String> {
     let named = named(spec)?;
     let (file, path) = (named.file, Path::new(named.file));
-    let text = manifest_of(path)
-        .map_err(|error| format!("{file}: {error}"))?
-        .unwrap_or_default();
-    let mut released = manifest::parse(&text)
-        .map_err(|line| format!("line {line} of the manifest is none of one"))?;
+    let text = manifest_of(path).map_err(|error| format!("{file}: {error}"))?;
+    let mut released = match text {
+        Some(text) => Manifest::parse(&text).map_err(|broken| format!("{file}: {broken}"))?,
+        None => Manifest::default(),
+    };
+    let now = Manifest::of(&named.model);
     let mut new = Vec::new();
     for view in named.views() {
-        if released
-            .insert(view.version, manifest::lines(view))
-            .is_none()
-        {
+        let lines = manifest::lines(view);
+        if released.versions.insert(view.version, lines).is_none() {
             new.push(view.version.to_string());
         }
     }
+    let buried = now.removed.difference(&released.removed).count();
+    (released.vendor, released.removed) = (now.vendor, now.removed);
     let lock = path.with_extension("lock");
-    std::fs::write(&lock, manifest::text(&named.model.name, &released))
+    std::fs::write(&lock, released.text(&named.model.name))
         .map_err(|error| format!("{}: {error}", lock.display()))?;
-    let said = if new.is_empty() {
-        "nothing new".to_owned()
-    } else {
-        format!("version {} released", new.join(", "))
+    let said = match (new.is_empty(), buried) {
+        (true, 0) => "nothing new".to_owned(),
+        (true, _) => "tombstones added".to_owned(),
+        (false, _) => format!("version {} released", new.join(", ")),
     };
     put!("{}: {said}", lock.display());
     Ok(())

@@ -144,16 +144,9 @@ impl Released<'_> {
             .iter()
             .filter_map(|(key, text)| Some((key.strip_prefix("feature of bit ")?, text)));
         all.map(|(bit, text)| {
-            let (lists, _) = text
-                .split_once("requires bits [")?
-                .1
-                .rsplit_once("], host")?;
-            let lists = lists.split(']').map(|list| {
-                list.split(|sign: char| !sign.is_ascii_digit())
-                    .filter(|digits| !digits.is_empty())
-                    .map(|bit| format!("bit {bit}"))
-                    .collect()
-            });
+            let lists = part(text, "requires ")?;
+            let lists = lists.split(" and ").filter(|list| *list != "nothing");
+            let lists = lists.map(|list| list.split(" or ").map(str::to_owned).collect());
             let host = text.rsplit_once("host ")?.1;
             Some(Feature {
                 name: format!("bit {bit}"),
@@ -164,9 +157,7 @@ impl Released<'_> {
                 } else {
                     Offer::Offered
                 },
-                requires: lists
-                    .filter(|list: &Vec<String>| !list.is_empty())
-                    .collect(),
+                requires: lists.collect(),
                 host: (host != "none").then(|| host.to_owned()),
             })
         })
@@ -294,15 +285,15 @@ impl Released<'_> {
             } else {
                 0
             },
-            after: match saved.split_once("after [") {
-                Some((_, keys)) => keys.split('"').filter_map(|key| self.id(key)).collect(),
+            after: match saved.split_once("after ") {
+                Some((_, keys)) => keys.split(" and ").filter_map(|key| self.id(key)).collect(),
                 None => Vec::new(),
             },
         })
     }
 
     fn hook(&mut self, text: &str) -> Option<usize> {
-        let (name, list) = text.split_once(" [")?;
+        let (name, list) = text.split_once('(')?;
         if let Some(known) = self.hooks.iter().position(|hook| hook.name == name) {
             return Some(known);
         }
@@ -398,7 +389,7 @@ impl Released<'_> {
         })
     }
 
-    /// `Store`, or `Store if CONDITION else Ignore`.
+    /// `store`, or `store if CONDITION else ignore`.
     fn bit_rule(&self, text: &str) -> Option<Written> {
         let (own, rest) = self.plain(text)?;
         if rest.is_empty() {
@@ -417,27 +408,24 @@ impl Released<'_> {
         }
         let (word, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
         let rule = match word {
-            "Store" => BitRule::Store,
-            "Ignore" => BitRule::Ignore,
-            "FaultIfSet" => BitRule::FaultIfSet,
-            "FaultOnChange" => BitRule::FaultOnChange,
-            "OneClears" => BitRule::OneClears,
-            "OneSets" => BitRule::OneSets,
-            "ZeroClears" => BitRule::ZeroClears,
-            "Sticky" => BitRule::Sticky,
+            "store" => BitRule::Store,
+            "ignore" => BitRule::Ignore,
+            "fault_if_set" => BitRule::FaultIfSet,
+            "fault_on_change" => BitRule::FaultOnChange,
+            "one_clears" => BitRule::OneClears,
+            "one_sets" => BitRule::OneSets,
+            "zero_clears" => BitRule::ZeroClears,
+            "sticky" => BitRule::Sticky,
             _ => return None,
         };
         Some((rule, rest))
     }
 }
 
-/// `one of [0, 1f]`: the values of a field that has no others.
+/// `0x0 or 0x1f`: the values of a field that has no others.
 fn closed(text: &str) -> Option<Vec<u64>> {
-    let list = text.strip_prefix("one of [")?.strip_suffix(']')?;
-    let values = list.split(", ").filter(|digits| !digits.is_empty());
-    values
-        .map(|digits| u64::from_str_radix(digits, 16).ok())
-        .collect()
+    let values = text.split(" or ").filter(|value| *value != "nothing");
+    values.map(number).collect()
 }
 
 /// The enumeration that has these values.

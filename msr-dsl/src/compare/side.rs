@@ -32,7 +32,7 @@ impl Side {
         interface: &str,
         version: u16,
     ) -> Option<Self> {
-        let versions = crate::manifest::parse(text).ok()?;
+        let versions = crate::manifest::Manifest::parse(text).ok()?.versions;
         let view = super::released::view(interface, version, versions.get(&version)?)?;
         let lines = Lines::of_manifest(file, text, version);
         Some(Self {

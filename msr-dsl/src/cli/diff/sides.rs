@@ -3,7 +3,7 @@
 use crate::cli::file;
 use msr_dsl::compare::side::Side;
 use msr_dsl::diagnostics::Severity;
-use msr_dsl::manifest;
+use msr_dsl::manifest::Manifest;
 use msr_dsl::source::compile_text;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -146,8 +146,9 @@ fn of_text(name: &str, file: &str, text: &str, version: Option<&str>) -> Result<
 
 /// The interface's name stands in the first line of its manifest.
 fn of_manifest(name: &str, file: &str, text: &str, version: Option<&str>) -> Result<Side, String> {
-    let versions =
-        manifest::parse(text).map_err(|line| format!("{file}:{line}:1: none of a manifest"))?;
+    let versions = Manifest::parse(text)
+        .map_err(|broken| format!("{file}:{}:1: {}", broken.line, broken.what))?
+        .versions;
     let interface = text
         .split('`')
         .nth(1)

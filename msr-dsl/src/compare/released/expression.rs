@@ -139,13 +139,13 @@ impl<'t> Reader<'t> {
 
 /// `Value, Msr]`: the arguments of a hook.
 pub fn arguments(text: &str) -> Option<Vec<Argument>> {
-    let list = text.strip_suffix(']')?;
+    let list = text.strip_suffix(')')?;
     let words = list.split(", ").filter(|word| !word.is_empty());
     words
         .map(|word| match word {
-            "Value" => Some(Argument::Value),
-            "Msr" => Some(Argument::Msr),
-            "Index" => Some(Argument::Index),
+            "value" => Some(Argument::Value),
+            "msr" => Some(Argument::Msr),
+            "index" => Some(Argument::Index),
             _ => None,
         })
         .collect()
