@@ -1,6 +1,27 @@
 //! Where a text stops falling into words: unbalanced brackets, unfinished texts and comments. (proc-macro2 tells that it
 //! does, and not well where.)
 
+use proc_macro2::{Span, TokenStream, TokenTree};
+
+/// How many brackets may be in each other: whatever reads them goes down as deep.
+pub const DEEPEST: usize = 128;
+
+/// Where brackets are in each other more than [`DEEPEST`] deep.
+pub fn too_deep(tokens: &TokenStream) -> Option<Span> {
+    let mut open = vec![tokens.clone().into_iter()];
+    while let Some(inmost) = open.last_mut() {
+        match inmost.next() {
+            Some(TokenTree::Group(group)) if open.len() > DEEPEST => {
+                return Some(group.span_open());
+            }
+            Some(TokenTree::Group(group)) => open.push(group.stream().into_iter()),
+            Some(_) => {}
+            None => drop(open.pop()),
+        }
+    }
+    None
+}
+
 /// A place and what is wrong there.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Trouble {

@@ -119,6 +119,9 @@ pub struct Diagnostics {
     found: Vec<Diagnostic>,
 }
 
+/// How the message of what no tool would get to the bottom of begins.
+pub(crate) const TOO_DEEP: &str = "nested too deeply";
+
 impl Diagnostics {
     /// Notes a finding, unless the same one has been noted for the same place.
     pub fn add(
@@ -169,7 +172,11 @@ impl Diagnostics {
             let (message, help) = text
                 .split_once("\nhelp: ")
                 .unwrap_or((&text, "see docs/language.md for the grammar"));
-            self.add(&crate::codes::SYNTAX, one.span(), message, help);
+            let code = match message.starts_with(TOO_DEEP) {
+                true => &crate::codes::OUT_OF_RANGE,
+                false => &crate::codes::SYNTAX,
+            };
+            self.add(code, one.span(), message, help);
         }
     }
 

@@ -45,8 +45,18 @@ pub fn compile(tokens: TokenStream, empty: Span, manifest: Option<&str>) -> Outc
         .last()
         .map_or(empty, |tree| tree.span());
     let mut diagnostics = Diagnostics::default();
-    let spec = parse::parse(tokens, &mut diagnostics);
-    let model = check::check(&spec, end, manifest, &mut diagnostics);
+    let model = match brackets::too_deep(&tokens) {
+        Some(span) => {
+            let help = "no spec needs so many brackets in each other: leave some out";
+            let message = format!("{} ({} brackets)", diagnostics::TOO_DEEP, brackets::DEEPEST);
+            diagnostics.add(&codes::OUT_OF_RANGE, span, message, help);
+            None
+        }
+        None => {
+            let spec = parse::parse(tokens, &mut diagnostics);
+            check::check(&spec, end, manifest, &mut diagnostics)
+        }
+    };
     Outcome {
         model,
         diagnostics: diagnostics.into_sorted(),

@@ -1,13 +1,13 @@
 //! Names become names of Rust, where capitals and underscores count for less: two that become one are refused here, not by
 //! rustc in generated code.
 
-use crate::ast::{FieldType, Name, Spec, Statement, Versions};
+use crate::ast::{Field, FieldType, Name, Register, Spec, Statement, Versions};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
-use crate::generate::names::{camel, snake};
-use std::collections::HashMap;
+use crate::generate::names::{accessor, camel, snake};
+use std::collections::{HashMap, HashSet};
 
-/// Types that every version's module has.
+/// Types that every version's module has, and those of Rust that generated code and its macros name without a path.
 const TYPES: &[&str] = &[
     "State",
     "Hook",
@@ -19,6 +19,17 @@ const TYPES: &[&str] = &[
     "Refusal",
     "Reset",
     "Self",
+    "Option",
+    "Some",
+    "None",
+    "Result",
+    "Ok",
+    "Err",
+    "Default",
+    "From",
+    "Into",
+    "Iterator",
+    "Fn",
 ];
 /// Methods that every register's type has.
 const METHODS: &[&str] = &[
@@ -29,95 +40,152 @@ const METHODS: &[&str] = &[
     "clone",
     "fmt",
     "eq",
+    "from",
     "self_",
 ];
 
+/// Something with a name in one scope of Rust.
+struct Named<'a> {
+    /// Where the spec gives it.
+    name: &'a Name,
+    /// What it is called there; the same name twice is another mistake, found elsewhere.
+    told: String,
+    /// When it exists.
+    versions: Option<Versions>,
+    /// What it is called in Rust.
+    rust: Vec<String>,
+}
+
 /// Notes every name that cannot be one of Rust beside the others.
 pub fn rust_names(spec: &Spec, diagnostics: &mut Diagnostics) {
-    let registers: Vec<(&Name, Option<Versions>)> = spec
-        .registers
-        .iter()
-        .map(|r| (&r.name, r.versions))
-        .collect();
-    clashes(
-        &registers,
-        TYPES,
-        &|name| camel(name).to_string(),
-        diagnostics,
-    );
-    let hooks: Vec<(&Name, Option<Versions>)> =
-        spec.hooks.iter().map(|hook| (&hook.name, None)).collect();
-    clashes(&hooks, &[], &|name| camel(name).to_string(), diagnostics);
+    types(spec, diagnostics);
+    accessors(spec, diagnostics);
+    let hooks = spec.hooks.iter().map(|hook| Named {
+        name: &hook.name,
+        told: hook.name.text.clone(),
+        versions: None,
+        rust: vec![camel(&hook.name.text).to_string()],
+    });
+    clashes(hooks.collect(), &[], diagnostics);
     for register in &spec.registers {
-        let fields = || {
-            register
-                .statements
-                .iter()
-                .filter_map(|said| match &said.what {
-                    Statement::Field(field) => Some((field, field.versions.or(said.versions))),
-                    _ => None,
-                })
-        };
-        let names: Vec<(&Name, Option<Versions>)> = fields()
-            .map(|(field, versions)| (&field.name, versions))
-            .collect();
-        clashes(
-            &names,
-            METHODS,
-            &|name| snake(name).to_string(),
-            diagnostics,
-        );
-        for (field, _) in fields() {
-            if let FieldType::Enum { values, .. } = &field.ty.value {
-                let values: Vec<(&Name, Option<Versions>)> =
-                    values.iter().map(|(name, _)| (name, None)).collect();
-                clashes(&values, &[], &|name| camel(name).to_string(), diagnostics);
+        fields(register, diagnostics);
+    }
+}
+
+/// Registers, and the enumerations of their fields.
+fn types(spec: &Spec, diagnostics: &mut Diagnostics) {
+    let mut all = Vec::new();
+    for register in &spec.registers {
+        let own = camel(&register.name.text).to_string();
+        for (field, versions) in fields_of(register) {
+            if matches!(field.ty.value, FieldType::Enum { .. }) {
+                all.push(Named {
+                    name: &field.name,
+                    told: format!("{}.{}", register.name.text, field.name.text),
+                    versions: versions.or(register.versions),
+                    rust: vec![format!("{own}{}", camel(&field.name.text))],
+                });
             }
+        }
+        all.push(Named {
+            name: &register.name,
+            told: register.name.text.clone(),
+            versions: register.versions,
+            rust: vec![own],
+        });
+    }
+    clashes(all, TYPES, diagnostics);
+}
+
+/// The methods by which registers are read.
+fn accessors(spec: &Spec, diagnostics: &mut Diagnostics) {
+    let all = spec.registers.iter().map(|register| Named {
+        name: &register.name,
+        told: register.name.text.clone(),
+        versions: register.versions,
+        rust: vec![accessor(&register.name.text).to_string()],
+    });
+    // Of names that become one type this has been said.
+    let mut seen = HashSet::new();
+    let all = all.filter(|one| seen.insert(camel(&one.told).to_string()));
+    clashes(all.collect(), &[], diagnostics);
+}
+
+/// The methods by which fields are read and set, and the values of enumerations.
+fn fields(register: &Register, diagnostics: &mut Diagnostics) {
+    let names = fields_of(register).map(|(field, versions)| {
+        let own = snake(&field.name.text).to_string();
+        Named {
+            name: &field.name,
+            told: field.name.text.clone(),
+            versions,
+            rust: vec![
+                own.clone(),
+                format!("set_{own}"),
+                format!("with_{own}"),
+                format!("set_{own}_checked"),
+                format!("with_{own}_checked"),
+            ],
+        }
+    });
+    clashes(names.collect(), METHODS, diagnostics);
+    for (field, _) in fields_of(register) {
+        if let FieldType::Enum { values, .. } = &field.ty.value {
+            let values = values.iter().map(|(name, _)| Named {
+                name,
+                told: name.text.clone(),
+                versions: None,
+                rust: vec![camel(&name.text).to_string()],
+            });
+            clashes(values.collect(), &[], diagnostics);
         }
     }
 }
 
-/// Two different names that become one (the same name twice is another mistake, found elsewhere).
-fn clashes(
-    names: &[(&Name, Option<Versions>)],
-    taken: &[&str],
-    rust: &dyn Fn(&str) -> String,
-    diagnostics: &mut Diagnostics,
-) {
+fn fields_of(register: &Register) -> impl Iterator<Item = (&Field, Option<Versions>)> {
+    let fields = register.statements.iter();
+    fields.filter_map(|said| match &said.what {
+        Statement::Field(field) => Some((field, field.versions.or(said.versions))),
+        _ => None,
+    })
+}
+
+/// Two different things that have one name of Rust in one version.
+fn clashes(names: Vec<Named>, taken: &[&str], diagnostics: &mut Diagnostics) {
     // Whoever has a name of Rust already: a spec has many names, and making one of Rust takes its time.
-    let mut holders: HashMap<String, Vec<usize>> = HashMap::new();
-    for (number, (name, versions)) in names.iter().enumerate() {
-        let own = rust(&name.text);
-        if taken.contains(&own.as_str()) {
+    let mut holders: HashMap<&str, Vec<&Named>> = HashMap::new();
+    for one in &names {
+        if let Some(own) = one.rust.iter().find(|own| taken.contains(&own.as_str())) {
             diagnostics.add(
                 &codes::RUST_NAME,
-                name.span,
-                format!("`{}` becomes `{own}` in Rust, which is taken", name.text),
+                one.name.span,
+                format!("`{}` becomes `{own}` in Rust, which is taken", one.told),
                 "choose another name",
             );
         }
-        let meets = |other: Option<Versions>| match (other, versions) {
+        let meets = |other: &Named| match (other.versions, one.versions) {
             (Some(a), Some(b)) => {
                 a.from <= b.to.unwrap_or(u16::MAX) && b.from <= a.to.unwrap_or(u16::MAX)
             }
             _ => true,
         };
-        let before = holders.entry(own.clone()).or_default();
-        let clash = before
-            .iter()
-            .map(|holder| &names[*holder])
-            .find(|(first, over)| first.text != name.text && meets(*over));
-        before.push(number);
-        if let Some((first, _)) = clash {
+        let clash = one.rust.iter().find_map(|own| {
+            let holders = holders.get(own.as_str())?;
+            let other = holders
+                .iter()
+                .find(|other| other.told != one.told && meets(other))?;
+            Some((other.told.clone(), own))
+        });
+        if let Some((first, own)) = clash {
             diagnostics.add(
                 &codes::RUST_NAME,
-                name.span,
-                format!(
-                    "`{}` and `{}` both become `{own}` in Rust",
-                    first.text, name.text
-                ),
+                one.name.span,
+                format!("`{first}` and `{}` both become `{own}` in Rust", one.told),
                 "rename one",
             );
+        }
+        for own in &one.rust {
+            holders.entry(own).or_default().push(one);
         }
     }
 }

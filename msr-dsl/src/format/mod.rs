@@ -9,7 +9,7 @@ mod lex;
 mod space;
 mod tree;
 
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, TOO_DEEP};
 use crate::source::compile_text;
 use proc_macro2::{TokenStream, TokenTree};
 use std::fmt;
@@ -43,7 +43,7 @@ impl fmt::Display for FormatError {
 /// The text does not follow the grammar.
 pub fn format(text: &str) -> Result<String, FormatError> {
     let mut mistakes = compile_text(text).diagnostics;
-    mistakes.retain(|one| one.code.id.starts_with("E0"));
+    mistakes.retain(|one| one.code.id.starts_with("E0") || one.message.starts_with(TOO_DEEP));
     if !mistakes.is_empty() {
         return Err(FormatError::Mistakes(mistakes));
     }

@@ -1,9 +1,10 @@
 //! Expressions as Rust.
 
-use super::{names::snake, shared};
+use super::names::{snake, value_of};
+use super::shared;
 use crate::model::{Expr, Op, Type, View};
 use proc_macro2::{Literal, TokenStream};
-use quote::{format_ident, quote};
+use quote::quote;
 
 /// A 64-bit literal, in the field's notation.
 pub fn hex(value: u64) -> TokenStream {
@@ -23,7 +24,7 @@ pub fn rust(view: &View, expr: &Expr) -> TokenStream {
         Expr::State => quote!(state),
         Expr::Index => quote!((index as u64)),
         Expr::Register(id) => {
-            let read = format_ident!("value_of_{}", snake(&view.register(*id).name));
+            let read = value_of(&view.register(*id).name);
             let guest = shared::passed(view, *id);
             quote!(self.#read(#guest))
         }

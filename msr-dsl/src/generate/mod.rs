@@ -101,7 +101,7 @@ fn version(view: &View) -> TokenStream {
     };
     quote! {
         #doc
-        #[allow(clippy::all, unreachable_code, unused_variables, unused_parens, unused_mut, dead_code, missing_docs)]
+        #[allow(clippy::all, unreachable_code, unused_variables, unused_parens, unused_mut, dead_code, missing_docs, non_snake_case)]
         pub mod #module {
             use ::msr_runtime::{#interface, Refusal, Reset};
             #(#types)*

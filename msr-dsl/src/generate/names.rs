@@ -1,6 +1,7 @@
 //! Rust names for the spec's names.
 
 use proc_macro2::{Ident, Span};
+use quote::format_ident;
 
 /// `MCi_STATUS` as a field or function: `mci_status`.
 pub fn snake(name: &str) -> Ident {
@@ -34,6 +35,54 @@ pub fn camel(name: &str) -> Ident {
         out.extend(chars.map(|c| c.to_ascii_lowercase()));
     }
     ident(&out)
+}
+
+/// Methods of `State`, and of the traits that it implements: an accessor must not stand in front of them.
+const TAKEN: &[&str] = &[
+    "new",
+    "as_written",
+    "clone",
+    "collected",
+    "create",
+    "default",
+    "eq",
+    "fmt",
+    "from",
+    "read",
+    "read_with",
+    "write",
+    "write_with",
+    "reset",
+    "save",
+    "restore",
+    "restore_with",
+    "capability",
+    "with_capability",
+    "capability_word",
+    "set_capability_word",
+    "with_features",
+    "inject",
+    "pending",
+    "set_pending",
+    "in_progress",
+    "local_enabled",
+    "is_broadcast",
+    "held",
+    "hold",
+];
+
+/// The method that gives a register as the guest reads it.
+pub fn accessor(register: &str) -> Ident {
+    let name = snake(register);
+    match TAKEN.contains(&name.to_string().as_str()) {
+        true => format_ident!("{}_register", name),
+        false => name,
+    }
+}
+
+/// The function by which other registers' expressions see a register. No name of a spec becomes one with a capital.
+pub fn value_of(register: &str) -> Ident {
+    format_ident!("valueOf_{}", snake(register))
 }
 
 /// An identifier; a keyword or a name that starts with a digit gets an underscore.

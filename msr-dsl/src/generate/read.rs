@@ -1,12 +1,12 @@
 //! RDMSR.
 
 use super::expression::{hex, rust};
-use super::names::{camel, snake};
+use super::names::{accessor, camel, snake, value_of};
 use super::shared;
 use super::table::{Part, Slot};
 use crate::model::{Absent, Argument, Expr, Read, Register, RegisterId, View};
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::quote;
 
 /// The arm of one register: an expression of type `Result<u64, Refusal<Hook>>`, with `self`, `msr` and `index` in scope.
 pub fn arm(view: &View, slot: Slot) -> TokenStream {
@@ -134,44 +134,14 @@ fn mentions_state(expr: &Expr) -> bool {
     found
 }
 
-/// Methods that every state has.
-const TAKEN: &[&str] = &[
-    "new",
-    "create",
-    "read",
-    "write",
-    "reset",
-    "save",
-    "restore",
-    "capability",
-    "with_capability",
-    "capability_word",
-    "set_capability_word",
-    "with_features",
-    "inject",
-    "pending",
-    "set_pending",
-    "in_progress",
-    "local_enabled",
-    "is_broadcast",
-    "held",
-    "hold",
-];
-
 /// What other registers' expressions see of this one, and the typed accessor.
 pub fn accessors(view: &View, id: RegisterId) -> TokenStream {
     let register = view.register(id);
     if !matches!(register.read, Read::Value(_)) {
         return TokenStream::new();
     }
-    let name = snake(&register.name);
-    let value_of = format_ident!("value_of_{}", name);
-    // An accessor must not stand in front of a method of the runtime's traits.
-    let name = if TAKEN.contains(&name.to_string().as_str()) {
-        format_ident!("{}_register", name)
-    } else {
-        name
-    };
+    let value_of = value_of(&register.name);
+    let name = accessor(&register.name);
     let shown = shown(view, register, Part::Whole);
     let guarded = guarded(
         view,

@@ -2,17 +2,55 @@
 
 use super::words::{error, integer, name, take, unknown};
 use crate::ast::{At, Expr, ExprKind, Op};
-use crate::diagnostics::from_to;
+use crate::diagnostics::{TOO_DEEP, from_to};
+use proc_macro2::Span;
 use syn::parse::ParseStream;
 use syn::{Token, token};
 
+/// How deep an expression may be nested, chains of one operator included: what works on it goes down as deep.
+const DEEPEST: usize = 128;
+
+/// An expression and how many are in each other there.
+struct Nested {
+    expr: Expr,
+    height: usize,
+}
+
+impl Nested {
+    /// Over others.
+    fn over(kind: ExprKind, span: Span, heights: &[usize]) -> syn::Result<Self> {
+        let height = 1 + heights.iter().max().copied().unwrap_or(0);
+        let expr = Expr { kind, span };
+        match height > DEEPEST {
+            true => Err(too_deep(span)),
+            false => Ok(Self { expr, height }),
+        }
+    }
+}
+
+fn too_deep(span: Span) -> syn::Error {
+    error(
+        span,
+        format!("{TOO_DEEP} ({DEEPEST} deep)"),
+        "write it shorter: fewer brackets, fewer terms in one chain",
+    )
+}
+
 /// `A if C else B`, or anything tighter.
 pub fn expression(input: ParseStream) -> syn::Result<Expr> {
-    let yes = binary(input, 0)?;
+    Ok(whole(input, 0)?.expr)
+}
+
+/// `depth` says in how many others it stands.
+fn whole(input: ParseStream, depth: usize) -> syn::Result<Nested> {
+    if depth > DEEPEST {
+        return Err(too_deep(input.span()));
+    }
+    let yes = binary(input, 0, depth)?;
     if take(input, "if").is_none() {
         return Ok(yes);
     }
-    let condition = binary(input, 0)?;
+    let condition = binary(input, 0, depth)?;
     if take(input, "else").is_none() {
         return Err(error(
             input.span(),
@@ -20,12 +58,11 @@ pub fn expression(input: ParseStream) -> syn::Result<Expr> {
             "say the other value too: `A if CONDITION else B`",
         ));
     }
-    let no = expression(input)?;
-    let span = from_to(yes.span, no.span);
-    Ok(Expr {
-        kind: ExprKind::If(Box::new(condition), Box::new(yes), Box::new(no)),
-        span,
-    })
+    let no = whole(input, depth + 1)?;
+    let span = from_to(yes.expr.span, no.expr.span);
+    let heights = [yes.height, condition.height, no.height];
+    let [yes, condition, no] = [yes, condition, no].map(|one| Box::new(one.expr));
+    Nested::over(ExprKind::If(condition, yes, no), span, &heights)
 }
 
 /// `||`, `&&`, comparisons, `|`, `&`, shifts: loosest first.
@@ -66,37 +103,37 @@ fn take_operator(input: ParseStream, op: Op) -> syn::Result<()> {
     }
 }
 
-fn binary(input: ParseStream, level: u8) -> syn::Result<Expr> {
+fn binary(input: ParseStream, level: u8, depth: usize) -> syn::Result<Nested> {
     if level == LEVELS {
-        return unary(input);
+        return unary(input, depth);
     }
-    let mut left = binary(input, level + 1)?;
+    let mut left = binary(input, level + 1, depth)?;
     while let Some(op) = operator(input, level) {
         take_operator(input, op)?;
-        let right = binary(input, level + 1)?;
-        let span = from_to(left.span, right.span);
-        left = Expr {
-            kind: ExprKind::Binary(op, Box::new(left), Box::new(right)),
-            span,
-        };
+        let right = binary(input, level + 1, depth)?;
+        let span = from_to(left.expr.span, right.expr.span);
+        let heights = [left.height, right.height];
+        let kind = ExprKind::Binary(op, Box::new(left.expr), Box::new(right.expr));
+        left = Nested::over(kind, span, &heights)?;
     }
     Ok(left)
 }
 
-fn unary(input: ParseStream) -> syn::Result<Expr> {
+fn unary(input: ParseStream, depth: usize) -> syn::Result<Nested> {
+    if depth > DEEPEST {
+        return Err(too_deep(input.span()));
+    }
     if input.peek(Token![!]) {
         let not: Token![!] = input.parse()?;
-        let inner = unary(input)?;
-        let span = from_to(not.span, inner.span);
-        return Ok(Expr {
-            kind: ExprKind::Not(Box::new(inner)),
-            span,
-        });
+        let inner = unary(input, depth + 1)?;
+        let span = from_to(not.span, inner.expr.span);
+        let kind = ExprKind::Not(Box::new(inner.expr));
+        return Nested::over(kind, span, &[inner.height]);
     }
     if input.peek(token::Paren) {
         let content;
         let paren = syn::parenthesized!(content in input);
-        let mut inner = expression(&content)?;
+        let mut inner = whole(&content, depth + 1)?;
         if !content.is_empty() {
             return Err(error(
                 content.span(),
@@ -104,15 +141,12 @@ fn unary(input: ParseStream) -> syn::Result<Expr> {
                 "put an operator between",
             ));
         }
-        inner.span = paren.span.join();
+        inner.expr.span = paren.span.join();
         return Ok(inner);
     }
     if input.peek(syn::LitInt) {
         let number = integer(input)?;
-        return Ok(Expr {
-            kind: ExprKind::Number(number.value),
-            span: number.span,
-        });
+        return Nested::over(ExprKind::Number(number.value), number.span, &[]);
     }
     for (text, kind) in [
         ("zero", ExprKind::Number(0)),
@@ -121,10 +155,11 @@ fn unary(input: ParseStream) -> syn::Result<Expr> {
         ("false", ExprKind::Bool(false)),
     ] {
         if let Some(span) = take(input, text) {
-            return Ok(Expr { kind, span });
+            return Nested::over(kind, span, &[]);
         }
     }
-    path(input)
+    let expr = path(input)?;
+    Ok(Nested { expr, height: 1 })
 }
 
 /// `NAME`, `NAME[1]`, `NAME.FIELD`, `NAME[1].FIELD`.
