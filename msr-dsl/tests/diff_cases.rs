@@ -499,3 +499,20 @@ fn every_cause_of_a_difference_is_told() {
         "        inject STATUS=0x100\n        rdmsr 0x405\n        # 0x0000000000000100 → 0x0000000000000000\n",
     );
 }
+
+/// Functions of which no order of the bits is a good one: given up, with a word, before they fill the memory.
+#[test]
+fn what_is_too_large_is_given_up() {
+    let compares = |other: u32| {
+        with(
+            &format!(
+                "register S @ 0x12 {{ cite \"t\"; read 1 if R & 0xffff == R >> 48 else {other}; write ignore; migrate derived; }}"
+            ),
+            "write store;",
+        )
+    };
+    let pair = Pair::new(&compares(0), &compares(2));
+    let (text, status) = msr(&["diff", &pair.old, &pair.new]);
+    assert_eq!(status, 2, "{text}");
+    has(&text, "too many registers hang together to decide");
+}

@@ -73,6 +73,7 @@ pub fn accesses(setting: &Setting) -> Result<Vec<Finding>, TooLarge> {
                 let mut findings = Vec::new();
                 for msr in &group.msrs {
                     findings.extend(differences(setting, &mut product, *msr));
+                    product.sure()?;
                 }
                 if let Some(like) = like {
                     known.insert(like.clone(), Vec::new());

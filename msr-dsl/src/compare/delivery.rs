@@ -77,7 +77,9 @@ fn local(setting: &Setting) -> Result<Option<Finding>, TooLarge> {
     product.explore_while(&group, rule == &rules::LOCAL_CHANGED)?;
     let asked = [0, 1].map(|side| product.sides[side].local(&mut product.table));
     let differ = product.table.differ(asked[0], asked[1]);
-    let Some(path) = product.path(differ) else {
+    let path = product.path(differ);
+    product.sure()?;
+    let Some(path) = path else {
         return Ok(None);
     };
     let start =

@@ -99,6 +99,7 @@ fn of_group<'a>(
         true => untold(&mut product),
         false => Vec::new(),
     };
+    product.sure()?;
     recorded.retain(|finding| !told(finding, &lived, 0));
     let named = |rule| move |finding| named(finding, rule);
     let lived = lived.into_iter().map(named(&rules::MOVE_CHANGES));

@@ -17,9 +17,6 @@ mod migrated;
 
 pub use entries::Way;
 
-/// A question is given up when it has met more functions than this; no spec of any sense comes near.
-const TOO_MANY: usize = 4_000_000;
-
 /// Words that a step brings with it: the written value, or what an injection has.
 const INPUTS: u32 = 5;
 const VALUE: u32 = 0;
@@ -430,6 +427,17 @@ impl<'a> Product<'a> {
             _ => bit,
         };
         self.table.exists_then(steps, &drop, &rename)
+    }
+
+    /// Whether what was said so far is to be relied on.
+    ///
+    /// # Errors
+    /// [`TooLarge`]: it is not.
+    pub fn sure(&self) -> Result<(), TooLarge> {
+        match self.table.is_full() {
+            true => Err(TooLarge),
+            false => Ok(()),
+        }
     }
 
     /// The first layer in which a condition on states (and a written value) is met.

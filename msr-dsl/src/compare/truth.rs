@@ -54,9 +54,14 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
 /// Bits with their values.
 pub type Picked = Map<Bit, bool>;
 
+/// A question is given up when it has met more functions than this; no spec of any sense comes near.
+const MOST: usize = 4_000_000;
+
 /// All functions of one question.
 pub struct Table {
     nodes: Nodes,
+    /// More than [`MOST`] functions were needed: what was made since is wrong.
+    is_full: bool,
     choices: Choices,
     /// Pairs that were seen to have no point in common.
     apart: RefCell<Pairs>,
@@ -76,6 +81,7 @@ impl Default for Table {
         };
         Self {
             nodes: Nodes::new([constant(Truth::NO), constant(Truth::YES)]),
+            is_full: false,
             choices: Choices::new(),
             apart: RefCell::new(Pairs::new()),
             within: RefCell::new(Pairs::new()),
@@ -84,9 +90,9 @@ impl Default for Table {
 }
 
 impl Table {
-    /// How many different functions were met: the cost so far.
-    pub fn cost(&self) -> usize {
-        self.nodes.len()
+    /// Whether the question was too large. Then no answer that the table gave is to be relied on.
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// The bit itself.
@@ -97,6 +103,11 @@ impl Table {
     fn node(&mut self, bit: Bit, clear: Truth, set: Truth) -> Truth {
         if clear == set {
             return clear;
+        }
+        // Asked here and not between questions: one operation alone can make that many.
+        self.is_full |= self.nodes.len() >= MOST;
+        if self.is_full {
+            return Truth::NO;
         }
         self.nodes.find_or_add(Node { bit, clear, set })
     }
@@ -121,6 +132,7 @@ impl Table {
             (Truth::NO, ..) => return no,
             (_, Truth::YES, Truth::NO) => return condition,
             _ if yes == no => return yes,
+            _ if self.is_full => return Truth::NO,
             _ => {}
         }
         let key = [condition, yes, no];

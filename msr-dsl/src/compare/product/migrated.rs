@@ -1,6 +1,6 @@
 //! Guests that move: pairs of what a saved guest of the old side is after a restore there, and after one on the new side.
 
-use super::{Before, Cell, Path, Product, TOO_MANY, TooLarge, Transition, Truth};
+use super::{Before, Cell, Path, Product, TooLarge, Transition, Truth};
 use crate::compare::groups::Group;
 use crate::compare::items::{Item, items, record_of, taken};
 use crate::compare::steps::Step;
@@ -277,9 +277,7 @@ impl Product<'_> {
                 let image = self.image(frontier, at);
                 next = self.table.or(next, image);
             }
-            if self.table.cost() > TOO_MANY {
-                return Err(TooLarge);
-            }
+            self.sure()?;
             frontier = self.table.less(next, self.reached);
             self.reached = self.table.or(self.reached, frontier);
             self.layers.push(frontier);
