@@ -335,6 +335,13 @@ impl Address {
     pub fn msrs(self) -> impl Iterator<Item = (u32, u32)> {
         (0..self.count).map(move |i| (self.first + i * self.stride, i))
     }
+
+    /// The index of an MSR, if it is one of these.
+    pub fn index_of(self, msr: u32) -> Option<u32> {
+        let beyond = msr.checked_sub(self.first)?;
+        let index = beyond.checked_div(self.stride).unwrap_or(0);
+        (index < self.count && index * self.stride == beyond).then_some(index)
+    }
 }
 
 /// What RDMSR does.

@@ -162,14 +162,14 @@ fn by_force(views: [&View; 2]) -> (BTreeMap<u32, Differences>, BTreeSet<u32>) {
             guest.set_capability(capability);
             guest
         });
-        let mut seen = HashSet::from([start.each_ref().map(|one| one.cells().to_vec())]);
+        let mut seen = HashSet::from([start.each_ref().map(|one| one.cells().clone())]);
         let mut layer = vec![start];
         let mut steps = 0;
         while !layer.is_empty() {
             let mut next = Vec::new();
             let mut add = |pair| {
                 let pair: [Machine; 2] = pair;
-                let key = pair.each_ref().map(|one| one.cells().to_vec());
+                let key = pair.each_ref().map(|one| one.cells().clone());
                 if seen.insert(key) {
                     next.push(pair);
                 }
@@ -324,7 +324,7 @@ fn lost_by_moves(views: [&View; 2]) -> BTreeSet<u32> {
     for capability in 0..4 {
         let mut start = Machine::new(views[0]);
         start.set_capability(capability);
-        let mut seen = HashSet::from([start.cells().to_vec()]);
+        let mut seen = HashSet::from([start.cells().clone()]);
         let mut waiting = vec![start];
         while let Some(guest) = waiting.pop() {
             let mut here = Machine::new(views[0]);
@@ -353,7 +353,7 @@ fn lost_by_moves(views: [&View; 2]) -> BTreeSet<u32> {
                 after.write(msr, value);
                 next.push(after);
             }
-            next.retain(|one| seen.insert(one.cells().to_vec()));
+            next.retain(|one| seen.insert(one.cells().clone()));
             waiting.extend(next);
         }
     }

@@ -163,7 +163,7 @@ where
     for msr in watched(model, S::VERSION) {
         let _ = pair.write(msr, 1);
     }
-    let before = pair.reference.cells().to_vec();
+    let before = pair.reference.cells().clone();
     let reference = pair.reference.restore(record);
     match (S::restore(record, crc32c), reference) {
         (Ok(state), Ok(())) => {
@@ -172,7 +172,7 @@ where
             Ok("ok".to_owned())
         }
         (Err(error), Err(reason)) if error.to_string() == reason => {
-            if pair.reference.cells() != before {
+            if *pair.reference.cells() != before {
                 return Err(format!("{reason}, and the vCPU has changed"));
             }
             Ok(reason)

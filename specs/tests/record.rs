@@ -213,7 +213,7 @@ fn a_refused_record_changes_nothing() {
     let vmce = model("vmce");
     let mut guest = Pair::<Vmce3>::new(&vmce);
     guest.write(0x280, 0x77);
-    let before = guest.reference.cells().to_vec();
+    let before = guest.reference.cells().clone();
     let unknown = (1u64 << 26).to_le_bytes();
     assert!(
         guest
@@ -221,7 +221,7 @@ fn a_refused_record_changes_nothing() {
             .restore(&record("vmce", 3, &[(2, &[9; 16]), (1, &unknown)]))
             .is_err()
     );
-    assert_eq!(guest.reference.cells(), before);
+    assert_eq!(*guest.reference.cells(), before);
 }
 
 proptest! {

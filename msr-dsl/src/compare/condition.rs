@@ -102,8 +102,7 @@ fn cells<'m>(guest: &'m Machine, tag: u16) -> &'m [u64] {
         .chain(shared)
         .find(|(_, known, _)| *known == tag)
         .map(|(id, ..)| id);
-    id.and_then(|id| guest.cells().get(id.0))
-        .map_or(&[], Vec::as_slice)
+    id.map_or(&[], |id| &guest.cells()[id])
 }
 
 impl fmt::Display for Condition {

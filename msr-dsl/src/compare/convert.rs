@@ -86,7 +86,7 @@ pub fn convert_what_can_be(old: &View, new: &View, bytes: &[u8]) -> Result<Conve
 
 /// The words of an item that both sides save, as many as the new one has.
 fn carried(guest: &Machine, from: &Item, to: &Item, lost: &mut Vec<String>) -> Vec<u64> {
-    let mut words = guest.cells()[from.id.0].clone();
+    let mut words = guest.cells()[from.id].to_vec();
     let beyond = words.split_off(words.len().min(to.words));
     if let Some(bank) = beyond.iter().position(|word| *word != to.default) {
         let value = beyond[bank];
@@ -121,7 +121,7 @@ fn read_back(guest: &Machine, new: &View, to: &Item) -> Vec<u64> {
 
 /// Hidden state that does not come along: no access shows it, so its loss would not be seen.
 fn without_a_place(guest: &Machine, item: &Item) -> Option<String> {
-    let own = &guest.cells()[item.id.0];
+    let own = &guest.cells()[item.id];
     let held = own.iter().find(|word| **word != item.default)?;
     item.msrs.is_empty().then(|| {
         format!(

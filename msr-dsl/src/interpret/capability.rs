@@ -5,13 +5,13 @@ use super::Machine;
 impl<'a> Machine<'a> {
     /// The capability register's value.
     pub fn capability(&self) -> Option<u64> {
-        self.view.capability.map(|id| self.cells[id.0][0])
+        self.view.capability.map(|id| self.cells[id][0])
     }
 
     /// Gives the guest another capability word (as a restore or a selected feature does).
     pub fn set_capability(&mut self, value: u64) {
         if let Some(id) = self.view.capability {
-            self.cells[id.0][0] = value;
+            self.cells[id][0] = value;
         }
     }
 

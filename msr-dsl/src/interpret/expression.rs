@@ -16,7 +16,7 @@ impl Machine<'_> {
             Of::Value => place.value,
             Of::Index => u64::from(place.index),
             Of::Register(id) => self.seen(id),
-            Of::Cell(id, bank) => self.cells[id.0].get(bank as usize).copied().unwrap_or(0),
+            Of::Cell(id, bank) => self.cells[id].get(bank as usize).copied().unwrap_or(0),
         };
         evaluate(expr, &read)
     }

@@ -30,7 +30,7 @@ impl Machine<'_> {
             .as_ref()
             .and_then(|injection| injection.pending)
         {
-            self.cells[id.0][0] = u64::from(pending);
+            self.cells[id][0] = u64::from(pending);
         }
     }
 
@@ -69,7 +69,7 @@ impl Machine<'_> {
             .iter()
             .map(|(set, bit)| if *set { *bit } else { 0 })
             .sum();
-        self.cells[injection.global.0.0][0] = status & injection.global.1;
+        self.cells[injection.global.0][0] = status & injection.global.1;
         if let Some(record) = &event.record {
             let parts = [
                 (injection.status, record.status),
@@ -77,7 +77,7 @@ impl Machine<'_> {
                 (injection.misc, record.misc),
             ];
             for ((id, mask), value) in parts {
-                self.cells[id.0][injection.bank as usize] = value & mask;
+                self.cells[id][injection.bank as usize] = value & mask;
             }
         }
         true

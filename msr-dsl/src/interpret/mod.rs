@@ -2,6 +2,7 @@
 //! It shares nothing with the generator but the model; that they agree is the proof of both.
 
 mod capability;
+mod cells;
 mod expression;
 mod machine_check;
 mod read;
@@ -10,6 +11,7 @@ mod rules;
 mod vcpus;
 mod write;
 
+pub use cells::Cells;
 pub use expression::{allows, at_reset, constant, holds_with_one_of};
 pub use rules::in_sets;
 
@@ -17,7 +19,6 @@ use crate::model::{BitRule, RegisterId, View};
 use msr_runtime::{Extra, Reset};
 use rules::rule_of;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 /// What an access does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,14 +41,12 @@ pub enum Answer {
 #[derive(Clone, Debug)]
 pub struct Machine<'a> {
     view: &'a View,
-    /// Per register, its cells: the vCPU's own, and those that the guest's vCPUs share.
-    cells: Vec<Vec<u64>>,
+    /// The vCPU's own, and those that the guest's vCPUs share.
+    cells: Cells,
     /// The vCPU.
     vcpu: u32,
     /// The cells of the other vCPUs; shared ones in them count for nothing.
-    others: BTreeMap<u32, Vec<Vec<u64>>>,
-    /// MSRs, lowest first, each with its register and the bank (or place in a range).
-    places: Rc<Vec<(u32, RegisterId, u32)>>,
+    others: BTreeMap<u32, Cells>,
     /// What the administrator has named.
     extra: Extra,
 }
@@ -62,23 +61,11 @@ pub(crate) struct Place {
 impl<'a> Machine<'a> {
     /// A new guest's vCPU, with the features that every guest has.
     pub fn new(view: &'a View) -> Self {
-        let cells = view
-            .registers
-            .iter()
-            .map(|register| vec![register.reset; view.cells(register)])
-            .collect();
-        let places = view.ids().flat_map(|(id, register)| {
-            let msrs = register.addresses.iter().flat_map(|address| address.msrs());
-            msrs.map(move |(msr, index)| (msr, id, index))
-        });
-        let mut places: Vec<(u32, RegisterId, u32)> = places.collect();
-        places.sort_unstable_by_key(|(msr, ..)| *msr);
         Self {
             view,
-            cells,
+            cells: Cells::new(view),
             vcpu: 0,
             others: BTreeMap::new(),
-            places: Rc::new(places),
             extra: Extra::NONE,
         }
     }
@@ -97,7 +84,7 @@ impl<'a> Machine<'a> {
     }
 
     /// All cells, register by register: what a comparison looks at.
-    pub fn cells(&self) -> &[Vec<u64>] {
+    pub fn cells(&self) -> &Cells {
         &self.cells
     }
 
@@ -111,7 +98,7 @@ impl<'a> Machine<'a> {
             if self.view.capability == Some(id) {
                 continue;
             }
-            for cell in &mut self.cells[id.0] {
+            for cell in &mut self.cells[id] {
                 let old = *cell;
                 *cell = match (reset, register.init) {
                     (Reset::PowerOn, _) => register.reset,
@@ -131,7 +118,7 @@ impl<'a> Machine<'a> {
         } else {
             0
         };
-        self.cells[id.0].get(at).copied().unwrap_or(0)
+        self.cells[id].get(at).copied().unwrap_or(0)
     }
 
     pub(super) fn place(&self, id: RegisterId, index: u32, value: u64) -> Place {
@@ -147,7 +134,7 @@ impl<'a> Machine<'a> {
         let Some(id) = self.held_register(msr) else {
             return false;
         };
-        self.cells[id.0] = vec![value];
+        self.cells[id].fill(value);
         true
     }
 
@@ -163,9 +150,11 @@ impl<'a> Machine<'a> {
 
     /// The register at an MSR, and its bank (or place in a range).
     fn register_at(&self, msr: u32) -> Option<(RegisterId, u32)> {
-        let found = self.places.binary_search_by_key(&msr, |(msr, ..)| *msr);
-        let (_, id, index) = self.places[found.ok()?];
-        Some((id, index))
+        self.view.ids().find_map(|(id, register)| {
+            let mut addresses = register.addresses.iter();
+            let index = addresses.find_map(|address| address.index_of(msr))?;
+            Some((id, index))
+        })
     }
 
     /// Sets the state of a held register; false if there is none of that name.
@@ -173,7 +162,7 @@ impl<'a> Machine<'a> {
         let id = self.view.find(name);
         match id.filter(|id| self.view.register(*id).held) {
             Some(id) => {
-                self.cells[id.0] = vec![value];
+                self.cells[id].fill(value);
                 true
             }
             None => false,

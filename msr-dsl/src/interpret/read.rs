@@ -1,6 +1,5 @@
-//! RDMSR, bit by bit.
+//! RDMSR, field by field.
 
-use super::rules::field_at;
 use super::{Answer, Machine, Place};
 use crate::model::{Absent, Field, Read, RegisterId};
 
@@ -33,7 +32,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The value that a read shows, bit by bit.
+    /// The value that a read shows, field by field.
     pub(super) fn shown(&self, id: RegisterId, index: u32) -> u64 {
         let register = self.view.register(id);
         let Read::Value(base) = &register.read else {
@@ -41,17 +40,13 @@ impl Machine<'_> {
         };
         let place = self.place(id, index, 0);
         let base = self.number(base, &place);
-        (0..64).fold(0, |word, bit| {
-            let shown = match field_at(register, bit) {
-                Some(field) if !self.field_present(field, &place) => 0,
-                Some(Field {
-                    read: Some(expr),
-                    lo,
-                    ..
-                }) => self.number(expr, &place) >> (bit - lo) & 1,
-                _ => base >> bit & 1,
+        register.fields.iter().fold(base, |word, field| {
+            let shown = match &field.read {
+                _ if !self.field_present(field, &place) => 0,
+                Some(expr) => self.number(expr, &place) << field.lo,
+                None => base,
             };
-            word | shown << bit
+            word & !field.mask() | shown & field.mask()
         })
     }
 

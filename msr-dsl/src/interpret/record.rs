@@ -1,6 +1,6 @@
 //! The saved record: written plainly, and taken back item by item.
 
-use super::{Machine, allows};
+use super::{Cells, Machine, allows};
 use crate::model::{Register, RegisterId, Scope};
 use msr_runtime::{RecordError, record};
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ impl Machine<'_> {
     fn save_of(&self, scope: Scope) -> Vec<u8> {
         let saved = self.view.saved_of(scope);
         let saved = saved.into_iter();
-        let own = saved.map(|(id, tag, _)| (tag, self.cells[id.0].clone()));
+        let own = saved.map(|(id, tag, _)| (tag, self.cells[id].to_vec()));
         let kind = (scope == Scope::Guest).then(|| (record::KIND, vec![record::OF_GUEST]));
         let mut items: Vec<u8> = Vec::new();
         for (tag, words) in kind.into_iter().chain(own) {
@@ -70,14 +70,10 @@ impl Machine<'_> {
     fn restore_of(&mut self, scope: Scope, bytes: &[u8]) -> Result<(), String> {
         let items = self.items(scope, bytes)?;
         let mut cells = self.cells.clone();
-        let new = Self::new(self.view);
-        for (id, register) in self.view.ids() {
-            if register.scope == scope {
-                cells[id.0].clone_from(&new.cells[id.0]);
-            }
-        }
+        let new = Cells::new(self.view);
+        cells.copy_scope(self.view, scope, &new);
         for (id, tag, default) in self.view.saved_of(scope) {
-            let cells = &mut cells[id.0];
+            let cells = &mut cells[id];
             cells.fill(default);
             if let Some(payload) = items.get(&tag) {
                 self.take(id, tag, payload, cells)?;

@@ -14,11 +14,7 @@ impl Machine<'_> {
             new.set_capability(self.capability().unwrap_or(0));
             new.cells
         });
-        for (id, register) in self.view.ids() {
-            if register.scope == Scope::Guest {
-                cells[id.0].clone_from(&self.cells[id.0]);
-            }
-        }
+        cells.copy_scope(self.view, Scope::Guest, &self.cells);
         let own = std::mem::replace(&mut self.cells, cells);
         self.others.insert(self.vcpu, own);
         self.vcpu = vcpu;

@@ -52,10 +52,7 @@ impl Machine<'_> {
                 word | self.new_bit(register, bit, &place) << bit
             });
             let at = if register.banked { index as usize } else { 0 };
-            let has_cell = self.cells[id.0]
-                .get_mut(at)
-                .map(|cell| *cell = new)
-                .is_some();
+            let has_cell = self.cells[id].get_mut(at).map(|cell| *cell = new).is_some();
             if register.stored && !has_cell {
                 return Answer::Ok;
             }

@@ -16,7 +16,7 @@ where
     S::Hook: Debug,
 {
     let mut machine = Machine::new(view);
-    let before = machine.cells().to_vec();
+    let before = machine.cells().clone();
     match (S::restore(bytes, crc32c), machine.restore(bytes)) {
         (Ok(state), Ok(())) => {
             for msr in msrs(view) {
@@ -26,7 +26,7 @@ where
         }
         (Err(error), Err(reason)) => {
             assert_eq!(error.to_string(), reason, "the reason of the refusal");
-            assert_eq!(machine.cells(), before, "a refused record changes nothing");
+            assert_eq!(*machine.cells(), before, "a refused record changes nothing");
         }
         (generated, reference) => panic!("generated {generated:?}, reference {reference:?}"),
     }
