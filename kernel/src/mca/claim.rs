@@ -55,6 +55,8 @@ pub(super) fn claim<M: Machine, const P: usize>(
 }
 
 /// Claims what an earlier pass has left. By who has the turn to claim.
+#[cold]
+#[inline(never)]
 pub(super) fn claim_left<M: Machine, const P: usize>(
     shared: &Shared<P>,
     machine: &M,

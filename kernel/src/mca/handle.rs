@@ -174,6 +174,8 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
     }
 
     /// A local #MC, or one for which the others have not waited: that of rendezvous `missed`.
+    #[cold]
+    #[inline(never)]
     fn alone(&self, missed: u32) -> Result<Verdict, Fatality> {
         let Self {
             shared, machine, ..
@@ -233,6 +235,7 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
     }
 
     /// Whether the machine has to be reset: for the worst that anybody found; `own` is the worst of this processor.
+    #[inline(always)]
     fn check_fatal(
         &self,
         worst: Severity,
@@ -248,14 +251,23 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
             Class::None if self.is_unexplained(company) => Some(FatalReason::NoBank),
             _ => None,
         };
-        let Some(reason) = reason else { return Ok(()) };
+        match reason {
+            None => Ok(()),
+            Some(reason) => Err(self.fatal(reason, own == worst, scan)),
+        }
+    }
+
+    /// Says what this processor's banks hold, which stay as they are.
+    #[cold]
+    #[inline(never)]
+    fn fatal(&self, reason: FatalReason, owns_the_worst: bool, scan: &Scan) -> Fatality {
         scan.found
             .iter()
             .for_each(|found| report(self.machine, found));
-        Err(Fatality {
+        Fatality {
             reason,
-            resets: own == worst && self.resets(),
-        })
+            resets: owns_the_worst && self.resets(),
+        }
     }
 
     /// Nobody found anything: whether that is fatal. While one is missing nobody knows; the last one to come decides.
