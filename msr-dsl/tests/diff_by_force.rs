@@ -452,7 +452,7 @@ fn what_is_decided_is_what_brute_force_finds() {
         "{differing} of {compared} pairs differ"
     );
     assert!(
-        all_missed > 20,
+        all_missed > 10,
         "{all_missed} MSRs in which something is missed"
     );
     assert!(lost > 5, "{lost} MSRs differ after a move");
