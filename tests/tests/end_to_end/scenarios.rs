@@ -30,6 +30,7 @@ fn no_scenario_is_forgotten() {
             "fatal-reset.toml",
             "foreign-page.toml",
             "free-vcpus.toml",
+            "handler-still-runs.toml",
             "idle-processor.toml",
             "init-while-waiting.toml",
             "left-over.toml",
