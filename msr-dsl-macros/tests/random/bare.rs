@@ -79,7 +79,7 @@ fn is_field_type(item: &Item) -> bool {
     }
 }
 
-/// A method that does nothing but hand out what another one, `value_of_...`, computes.
+/// A method that does nothing but hand out what another one, `valueOf_...`, computes.
 fn is_accessor(item: &Item) -> bool {
     let words = words(item);
     let Some(name) = words.iter().skip_while(|word| *word != "fn").nth(1) else {
@@ -87,6 +87,6 @@ fn is_accessor(item: &Item) -> bool {
     };
     let body = item.last().map(ToString::to_string).unwrap_or_default();
     let register = name.strip_suffix("_register").unwrap_or(name);
-    let hands_out = |name: &str| body.contains(&format!("(self . value_of_{name} ("));
+    let hands_out = |name: &str| body.contains(&format!("(self . valueOf_{name} ("));
     !body.contains(';') && (hands_out(name) || hands_out(register))
 }
