@@ -571,10 +571,14 @@ pub struct Injection {
 }
 
 impl Injection {
+    /// The registers that a machine check shows to the guest, each with the bits that it may set.
+    pub fn shown(&self) -> [(RegisterId, u64); 4] {
+        [self.global, self.status, self.address, self.misc]
+    }
+
     /// Whether a machine check sets bits of the register.
     pub fn sets(&self, id: RegisterId) -> bool {
-        [self.global.0, self.status.0, self.address.0, self.misc.0].contains(&id)
-            || self.pending == Some(id)
+        self.shown().iter().any(|(own, _)| *own == id) || self.pending == Some(id)
     }
 }
 

@@ -48,14 +48,10 @@ fn possible(view: &View, id: RegisterId, field: &Field) -> Option<BTreeSet<u64>>
     let register = view.register(id);
     let names = names(field)?;
     let injected = view.injection.as_ref().is_some_and(|injection| {
-        [
-            injection.global,
-            injection.status,
-            injection.address,
-            injection.misc,
-        ]
-        .iter()
-        .any(|(role, bits)| *role == id && bits & field.mask() != 0)
+        injection
+            .shown()
+            .iter()
+            .any(|(role, bits)| *role == id && bits & field.mask() != 0)
     });
     let whole = matches!(
         field.write,

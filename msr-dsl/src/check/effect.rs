@@ -284,16 +284,11 @@ impl Lines<'_> {
     fn unseen(&mut self, span: Span) {
         let register = self.register;
         let other = self.view.registers.iter().any(|one| names(one, self.id));
-        let injected = self.view.injection.as_ref().is_some_and(|injection| {
-            [
-                injection.global,
-                injection.status,
-                injection.address,
-                injection.misc,
-            ]
-            .iter()
-            .any(|(id, _)| *id == self.id)
-        });
+        let injected = self
+            .view
+            .injection
+            .as_ref()
+            .is_some_and(|injection| injection.shown().iter().any(|(id, _)| *id == self.id));
         if super::register::writable(register) == 0
             || register.held
             || injected

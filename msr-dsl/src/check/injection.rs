@@ -190,12 +190,7 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
     let (Some(injection), Some(section)) = (&view.injection, cx.spec.injections.first()) else {
         return;
     };
-    for (id, mask) in [
-        injection.global,
-        injection.status,
-        injection.address,
-        injection.misc,
-    ] {
+    for (id, mask) in injection.shown() {
         let register = view.register(id);
         let hidden = register
             .fields

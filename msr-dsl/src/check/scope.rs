@@ -80,16 +80,10 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
 fn unshareable(view: &View, id: RegisterId) -> Option<(&'static str, &'static str)> {
     const OWN: &str = "leave `scope guest;` out: each vCPU has its own";
     let register = view.register(id);
-    let injected = view.injection.as_ref().is_some_and(|injection| {
-        [
-            injection.global,
-            injection.status,
-            injection.address,
-            injection.misc,
-        ]
-        .iter()
-        .any(|(role, _)| *role == id)
-    });
+    let injected = view
+        .injection
+        .as_ref()
+        .is_some_and(|injection| injection.shown().iter().any(|(role, _)| *role == id));
     if view.capability == Some(id) {
         return Some((
             "is the capability register: the hypervisor gives each vCPU its word",

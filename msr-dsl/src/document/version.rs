@@ -95,12 +95,7 @@ fn needs(feature: &crate::model::Feature) -> String {
 }
 
 fn injected(view: &View, injection: &Injection) -> Markup {
-    let rows = [
-        injection.global,
-        injection.status,
-        injection.address,
-        injection.misc,
-    ];
+    let rows = injection.shown();
     html! {
         section.register id=(format!("v{}.injection", view.version)) {
             h3 { "What an injected machine check shows" }
