@@ -5,15 +5,15 @@
 
 use super::accesses::Setting;
 use super::groups::Group;
-use super::steps::{Injected, Step};
-use super::symbols::{Cell, Kind, Reading, Side, Writing};
-use super::truth::{Bit, Picked, Table, Truth};
+use super::steps::Step;
+use super::symbols::{Cell, Reading, Side, Writing};
+use super::truth::{Bit, Table, Truth};
 use super::word::{self, Word};
-use crate::model::Scope;
-use std::collections::BTreeMap;
 
 mod entries;
+mod inputs;
 mod migrated;
+mod ways;
 
 pub use entries::Way;
 
@@ -208,17 +208,6 @@ impl<'a> Product<'a> {
         self.explore_from(start)
     }
 
-    /// All that can happen to a guest.
-    fn add_steps(&mut self, group: &Group, agreeing: bool) {
-        for msr in &group.msrs {
-            self.add_write(*msr, agreeing);
-        }
-        self.add_injection(&[0, 1]);
-        self.add_init(&[0, 1]);
-        self.add_init_elsewhere(&[0, 1]);
-        self.add_holds(&[0, 1]);
-    }
-
     /// Guests after power-on, as some sides see them.
     fn start(&mut self, sides: &[usize]) -> Truth {
         let cells = self.cells.iter().enumerate();
@@ -241,174 +230,6 @@ impl<'a> Product<'a> {
 
     fn reset(&self, side: usize, cell: Cell) -> u64 {
         self.sides[side].view.register(cell.register).reset
-    }
-
-    fn add_write(&mut self, msr: u32, agreeing: bool) {
-        let writes = self.write(msr);
-        if writes.iter().all(|write| write.next.is_none()) {
-            return;
-        }
-        let agree = if agreeing {
-            self.agree(&writes)
-        } else {
-            Truth::YES
-        };
-        let next = |side: usize| writes[side].next.map(|(cell, word)| (side, cell, word));
-        let next: Vec<_> = [0, 1].into_iter().filter_map(next).collect();
-        self.add(Step::Write { msr, value: 0 }, agree, &next);
-    }
-
-    /// Both sides take the write in the same way.
-    fn agree(&mut self, writes: &[Writing; 2]) -> Truth {
-        let mut agree = Truth::NO;
-        for (kind, when) in writes[0].answers.iter() {
-            if matches!(kind, Kind::Done | Kind::Hook(_)) {
-                let both = self.table.and(*when, writes[1].answers.when(kind));
-                agree = self.table.or(agree, both);
-            }
-        }
-        agree
-    }
-
-    fn add_injection(&mut self, sides: &[usize]) {
-        // Where one of the two has none, they answer otherwise: nothing follows.
-        let has = |side: &usize| self.sides[*side].view.injection.is_some();
-        if !sides.iter().all(has) {
-            return;
-        }
-        let mut next = Vec::new();
-        let flags = self.word(FLAGS);
-        let error = ERROR.map(|slot| self.word(slot));
-        for (at, (side, cell)) in self.cells.clone().into_iter().enumerate() {
-            let Some(injection) = self.sides[side].view.injection.clone() else {
-                continue;
-            };
-            if !sides.contains(&side) {
-                continue;
-            }
-            let old = self.word(self.slot(at));
-            if cell.register == injection.global.0 {
-                let told = [
-                    injection.bits.mcip,
-                    injection.bits.ripv,
-                    injection.bits.eipv,
-                    injection.bits.lmce_s,
-                ];
-                let word = std::array::from_fn(|bit| {
-                    let own = |mask: u64| mask & injection.global.1 & 1 << bit != 0;
-                    let by = (1..4).filter(|at| own(told[*at])).map(|at| flags[at]);
-                    let always = Truth::of(own(told[0]));
-                    by.fold(always, |any, flag| self.table.or(any, flag))
-                });
-                next.push((side, cell, word));
-            }
-            let roles = [injection.status, injection.address, injection.misc];
-            for (role, (register, mask)) in roles.into_iter().enumerate() {
-                if cell.register != register || cell.bank != injection.bank {
-                    continue;
-                }
-                let given = std::array::from_fn(|bit| {
-                    if mask & 1 << bit == 0 {
-                        Truth::NO
-                    } else {
-                        error[role][bit]
-                    }
-                });
-                next.push((
-                    side,
-                    cell,
-                    word::choose(&mut self.table, flags[0], &given, &old),
-                ));
-            }
-        }
-        if !next.is_empty() {
-            self.add(Step::Inject(Injected::default()), Truth::YES, &next);
-        }
-    }
-
-    fn add_init(&mut self, sides: &[usize]) {
-        let mut next = Vec::new();
-        for (side, cell) in self.cells.iter().filter(|(side, _)| sides.contains(side)) {
-            if self.sides[*side]
-                .view
-                .register(cell.register)
-                .init
-                .is_some()
-            {
-                next.push((*side, *cell, self.sides[*side].init(*cell)));
-            }
-        }
-        if !next.is_empty() {
-            self.add(Step::Init, Truth::YES, &next);
-        }
-    }
-
-    /// INIT of another vCPU: of what is seen here it changes what the guest's vCPUs share. (Other vCPUs' writes need no step of
-    /// their own: what they change here, this one can change by the same writes.)
-    fn add_init_elsewhere(&mut self, sides: &[usize]) {
-        let mut next = Vec::new();
-        for (side, cell) in self.cells.iter().filter(|(side, _)| sides.contains(side)) {
-            let register = self.sides[*side].view.register(cell.register);
-            if register.init.is_some() && register.scope == Scope::Guest {
-                next.push((*side, *cell, self.sides[*side].init(*cell)));
-            }
-        }
-        if !next.is_empty() {
-            self.add(Step::InitElsewhere, Truth::YES, &next);
-        }
-    }
-
-    /// What the hypervisor puts into the registers that it holds: any value that a restore would take there too.
-    fn add_holds(&mut self, sides: &[usize]) {
-        let mut held: BTreeMap<u32, Vec<(usize, Cell)>> = BTreeMap::new();
-        for (side, cell) in self.cells.iter().filter(|(side, _)| sides.contains(side)) {
-            let register = self.sides[*side].view.register(cell.register);
-            let address = register.addresses.first().filter(|_| register.held);
-            let own = address.map(|address| held.entry(address.first).or_default());
-            own.into_iter().for_each(|own| own.push((*side, *cell)));
-        }
-        for (msr, cells) in held {
-            let value = self.word(VALUE);
-            let mut when = Truth::YES;
-            for side in &self.sides {
-                let place = side.places.get(&msr);
-                let register = place.map(|(id, _)| side.view.register(*id));
-                if let Some(register) = register.filter(|register| register.held) {
-                    let may = side.may_hold(&mut self.table, register, &value);
-                    when = self.table.and(when, may);
-                }
-            }
-            let next: Vec<(usize, Cell, Word)> = cells
-                .into_iter()
-                .map(|(side, cell)| (side, cell, value))
-                .collect();
-            self.add(Step::Hold { msr, value: 0 }, when, &next);
-        }
-    }
-
-    fn add(&mut self, step: Step, when: Truth, next: &[(usize, Cell, Word)]) {
-        let place =
-            |side: usize, cell: Cell| self.cells.iter().position(|own| *own == (side, cell));
-        let next: Vec<(usize, Word)> = next
-            .iter()
-            .filter_map(|(side, cell, word)| Some((place(*side, *cell)?, *word)))
-            .collect();
-        let mut relation = Truth::YES;
-        for bit in (0..64).rev() {
-            for (at, word) in next.iter().rev() {
-                let after = self.at(self.slot(*at) + 1, bit);
-                let after = self.table.bit(after);
-                let same = self.table.same(after, word[bit]);
-                relation = self.table.and(same, relation);
-            }
-        }
-        let relation = self.table.and(when, relation);
-        let changed = next.into_iter().map(|(at, _)| at).collect();
-        self.transitions.push(Transition {
-            step,
-            relation,
-            changed,
-        });
     }
 
     fn image(&mut self, from: Truth, at: usize) -> Truth {
@@ -461,167 +282,6 @@ impl<'a> Product<'a> {
         self.table.exists(met, &|bit| bit >= 64)
     }
 
-    /// The shortest way to a condition on states and a written value, with small values and little that is unusual.
-    pub fn path(&mut self, condition: Truth) -> Option<Path> {
-        let (path, states) = self.way(condition)?;
-        match self.origin.is_some() {
-            true => self.arrived(path, &states),
-            false => Some(path),
-        }
-    }
-
-    /// The same, and the states from which it starts.
-    fn way(&mut self, condition: Truth) -> Option<(Path, Vec<u64>)> {
-        let layer = self.met(condition)?;
-        let mut target = self.table.and(self.layers[layer], condition);
-        let usual = self.table.and(target, self.usual);
-        if usual != Truth::NO {
-            target = usual;
-        }
-        let picked = self.picked(target)?;
-        self.way_to(layer, &picked)
-    }
-
-    /// The way to states of a layer that were picked, and the states from which it starts.
-    fn way_to(&mut self, layer: usize, picked: &Picked) -> Option<(Path, Vec<u64>)> {
-        let value = self.input(picked, VALUE);
-        let capability = self.capability(picked);
-        let mut steps = Vec::new();
-        let mut state = self.states(picked);
-        for before in (0..layer).rev() {
-            let all: Vec<usize> = (0..state.len()).collect();
-            let target = self.state_is(&state, &capability_cube(capability), &all);
-            let (step, earlier) = self.step_to(target, self.layers[before])?;
-            steps.push(step);
-            state = earlier;
-        }
-        steps.reverse();
-        let path = Path {
-            capability,
-            steps,
-            before: None,
-            value,
-        };
-        Some((path, state))
-    }
-
-    /// A step from one of some states to a set of states, and the state it starts from.
-    fn step_to(&mut self, target: Truth, from: Truth) -> Option<(Step, Vec<u64>)> {
-        for at in 0..self.transitions.len() {
-            let changed = self.transitions[at].changed.clone();
-            let (width, first) = (self.width(), INPUTS);
-            // The target is about the states after the step.
-            let rename = move |bit: Bit| match bit.checked_sub(64).map(|at| at % width) {
-                Some(slot)
-                    if slot >= first
-                        && changed.iter().any(|cell| first + 2 * *cell as u32 == slot) =>
-                {
-                    bit + 1
-                }
-                _ => bit,
-            };
-            let after = self.table.exists_then(target, &|_| false, &rename);
-            let steps = self.table.and(from, self.transitions[at].relation);
-            let steps = self.table.and(steps, after);
-            if steps == Truth::NO {
-                continue;
-            }
-            let picked = self.picked(steps)?;
-            let step = self.step_with(at, &picked);
-            return Some((step, self.states(&picked)));
-        }
-        None
-    }
-
-    /// One of the steps that a transition stands for.
-    fn step_with(&self, transition: usize, picked: &Picked) -> Step {
-        match &self.transitions[transition].step {
-            Step::Write { msr, .. } => Step::Write {
-                msr: *msr,
-                value: self.input(picked, VALUE),
-            },
-            Step::Hold { msr, .. } => Step::Hold {
-                msr: *msr,
-                value: self.input(picked, VALUE),
-            },
-            Step::Inject(_) => Step::Inject(Injected {
-                flags: self.input(picked, FLAGS) & 15,
-                error: ERROR.map(|slot| self.input(picked, slot)),
-            }),
-            other => other.clone(),
-        }
-    }
-
-    /// Values for which a condition holds: a new guest's capability word and reset states as far as that goes, else zeros.
-    fn picked(&self, condition: Truth) -> Option<Picked> {
-        let resets: Vec<u64> = self
-            .cells
-            .iter()
-            .map(|(side, cell)| self.reset(*side, *cell))
-            .collect();
-        let prefer = |bit: Bit| match self.owner(bit) {
-            None => self.guests.new >> bit & 1 == 1,
-            Some((slot, _)) if slot < INPUTS => false,
-            Some((slot, bit)) => resets[((slot - INPUTS) / 2) as usize] >> bit & 1 == 1,
-        };
-        let mut picked = self.table.pick(condition, &prefer)?;
-        for bit in 0..64 {
-            picked
-                .entry(bit)
-                .or_insert(self.guests.new & self.guests.varies & 1 << bit != 0);
-        }
-        for (at, reset) in resets.iter().enumerate() {
-            for bit in 0..64 {
-                let own = self.at(self.slot(at), bit);
-                picked.entry(own).or_insert(reset >> bit & 1 == 1);
-            }
-        }
-        Some(picked)
-    }
-
-    fn capability(&self, picked: &Picked) -> u64 {
-        (0..64)
-            .filter(|bit| picked.get(bit) == Some(&true))
-            .fold(0, |word, bit| word | 1 << bit)
-    }
-
-    fn input(&self, picked: &Picked, slot: u32) -> u64 {
-        (0..64)
-            .filter(|bit| picked.get(&self.at(slot, *bit)) == Some(&true))
-            .fold(0, |word, bit| word | 1 << bit)
-    }
-
-    fn states(&self, picked: &Picked) -> Vec<u64> {
-        (0..self.cells.len())
-            .map(|cell| self.input(picked, self.slot(cell)))
-            .collect()
-    }
-
-    /// Some cells have these states, in a guest with a capability word.
-    fn state_is(&mut self, states: &[u64], capability: &[(Bit, bool)], cells: &[usize]) -> Truth {
-        let mut cube = Truth::YES;
-        let bits = (0..64).rev().flat_map(|bit| {
-            let cells = cells.iter().rev();
-            cells.map(move |cell| (*cell, bit, states[*cell] >> bit & 1 == 1))
-        });
-        for (cell, bit, set) in bits.collect::<Vec<_>>() {
-            let at = self.at(self.slot(cell), bit);
-            cube = self.literal(at, set, cube);
-        }
-        for (bit, set) in capability.iter().rev() {
-            if self.guests.varies & 1 << bit != 0 {
-                cube = self.literal(*bit, *set, cube);
-            }
-        }
-        cube
-    }
-
-    fn literal(&mut self, bit: Bit, set: bool, rest: Truth) -> Truth {
-        let own = self.table.bit(bit);
-        let own = if set { own } else { self.table.not(own) };
-        self.table.and(own, rest)
-    }
-
     /// What a word of the capability register is over.
     pub fn is_value(&self, bit: Bit) -> Option<usize> {
         self.owner(bit)
@@ -647,8 +307,4 @@ impl<'a> Product<'a> {
     pub fn on_side(&self, capability: u64, side: usize) -> u64 {
         capability & self.guests.varies & self.guests.has[side]
     }
-}
-
-fn capability_cube(word: u64) -> Vec<(Bit, bool)> {
-    (0..64).map(|bit| (bit, word >> bit & 1 == 1)).collect()
 }

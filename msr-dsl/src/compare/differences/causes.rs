@@ -1,10 +1,11 @@
 //! What else makes a bit differ. The shortest way to a difference names the rule; where that is one by which a guest loses nothing in one
 //! direction, or about INIT alone, another way may be worse.
 
-use super::{Look, Msr, Seen, Way, after, answers, rule_aspect};
+use super::bits::{Look, Seen, after, rule_aspect};
+use super::{Msr, answers};
 use crate::compare::finding::Finding;
 use crate::compare::phrases::bits;
-use crate::compare::product::Path;
+use crate::compare::product::{Path, Way};
 use crate::compare::rules::{self, Rule};
 use crate::compare::steps::Step;
 use crate::compare::truth::Truth;

@@ -252,7 +252,7 @@ impl Product<'_> {
         let own: Vec<usize> = (0..self.cells.len())
             .filter(|cell| at(&self.cells[*cell]))
             .collect();
-        let cube = super::capability_cube(capability);
+        let cube = super::ways::capability_cube(capability);
         let target = self.state_is(states, &cube, &own);
         let layers = std::mem::replace(&mut self.layers, origin.layers.clone());
         let transitions = std::mem::replace(&mut self.transitions, origin.transitions.clone());

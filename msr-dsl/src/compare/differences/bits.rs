@@ -1,0 +1,316 @@
+//! Where both sides show a value, bit by bit.
+
+use super::causes::Known;
+use super::{Msr, There, answers};
+use crate::compare::condition::{Condition, Demand};
+use crate::compare::finding::{Aspect, Finding};
+use crate::compare::phrases::bits;
+use crate::compare::product::Path;
+use crate::compare::rules::{self, Rule};
+use crate::compare::steps::{Step, execute};
+use crate::compare::truth::Truth;
+use crate::compare::word::Word;
+use crate::interpret::{Answer, Machine};
+
+/// How a value is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// The guest reads it.
+    Read,
+    /// The hypervisor takes it.
+    Held,
+}
+
+impl Look {
+    pub(super) fn step(self, msr: u32) -> Step {
+        match self {
+            Self::Read => Step::Read(msr),
+            Self::Held => Step::Held(msr),
+        }
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// Where a value differs: how it is looked at, who has the register, and what the bits can be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) look: Look,
+    there: There,
+    sort: Sort,
+}
+
+/// What a bit can be over all states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Range {
+    Zero,
+    One,
+    /// Something that accesses can change.
+    Varies,
+    /// The same for each guest as long as it lives.
+    ByGuest,
+}
+
+type Sort = [Range; 2];
+
+impl Msr<'_, '_> {
+    /// Where both sides show a value, bit by bit.
+    pub(super) fn of_values(
+        &mut self,
+        look: Look,
+        there: There,
+        when: Truth,
+        shown_on: &[Word; 2],
+    ) -> Vec<Finding> {
+        // The capability word is what is given: what of it differs has findings of its own.
+        if (0..2).all(|side| self.is_capability(side)) {
+            return Vec::new();
+        }
+        let mut open: Vec<(usize, Truth, usize, Sort)> = Vec::new();
+        for bit in 0..64 {
+            let [old, new] = shown_on.each_ref().map(|word| word[bit]);
+            if old == new {
+                continue;
+            }
+            let differ = self.product.table.differ(old, new);
+            let differ = self.product.table.and(differ, when);
+            if let Some(layer) = self.product.met(differ) {
+                let sort = self.sort(when, [old, new]);
+                open.push((bit, differ, layer, sort));
+            }
+        }
+        let mut findings = Vec::new();
+        while let Some((first, differ, layer, sort)) = open.first().copied() {
+            let mut taken = 1u64 << first;
+            let mut together = self.product.table.and(self.product.layers[layer], differ);
+            for (bit, differ, own_layer, own_sort) in &open[1..] {
+                if (*own_layer, *own_sort) != (layer, sort) {
+                    continue;
+                }
+                let more = self.product.table.and(together, *differ);
+                if more != Truth::NO {
+                    together = more;
+                    taken |= 1 << bit;
+                }
+            }
+            let Some(path) = self.product.path(together) else {
+                break;
+            };
+            let seen = Seen { look, there, sort };
+            let (rule, shown) = self.rule_of_value(seen, &path, first, taken);
+            let any = open
+                .iter()
+                .filter(|(bit, ..)| shown >> bit & 1 == 1)
+                .map(|(_, differ, ..)| *differ);
+            let any = any.collect::<Vec<_>>();
+            let any = self.product.table.any(any);
+            open.retain(|(bit, ..)| shown >> bit & 1 == 0);
+            if let Some(rule) = rule {
+                let witness = self.witness(&path, look.step(self.msr));
+                let text = format!(
+                    "{} {} otherwise{}: {}",
+                    bits(shown),
+                    look.word(),
+                    after(&path),
+                    answers(&witness)
+                );
+                let not = format!("rely on {} of {{msrs}}", bits(shown));
+                let aspect = rule_aspect(rule);
+                let mut finding = self.finding(rule, shown, aspect, text, not, any, Some(witness));
+                self.name_injection(&mut finding);
+                findings.push(finding);
+                findings.extend(self.other_causes(&Known {
+                    seen,
+                    words: shown_on,
+                    when,
+                    differ: any,
+                    bits: shown,
+                    rule,
+                }));
+            }
+        }
+        findings
+    }
+
+    /// What is about the injection as a whole is not about the register in which it shows.
+    pub(super) fn name_injection(&self, finding: &mut Finding) {
+        let banks = self
+            .setting
+            .views
+            .map(|view| Some(view.injection.as_ref()?.bank));
+        let whole = [
+            &rules::INJECTION_ADDED,
+            &rules::INJECTION_REMOVED,
+            &rules::INJECTION_BANK,
+        ];
+        if !whole.contains(&finding.rule) {
+            return;
+        }
+        (finding.about.registers, finding.about.bits, finding.guests) = ([None, None], 0, None);
+        let name =
+            |bank: Option<u32>| bank.map_or("no error".to_owned(), |bank| format!("bank {bank}"));
+        finding.text = format!(
+            "a machine check shows in {} → {}",
+            name(banks[0]),
+            name(banks[1])
+        );
+        let demand = Demand::Not("get a machine check".to_owned());
+        let condition = Some(Condition {
+            affected: None,
+            demand,
+        });
+        finding.conditions = [condition.clone(), condition];
+    }
+
+    /// What a bit can be on each side.
+    fn sort(&mut self, when: Truth, values: [Truth; 2]) -> Sort {
+        let reached = self.product.table.and(self.product.reached, when);
+        values.map(|value| {
+            let (set, clear) = (
+                self.product.table.meet(reached, value),
+                !self.product.table.implies(reached, value),
+            );
+            match (set, clear) {
+                (false, _) => Range::Zero,
+                (_, false) => Range::One,
+                _ if self.product.table.asks(value, &|bit| bit >= 64) => Range::Varies,
+                _ => Range::ByGuest,
+            }
+        })
+    }
+
+    /// The rule, and those of the bits that it is about.
+    pub(super) fn rule_of_value(
+        &mut self,
+        Seen { look, there, sort }: Seen,
+        path: &Path,
+        first: usize,
+        taken: u64,
+    ) -> (Option<&'static Rule>, u64) {
+        use Range::{One, Varies, Zero};
+        let listed = [self.listed(0), self.listed(1)];
+        let count = self.banked() && !self.setting.same_count;
+        match there {
+            _ if listed[0] != listed[1] => return (None, taken),
+            There::Old | There::New if count => return (None, taken),
+            There::Old => return (Some(&rules::REGISTER_ABSENT), taken),
+            There::New => return (Some(&rules::REGISTER_PRESENT), taken),
+            _ => {}
+        }
+        let last = path.steps.last();
+        let brought = |step: &&Step| matches!(step, Step::Restore(_) | Step::Hold { .. });
+        let Some(last) = last.filter(|step| !brought(step)) else {
+            let rule = match sort {
+                [_, Zero] => &rules::READ_ZERO,
+                [Zero, _] => &rules::READ_NOT_ZERO,
+                [_, One] => &rules::READ_CONSTANT,
+                [One, _] => &rules::READ_VARIES,
+                [Varies, Varies] if path.steps.is_empty() => &rules::RESET_CHANGED,
+                _ => &rules::READ_CHANGED,
+            };
+            return (Some(rule), taken);
+        };
+        if matches!(last, Step::Init | Step::InitElsewhere) {
+            return (Some(&rules::INIT_CHANGED), taken);
+        }
+        let changes = self.changes(look, path);
+        let injected = matches!(last, Step::Inject(_));
+        let rule = |bit: usize| match (changes.map(|change| change >> bit & 1 == 1), injected) {
+            (_, true) => self.rule_of_injection(path, bit),
+            ([true, false], false) => &rules::WRITE_IGNORED,
+            ([false, true], false) => &rules::WRITE_KEPT,
+            _ => &rules::WRITE_EFFECT,
+        };
+        let own = rule(first);
+        let same = (0..64).filter(|bit| taken >> bit & 1 == 1 && rule(*bit) == own);
+        (Some(own), same.fold(0, |mask, bit| mask | 1 << bit))
+    }
+
+    fn rule_of_injection(&self, path: &Path, bit: usize) -> &'static Rule {
+        let injections = self.setting.views.map(|view| view.injection.as_ref());
+        match injections {
+            [None, _] => &rules::INJECTION_ADDED,
+            [_, None] => &rules::INJECTION_REMOVED,
+            [Some(old), Some(new)] if old.bank != new.bank && self.banked_or_alias() => {
+                &rules::INJECTION_BANK
+            }
+            _ if self.value_after(Look::Read, path, 0) >> bit & 1 == 1 => {
+                &rules::INJECTION_SETS_LESS
+            }
+            _ => &rules::INJECTION_SETS_MORE,
+        }
+    }
+
+    /// The register is not the global one: what it shows is a bank's.
+    fn banked_or_alias(&self) -> bool {
+        (0..2).all(|side| {
+            let id = self.setting.places[side].get(&self.msr).map(|(id, _)| *id);
+            let injection = self.setting.views[side].injection.as_ref();
+            id != injection.map(|injection| injection.global.0)
+        })
+    }
+
+    /// The bits of the register that the last step changes, on each side.
+    fn changes(&self, look: Look, path: &Path) -> [u64; 2] {
+        let change = |side| {
+            let start = [0, 1].map(|side| self.start(path, side));
+            let mut machine = self.guest(&start, side);
+            let mut before = 0;
+            for step in &path.steps {
+                before = self.value(look, &machine);
+                execute(&mut machine, step);
+            }
+            before ^ self.value(look, &machine)
+        };
+        [0, 1].map(change)
+    }
+
+    pub(super) fn value_after(&self, look: Look, path: &Path, side: usize) -> u64 {
+        let start = [0, 1].map(|side| self.start(path, side));
+        let mut machine = self.guest(&start, side);
+        for step in &path.steps {
+            execute(&mut machine, step);
+        }
+        self.value(look, &machine)
+    }
+
+    fn value(&self, look: Look, machine: &Machine) -> u64 {
+        match (look, machine.read(self.msr)) {
+            (Look::Held, _) => machine.held_at(self.msr).unwrap_or(0),
+            (Look::Read, Answer::Value(value)) => value,
+            _ => 0,
+        }
+    }
+}
+
+pub(super) fn rule_aspect(rule: &Rule) -> Aspect {
+    match rule.id {
+        "reset-changed" => Aspect::Reset,
+        "init-changed" => Aspect::Init,
+        id if id.starts_with("write-") => Aspect::Write,
+        id if id.starts_with("injection-") => Aspect::Injection,
+        id if id.starts_with("register-") => Aspect::Presence,
+        _ => Aspect::Read,
+    }
+}
+
+pub(super) fn after(path: &Path) -> String {
+    let last = match path.steps.last() {
+        Some(Step::Inject(_)) => "a machine check".to_owned(),
+        Some(Step::Init) => "INIT".to_owned(),
+        Some(Step::InitElsewhere) => "INIT of another vCPU".to_owned(),
+        Some(Step::Restore(_)) => return " after the move".to_owned(),
+        Some(Step::Hold { msr, value }) => format!("the hypervisor put {value:#x} into {msr:#x}"),
+        Some(step) => step.to_string(),
+        None => return String::new(),
+    };
+    match path.before {
+        Some(_) => format!(" after the move and {last}"),
+        None => format!(" after {last}"),
+    }
+}

@@ -1,0 +1,245 @@
+//! Where answers differ in kind: a value here and a fault there, a hook, the hardware.
+
+use super::{Msr, There, answers};
+use crate::compare::finding::{Aspect, Finding};
+use crate::compare::rules::{self, Rule};
+use crate::compare::steps::Step;
+use crate::compare::symbols::Kind;
+use crate::compare::truth::Truth;
+use crate::compare::values;
+use crate::model::Write;
+
+/// Which access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// Answers of two kinds, and when.
+pub(super) struct Raw {
+    access: Access,
+    there: There,
+    kinds: [Kind; 2],
+    when: Truth,
+}
+
+impl Msr<'_, '_> {
+    /// Where the kinds of answers differ; and where both reads give a value.
+    pub(super) fn kinds(&mut self) -> (Vec<Raw>, Vec<(There, Truth)>) {
+        let (mut raws, mut values) = (Vec::new(), Vec::new());
+        let (read, write) = (self.product.read(self.msr), self.product.write(self.msr));
+        let accesses = [
+            (
+                Access::Read,
+                [&read[0].answers, &read[1].answers],
+                [read[0].missing, read[1].missing],
+            ),
+            (
+                Access::Write,
+                [&write[0].answers, &write[1].answers],
+                [write[0].missing, write[1].missing],
+            ),
+        ];
+        for (access, [old, new], missing) in accesses {
+            let regions = self.regions(missing);
+            for (old_kind, old_when) in old.iter() {
+                for (new_kind, new_when) in new.iter() {
+                    let when = self.product.table.and(*old_when, *new_when);
+                    for (there, region) in regions {
+                        let when = self.product.table.and(when, region);
+                        let same = old_kind == new_kind;
+                        if same
+                            && access == Access::Read
+                            && *old_kind == Kind::Done
+                            && when != Truth::NO
+                        {
+                            values.push((there, when));
+                        }
+                        if !same && self.product.met(when).is_some() {
+                            let kinds = [old_kind.clone(), new_kind.clone()];
+                            raws.push(Raw {
+                                access,
+                                there,
+                                kinds,
+                                when,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        (raws, values)
+    }
+
+    fn regions(&mut self, missing: [Truth; 2]) -> [(There, Truth); 4] {
+        let table = &mut self.product.table;
+        let there = missing.map(|missing| table.not(missing));
+        [
+            (There::Both, table.and(there[0], there[1])),
+            (There::Old, table.and(there[0], missing[1])),
+            (There::New, table.and(missing[0], there[1])),
+            (There::None, table.and(missing[0], missing[1])),
+        ]
+    }
+
+    /// The hypervisor acts on writes, at least of some values.
+    fn acts_on_writes(&self, side: usize) -> bool {
+        let place = self.setting.places[side].get(&self.msr);
+        place.is_some_and(|(id, _)| {
+            let write = &self.setting.views[side].register(*id).write;
+            matches!(write, Write::Bits(Some(_)) | Write::Hook(_))
+        })
+    }
+
+    /// One finding for each rule: reads and writes together.
+    pub(super) fn of_kinds(&mut self, raws: Vec<Raw>) -> Vec<Finding> {
+        let mut by_rule: Vec<(&'static Rule, Vec<Raw>)> = Vec::new();
+        let only_faults = raws.iter().all(|raw| {
+            raw.kinds
+                .iter()
+                .all(|kind| matches!(kind, Kind::Fault | Kind::Unlisted))
+        });
+        let only_faults = only_faults && !self.answers_later();
+        for raw in raws {
+            let Some(rule) = self.rule(&raw, only_faults) else {
+                continue;
+            };
+            match by_rule.iter_mut().find(|(known, _)| *known == rule) {
+                Some((_, own)) => own.push(raw),
+                None => by_rule.push((rule, vec![raw])),
+            }
+        }
+        by_rule
+            .into_iter()
+            .filter_map(|(rule, raws)| self.of_rule(rule, &raws))
+            .collect()
+    }
+
+    /// One side alone lists the MSR, and a guest of that side comes to an answer, by what the other one answers otherwise.
+    fn answers_later(&mut self) -> bool {
+        let side = match [self.listed(0), self.listed(1)] {
+            [true, false] => 0,
+            [false, true] => 1,
+            _ => return false,
+        };
+        let (read, write) = (self.product.read(self.msr), self.product.write(self.msr));
+        let answers = read[side].answers.iter().chain(write[side].answers.iter());
+        let given = answers.filter(|(kind, _)| !matches!(kind, Kind::Fault | Kind::Unlisted));
+        let given: Vec<Truth> = given.map(|(_, when)| *when).collect();
+        let given = self.product.table.any(given);
+        self.product.met_alone(given, side)
+    }
+
+    fn rule(&self, raw: &Raw, only_faults: bool) -> Option<&'static Rule> {
+        use Kind::{Done, Fault, Hook, Pass, Unlisted};
+        let listed = [self.listed(0), self.listed(1)];
+        match listed {
+            [false, true] if only_faults => return Some(&rules::MSR_CLAIMED),
+            [true, false] if only_faults => return Some(&rules::MSR_LEFT),
+            [false, true] => return Some(&rules::REGISTER_ADDED),
+            [true, false] => return Some(&rules::REGISTER_REMOVED),
+            _ => {}
+        }
+        // The number of banks has a finding of its own.
+        if raw.there != There::Both && self.banked() && !self.setting.same_count {
+            return None;
+        }
+        // Where the hypervisor acts on some values on both sides, it is about the others.
+        let values = raw.access == Access::Write && (0..2).all(|side| self.acts_on_writes(side));
+        Some(match (&raw.kinds, raw.there) {
+            ([Unlisted, Fault], _) => &rules::MSR_CLAIMED,
+            ([Fault, Unlisted], _) => &rules::MSR_LEFT,
+            (_, There::Old) => &rules::REGISTER_ABSENT,
+            (_, There::New) => &rules::REGISTER_PRESENT,
+            ([Fault | Unlisted, _], There::None) => &rules::ABSENCE_ZERO,
+            (_, There::None) => &rules::ABSENCE_FAULTS,
+            ([Hook(_), Fault], _) if values => &rules::WRITE_FAULTS,
+            ([Fault, Hook(_)], _) if values => &rules::WRITE_ACCEPTED,
+            ([Pass, _], _) => &rules::PASS_THROUGH_REMOVED,
+            ([_, Pass], _) => &rules::PASS_THROUGH_ADDED,
+            ([Hook(_), Hook(_)], _) => &rules::HOOK_CHANGED,
+            ([Hook(_), _], _) => &rules::HOOK_REMOVED,
+            ([_, Hook(_)], _) => &rules::HOOK_ADDED,
+            ([Done, _], _) if raw.access == Access::Read => &rules::READ_FAULTS,
+            (_, _) if raw.access == Access::Read => &rules::READ_ANSWERS,
+            ([Done, _], _) => &rules::WRITE_FAULTS,
+            _ => &rules::WRITE_ACCEPTED,
+        })
+    }
+
+    fn of_rule(&mut self, rule: &'static Rule, raws: &[Raw]) -> Option<Finding> {
+        // The plainest: one in which a side answers, met soonest, and a read before a write.
+        let plain = |raw: &&Raw| !raw.kinds.contains(&Kind::Done);
+        let layers: Vec<Option<usize>> =
+            raws.iter().map(|raw| self.product.met(raw.when)).collect();
+        let (shown, _) = raws
+            .iter()
+            .zip(&layers)
+            .min_by_key(|(raw, layer)| (plain(raw), **layer, raw.access == Access::Write))?;
+        let path = self.product.path(shown.when)?;
+        let last = match shown.access {
+            Access::Read => Step::Read(self.msr),
+            Access::Write => Step::Write {
+                msr: self.msr,
+                value: path.value,
+            },
+        };
+        let witness = self.witness(&path, last);
+        // A guest for which both sides fault anyway is not one of those that it is about.
+        let faults = |raw: &&Raw| {
+            raw.kinds
+                .iter()
+                .all(|kind| matches!(kind, Kind::Fault | Kind::Unlisted))
+        };
+        let whole = raws.iter().all(|raw| faults(&raw));
+        let all = raws
+            .iter()
+            .filter(|raw| whole || !faults(raw))
+            .map(|raw| raw.when)
+            .collect::<Vec<_>>();
+        let when = self.product.table.any(all);
+        let write = raws
+            .iter()
+            .find(|raw| raw.access == Access::Write && rule_is_about_values(rule));
+        let values = write.map(|raw| values::describe(self.product, raw.when));
+        let mask = values.as_ref().map_or(0, |values| values.bits);
+        let accesses = accesses(raws);
+        let text = match (&values, rule_is_about_values(rule)) {
+            (Some(values), true) => format!("wrmsr of {}: {}", values.text, answers(&witness)),
+            _ => format!("{accesses}: {}", answers(&witness)),
+        };
+        let listed = [&rules::REGISTER_ADDED, &rules::REGISTER_REMOVED].contains(&rule);
+        let text = match listed && whole {
+            true => format!("{text}; it answers after what the other side answers otherwise"),
+            false => text,
+        };
+        let not = match &values {
+            Some(values) => format!("write {} to {{msrs}}", values.text),
+            None if rule == &rules::ABSENCE_FAULTS || rule == &rules::ABSENCE_ZERO => {
+                format!("{accesses} {{msrs}} where it has no such register or bank")
+            }
+            None => format!("{accesses} {{msrs}}"),
+        };
+        let aspect = match (rule_is_about_values(rule), raws[0].there, raws[0].access) {
+            (true, ..) => Aspect::Write,
+            (_, There::Both, Access::Read) => Aspect::Read,
+            (_, There::Both, Access::Write) => Aspect::Write,
+            _ => Aspect::Presence,
+        };
+        Some(self.finding(rule, mask, aspect, text, not, when, Some(witness)))
+    }
+}
+
+fn rule_is_about_values(rule: &Rule) -> bool {
+    [&rules::WRITE_FAULTS, &rules::WRITE_ACCEPTED].contains(&rule)
+}
+
+fn accesses(raws: &[Raw]) -> &'static str {
+    let has = |access| raws.iter().any(|raw| raw.access == access);
+    match (has(Access::Read), has(Access::Write)) {
+        (true, true) => "read or write",
+        (true, false) => "read",
+        _ => "write",
+    }
+}
