@@ -218,10 +218,10 @@ fn denied_findings_are_waived_with_a_reason() {
         talk.contains(":2:1: ") && talk.contains("without a reason"),
         "{talk}"
     );
-    write("0123456789abcdef gone\n".to_owned());
+    write("01234567-89abcdef gone\n".to_owned());
     let talk = says(&["diff", "--waivers", &path, sides[0], sides[1]], 2);
     assert!(
-        talk.contains(":1:1: no finding `0123456789abcdef`"),
+        talk.contains(":1:1: no finding `01234567-89abcdef`"),
         "{talk}"
     );
 }

@@ -2,13 +2,14 @@
 
 use super::accesses::Setting;
 use super::condition::{Affected, Condition, Demand};
+use super::content::Content;
 use super::finding::{About, Aspect, Finding, Witness};
 use super::phrases::{bits, count};
 use super::rules::{self, Rule};
 use super::steps::{Start, Step};
 use super::symbols::Side;
 use super::truth::Table;
-use super::word;
+use super::word::{self, Word};
 use crate::interpret::at_reset;
 use crate::model::{Register, View};
 
@@ -174,7 +175,7 @@ fn new_guests(setting: &Setting) -> Option<Finding> {
         "new guests have {} → {new}",
         count(old as usize, "bank", "banks")
     );
-    let mut finding = Finding::new(rule, about, text);
+    let mut finding = Finding::new(rule, about, text).saying(Content::of((old, new)));
     let steps = setting
         .views
         .iter()
@@ -254,7 +255,8 @@ fn source(setting: &Setting) -> Option<Finding> {
             "bank {bank} of one and the same guest: {} → {}",
             witness.answers[0], witness.answers[1]
         );
-        let mut finding = Finding::new(&rules::BANK_COUNT_SOURCE, about, text);
+        let content = count_content(&mut table, &counts);
+        let mut finding = Finding::new(&rules::BANK_COUNT_SOURCE, about, text).saying(content);
         finding.witness = Some(witness);
         let demand = Demand::Not("touch banks that it has on one side alone".to_owned());
         let condition = Some(Condition {
@@ -265,4 +267,17 @@ fn source(setting: &Setting) -> Option<Finding> {
         return Some(finding);
     }
     None
+}
+
+/// Where the counts differ, bit by bit.
+fn count_content(table: &mut Table, counts: &[Word; 2]) -> Content {
+    let [old, new] = counts;
+    let mut met = Vec::new();
+    for bit in 0..64 {
+        let gone = table.less(old[bit], new[bit]);
+        let come = table.less(new[bit], old[bit]);
+        met.push((format!("bit {bit} gone"), gone));
+        met.push((format!("bit {bit} come"), come));
+    }
+    Content::of_truths(table, &met, &|bit| format!("capability {bit}"))
 }

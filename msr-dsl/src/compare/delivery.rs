@@ -78,6 +78,10 @@ fn local(setting: &Setting) -> Result<Option<Finding>, TooLarge> {
     let asked = [0, 1].map(|side| product.sides[side].local(&mut product.table));
     let differ = product.table.differ(asked[0], asked[1]);
     let path = product.path(differ);
+    let met = ["was asked for", "is asked for"].into_iter().zip(asked);
+    let met = met.map(|(said, asked)| (said.to_owned(), product.table.and(differ, asked)));
+    let met: Vec<_> = met.collect();
+    let content = product.content(&met);
     product.sure()?;
     let Some(path) = path else {
         return Ok(None);
@@ -85,10 +89,8 @@ fn local(setting: &Setting) -> Result<Option<Finding>, TooLarge> {
     let start =
         [0, 1].map(|side| Start::with(setting.views[side], product.on_side(path.capability, side)));
     let steps = path.steps.into_iter().chain([Step::Deliver]).collect();
-    Ok(Some(finding(
-        rule,
-        Witness::of(setting.views, start, steps),
-    )))
+    let finding = finding(rule, Witness::of(setting.views, start, steps));
+    Ok(Some(finding.saying(content)))
 }
 
 /// Everything that the conditions depend on.

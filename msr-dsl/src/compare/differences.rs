@@ -119,9 +119,11 @@ impl Msr<'_, '_> {
         aspect: Aspect,
         text: String,
         not: String,
-        when: Truth,
+        met: &[(String, Truth)],
         witness: Option<Witness>,
     ) -> Finding {
+        let when = met.iter().map(|(_, when)| *when);
+        let when = self.product.table.any(when);
         let registers = [0, 1].map(|side| {
             let (id, _) = self.setting.places[side].get(&self.msr)?;
             Some(self.setting.views[side].register(*id).name.clone())
@@ -134,7 +136,7 @@ impl Msr<'_, '_> {
             ..About::default()
         };
         let affected = self.affected(when);
-        let mut finding = Finding::new(rule, about, text);
+        let mut finding = Finding::new(rule, about, text).saying(self.product.content(met));
         finding.guests = affected.as_ref().map(|affected| affected.text.clone());
         finding.witness = witness;
         let condition = Condition {

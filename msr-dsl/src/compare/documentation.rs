@@ -1,6 +1,7 @@
 //! Words for people: documentation and citations. Names are not compared: a rename is no difference.
 
 use super::accesses::Setting;
+use super::content::Content;
 use super::finding::{About, Finding};
 use super::rules;
 use crate::model::Register;
@@ -31,21 +32,21 @@ pub fn documentation(setting: &Setting) -> Vec<Finding> {
             ],
             ..About::default()
         };
-        findings.push(Finding::new(
-            &rules::DOCUMENTATION,
-            about,
-            format!("other words: {}", parts.join(", ")),
-        ));
+        let (names, said): (Vec<&str>, Vec<[String; 2]>) = parts.into_iter().unzip();
+        let text = format!("other words: {}", names.join(", "));
+        let finding = Finding::new(&rules::DOCUMENTATION, about, text);
+        findings.push(finding.saying(Content::of(said)));
     }
     for feature in &new.features {
         let other = old.features.iter().find(|other| other.bit == feature.bit);
-        if other.is_some_and(|other| differ(&other.doc, &feature.doc)) {
+        if let Some(other) = other.filter(|other| differ(&other.doc, &feature.doc)) {
             let about = About {
                 name: Some(feature.name.clone()),
                 ..About::default()
             };
             let text = format!("other words: feature {}", feature.name);
-            findings.push(Finding::new(&rules::DOCUMENTATION, about, text));
+            let finding = Finding::new(&rules::DOCUMENTATION, about, text);
+            findings.push(finding.saying(Content::of([&other.doc, &feature.doc])));
         }
     }
     findings
@@ -55,21 +56,27 @@ fn differ(old: &str, new: &str) -> bool {
     !old.is_empty() && !new.is_empty() && old != new
 }
 
-fn parts(old: &Register, new: &Register) -> Vec<String> {
+/// What is said otherwise, by its name, and what was and is said.
+fn parts<'r>(old: &'r Register, new: &'r Register) -> Vec<(&'r str, [String; 2])> {
     let mut parts = Vec::new();
     if differ(&old.doc, &new.doc) {
-        parts.push("documentation".to_owned());
+        parts.push((
+            "documentation",
+            [old, new].map(|register| register.doc.clone()),
+        ));
     }
-    if !old.cite.is_empty() && !new.cite.is_empty() && old.cite != new.cite {
-        parts.push("citation".to_owned());
+    let [was, is] = [old, new].map(|register| register.cite.join("\n"));
+    if differ(&was, &is) {
+        parts.push(("citation", [was, is]));
     }
     for field in &new.fields {
-        let other = old
-            .fields
-            .iter()
-            .find(|other| (other.hi, other.lo) == (field.hi, field.lo));
-        if other.is_some_and(|other| differ(&other.doc, &field.doc)) {
-            parts.push(field.name.clone());
+        let mut others = old.fields.iter();
+        let other = others.find(|other| (other.hi, other.lo) == (field.hi, field.lo));
+        if let Some(other) = other.filter(|other| differ(&other.doc, &field.doc)) {
+            parts.push((
+                field.name.as_str(),
+                [other, field].map(|one| one.doc.clone()),
+            ));
         }
     }
     parts

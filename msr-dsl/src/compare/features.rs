@@ -2,6 +2,7 @@
 
 use super::accesses::Setting;
 use super::condition::{Affected, Condition, Demand};
+use super::content::Content;
 use super::finding::{About, Aspect, Finding, Witness};
 use super::rules::{self, Rule};
 use super::steps::Start;
@@ -74,6 +75,7 @@ fn renamed([old, new]: [&Feature; 2]) -> Option<Finding> {
     (old.name != new.name && named(old) && named(new)).then(|| {
         let text = format!("feature {} → {}", old.name, new.name);
         Finding::new(&rules::FEATURE_RENAMED, about(new), text)
+            .saying(Content::of((new.bit, &old.name, &new.name)))
     })
 }
 
@@ -99,7 +101,8 @@ fn hooks(setting: &Setting) -> Vec<Finding> {
             ..About::default()
         };
         let text = format!("hook {} → {}", words(hook), words(other));
-        let mut finding = Finding::new(&rules::HOOK_ARGUMENTS, about, text);
+        let content = Content::of((&hook.name, &hook.arguments, &other.arguments));
+        let mut finding = Finding::new(&rules::HOOK_ARGUMENTS, about, text).saying(content);
         let condition = Some(Condition {
             affected: None,
             demand: Demand::Not("read or write {msrs}".to_owned()),
@@ -174,7 +177,10 @@ fn requirements(setting: &Setting, old: &Feature, new: &Feature) -> Vec<Finding>
             words(old),
             words(new)
         );
-        let mut finding = Finding::new(rule, about(new), text);
+        let met = ["was required", "is required"].into_iter().zip(asked);
+        let met: Vec<(String, Truth)> = met.map(|(said, one)| (said.to_owned(), one)).collect();
+        let content = Content::of_truths(&table, &met, &|bit| format!("capability {bit}"));
+        let mut finding = Finding::new(rule, about(new), text).saying(content);
         let start = [old, new].map(|feature| Start {
             features: vec![feature.name.clone()],
             ..Start::default()
@@ -211,7 +217,8 @@ fn host([old, new]: [&Feature; 2]) -> Vec<Finding> {
         words(new)
     );
     let one = |rule: &'static Rule, side: usize, name: &String| {
-        let mut finding = Finding::new(rule, about(new), text.clone());
+        let content = Content::of((&old.host, &new.host));
+        let mut finding = Finding::new(rule, about(new), text.clone()).saying(content);
         let affected = Affected {
             text: format!("feature {}", new.name),
             cases: vec![(1 << new.bit, 1 << new.bit)],

@@ -1,11 +1,14 @@
 //! One difference: its rule, where both sides say it, what shows it, and what it means in each direction.
 
 use super::condition::{Condition, Demand};
+use super::content::{Content, hash};
 use super::phrases::msrs;
 use super::product::Before;
 use super::rules::{Effect, Rule};
 use super::steps::{Start, Step};
 use crate::model::View;
+use std::fmt;
+use std::str::FromStr;
 
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,6 +151,37 @@ impl Witness {
     }
 }
 
+/// What a finding is known by: `3f2a91c0-77d1e402`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint {
+    /// Which difference: the rule, and its first MSR, its tag, or its name.
+    pub which: u32,
+    /// What exactly it says.
+    pub what: u32,
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}-{:08x}", self.which, self.what)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let half = |digits: &str| match digits.len() {
+            8 => u32::from_str_radix(digits, 16).map_err(|_| ()),
+            _ => Err(()),
+        };
+        let (which, what) = text.split_once('-').ok_or(())?;
+        Ok(Self {
+            which: half(which)?,
+            what: half(what)?,
+        })
+    }
+}
+
 /// A difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -163,6 +197,8 @@ pub struct Finding {
     pub lines: [Option<Line>; 2],
     /// What shows it.
     pub witness: Option<Witness>,
+    /// What exactly is different: what of it neither the rule nor the subject says.
+    pub content: Content,
     /// Which guests are safe from it, old to new and new to old, where the rule asks for a condition.
     pub conditions: [Option<Condition>; 2],
 }
@@ -177,8 +213,15 @@ impl Finding {
             guests: None,
             lines: [None, None],
             witness: None,
+            content: Content::default(),
             conditions: [None, None],
         }
+    }
+
+    /// The same, with what exactly is different.
+    #[must_use]
+    pub fn saying(self, content: Content) -> Self {
+        Self { content, ..self }
     }
 
     /// What it is about: `MCG_EXT_CTL 0x4d0`.
@@ -229,8 +272,9 @@ impl Finding {
         }
     }
 
-    /// A number that stays the same while rule and subject do: over renames, moved lines and other words.
-    pub fn fingerprint(&self) -> String {
+    /// Which difference it is, and what exactly it says, as two numbers. Both stay the same over renames, moved lines and other words; the
+    /// second one is another as soon as the difference is larger or smaller: other MSRs, bits, values, guests or states.
+    pub fn fingerprint(&self) -> Fingerprint {
         let About {
             msrs,
             bits,
@@ -238,25 +282,23 @@ impl Finding {
             name,
             ..
         } = &self.about;
+        // More bits of a register are the same difference grown; a feature, or what is said of a bit alone, is its bit.
+        let grows = self.content != Content::default() && !(msrs.is_empty() && tag.is_none());
+        let own = if grows { 0 } else { *bits };
         let named = msrs.is_empty() && *bits == 0 && tag.is_none();
         let name = name.as_ref().filter(|_| named);
-        let affected = self
-            .conditions
-            .iter()
-            .flatten()
-            .filter_map(|one| one.affected.as_ref());
-        let guests: Vec<&[(u64, u64)]> = affected
-            .map(|affected| affected.cases.as_slice())
+        let first = msrs.first();
+        let which = format!("{} {first:x?} {own:x} {tag:?} {name:?}", self.rule.id);
+        let affected = self.conditions.iter().flatten();
+        let guests = affected.filter_map(|one| one.affected.as_ref());
+        let guests: Vec<&[(u64, u64)]> = guests
+            .map(|guests| guests.cases.as_slice())
             .take(1)
             .collect();
-        let text = format!(
-            "{} {msrs:x?} {bits:x} {tag:?} {name:?} {guests:x?}",
-            self.rule.id
-        );
-        // FNV-1a.
-        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        });
-        format!("{hash:016x}")
+        let what = format!("{msrs:x?} {bits:x} {guests:x?} {:?}", self.content);
+        Fingerprint {
+            which: hash(&which) as u32,
+            what: hash(&what) as u32,
+        }
     }
 }

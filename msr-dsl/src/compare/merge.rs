@@ -12,6 +12,7 @@ pub fn merge(all: Vec<Finding>) -> Vec<Finding> {
             Some(known) => {
                 known.about.msrs.extend(&finding.about.msrs);
                 known.about.bits |= finding.about.bits;
+                known.content = known.content.with(finding.content);
                 let steps = |one: &Finding| {
                     one.witness
                         .as_ref()

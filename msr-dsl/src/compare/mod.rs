@@ -7,6 +7,7 @@ pub mod accesses;
 mod alike;
 mod capability;
 pub mod condition;
+mod content;
 pub mod convert;
 mod crossing;
 pub mod default_guest;

@@ -21,6 +21,7 @@ pub fn moved(setting: &Setting, findings: &mut Vec<Finding>) {
         gone_to.extend(others.map(|others| (from, others.remove(0))));
     }
     for (from, to) in &gone_to {
+        findings[*from].content = findings[*from].content.with(findings[*to].content);
         let there = findings[*to].about.clone();
         join(
             &mut findings[*from],

@@ -10,6 +10,7 @@ use super::symbols::{Cell, Reading, Side, Writing};
 use super::truth::{Bit, Table, Truth};
 use super::word::{self, Word};
 
+mod content;
 mod entries;
 mod inputs;
 mod migrated;

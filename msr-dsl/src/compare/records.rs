@@ -2,6 +2,7 @@
 
 use super::accesses::Setting;
 use super::condition::{Condition, Demand};
+use super::content::Content;
 use super::crossing;
 use super::finding::{About, Aspect, Finding, Witness};
 use super::items::{Item, acceptable, items, pairs, record, record_of, smallest};
@@ -23,7 +24,8 @@ pub fn records(setting: &Setting) -> Vec<Finding> {
             aspect: Aspect::Interface,
             ..About::default()
         };
-        let mut finding = Finding::new(&rules::INTERFACE_NAME, about, text);
+        let content = Content::of(views.map(|view| &view.name));
+        let mut finding = Finding::new(&rules::INTERFACE_NAME, about, text).saying(content);
         let own = Machine::new(views[0]).save();
         finding.witness = Some(Witness::new(views, vec![Step::Restore(own)]));
         let condition = Some(Condition {
@@ -97,7 +99,9 @@ impl Records<'_, '_> {
                 item.tag, item.name
             ),
         };
-        let mut finding = Finding::new(rule, about(old, new, Aspect::Migrate), text);
+        let content = Content::of((item.words, item.default)).with(self.taken([(side, item)]));
+        let mut finding =
+            Finding::new(rule, about(old, new, Aspect::Migrate), text).saying(content);
         let demand = if dropped || !self.same_name {
             Demand::Not(format!("rely on what {} holds", item.name))
         } else {
@@ -181,7 +185,8 @@ impl Records<'_, '_> {
                 &rules::DEFAULT_CHANGED,
                 about(Some(old), Some(new), Aspect::Migrate),
                 text,
-            );
+            )
+            .saying(Content::of((old.default, new.default)));
             finding.witness = self.without(new);
             findings.push(finding);
         }
@@ -198,7 +203,8 @@ impl Records<'_, '_> {
             &rules::ITEM_RETAGGED,
             about(Some(old), Some(new), Aspect::Migrate),
             text,
-        );
+        )
+        .saying(Content::of((old.tag, new.tag)));
         let demand = |own: &Item, other: &Item| match other.default {
             0 => Demand::Clear {
                 register: own.name.clone(),
@@ -244,7 +250,8 @@ impl Records<'_, '_> {
             "item {} ({}): {} → {} words",
             new.tag, new.name, old.words, new.words
         );
-        let mut finding = Finding::new(rule, about(Some(old), Some(new), Aspect::Migrate), text);
+        let mut finding = Finding::new(rule, about(Some(old), Some(new), Aspect::Migrate), text)
+            .saying(Content::of((old.words, new.words)));
         let from = old.words.min(new.words);
         let demand = if self.same_name {
             Demand::Clear {
@@ -327,7 +334,8 @@ impl Records<'_, '_> {
         );
         let mut about = about(Some(items[0]), Some(items[1]), Aspect::Accepts);
         about.bits = mask;
-        let mut finding = Finding::new(rule, about, text);
+        let content = self.taken([(0, items[0]), (1, items[1])]);
+        let mut finding = Finding::new(rule, about, text).saying(content);
         let held = |side: usize, item: &Item| self.views()[side].register(item.id).held;
         let plain = own.closed.iter().chain(&other.closed).next().is_none()
             && !held(side, own)
@@ -357,6 +365,17 @@ impl Records<'_, '_> {
             }
         };
         finding
+    }
+
+    /// What restores take of items.
+    fn taken<const N: usize>(&self, items: [(usize, &Item); N]) -> Content {
+        let mut table = Table::default();
+        let sides = self.setting.sides();
+        let taken = items.map(|(side, item)| {
+            let taken = acceptable(&mut table, &sides[side], item);
+            (format!("side {side} takes"), taken)
+        });
+        Content::of_truths(&table, &taken, &|bit| format!("value {bit}"))
     }
 
     /// Tags of older versions' records, which neither side writes.
@@ -411,7 +430,7 @@ fn order(pairs: &[(Option<Item>, Option<Item>)]) -> Option<Finding> {
         .iter()
         .filter_map(|(old, new)| Some((old.as_ref()?, new.as_ref()?)))
         .collect();
-    let mut changed = Vec::new();
+    let (mut changed, mut pairs_of_tags) = (Vec::new(), Vec::new());
     for (old, new) in &both {
         for (first_old, first_new) in &both {
             let [was, is] = [
@@ -420,6 +439,7 @@ fn order(pairs: &[(Option<Item>, Option<Item>)]) -> Option<Finding> {
             ];
             if was != is {
                 let words = if is { "now" } else { "no longer" };
+                pairs_of_tags.push((new.tag, first_new.tag, is));
                 changed.push(format!("{} {words} after {}", new.name, first_new.name));
             }
         }
@@ -428,5 +448,9 @@ fn order(pairs: &[(Option<Item>, Option<Item>)]) -> Option<Finding> {
         aspect: Aspect::Interface,
         ..About::default()
     };
-    (!changed.is_empty()).then(|| Finding::new(&rules::RESTORE_ORDER, about, changed.join(", ")))
+    (!changed.is_empty()).then(|| {
+        pairs_of_tags.sort_unstable();
+        Finding::new(&rules::RESTORE_ORDER, about, changed.join(", "))
+            .saying(Content::of(pairs_of_tags))
+    })
 }

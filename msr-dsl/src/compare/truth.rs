@@ -2,9 +2,10 @@
 //! "for all values" is decided and never tried out. (Bryant, "Graph-Based Algorithms for Boolean Function Manipulation",
 //! 1986.)
 
+use super::content::Field;
 use memory::{Choices, Node, Nodes, Pairs};
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 mod memory;
@@ -317,6 +318,57 @@ impl Table {
             waiting.extend([node.clear, node.set]);
         }
         false
+    }
+
+    /// The bits on which it depends.
+    pub fn bits_of(&self, truth: Truth) -> BTreeSet<Bit> {
+        let (mut waiting, mut seen) = (vec![truth], Set::default());
+        let mut bits = BTreeSet::new();
+        while let Some(next) = waiting.pop() {
+            let node = self.at(next);
+            if node.bit != END && seen.insert(next) {
+                bits.insert(node.bit);
+                waiting.extend([node.clear, node.set]);
+            }
+        }
+        bits
+    }
+
+    /// Their polynomials at a point of a field; `place` is a bit's coordinate.
+    pub fn values_at(
+        &self,
+        truths: &[Truth],
+        place: &dyn Fn(Bit) -> u64,
+        field: &Field,
+    ) -> Vec<u64> {
+        let (mut places, mut done) = (Map::default(), Map::default());
+        let truths = truths.iter();
+        truths
+            .map(|truth| self.value_with(*truth, place, field, &mut places, &mut done))
+            .collect()
+    }
+
+    fn value_with(
+        &self,
+        truth: Truth,
+        place: &dyn Fn(Bit) -> u64,
+        field: &Field,
+        places: &mut Map<Bit, u64>,
+        done: &mut Map<Truth, u64>,
+    ) -> u64 {
+        if truth == Truth::NO || truth == Truth::YES {
+            return u64::from(truth.0);
+        }
+        if let Some(known) = done.get(&truth) {
+            return *known;
+        }
+        let Node { bit, clear, set } = self.at(truth);
+        let clear = self.value_with(clear, place, field, places, done);
+        let set = self.value_with(set, place, field, places, done);
+        let at = *places.entry(bit).or_insert_with(|| place(bit));
+        let value = field.between(clear, set, at);
+        done.insert(truth, value);
+        value
     }
 
     /// The ways to hold, each a list of bits with their values; at most `limit`, none if there are more.

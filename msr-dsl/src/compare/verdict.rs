@@ -1,7 +1,7 @@
 //! Whether guests of one side can go on under the other.
 
 use super::condition::{Condition, Demand};
-use super::finding::Finding;
+use super::finding::{Finding, Fingerprint};
 use super::rules::Effect;
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub struct Reason {
     /// The rule.
     pub rule: &'static str,
     /// The finding.
-    pub fingerprint: String,
+    pub fingerprint: Fingerprint,
     /// What has to hold; none if nothing helps.
     pub condition: Option<Condition>,
     /// In words.

@@ -54,7 +54,7 @@ fn finding(report: &Report, one: &Finding) -> Value {
         "rule": one.rule.id,
         "mirror": one.rule.mirror,
         "subject": one.rule.subject.word(),
-        "fingerprint": one.fingerprint(),
+        "fingerprint": one.fingerprint().to_string(),
         "text": one.text,
         "msrs": one.about.msrs.iter().map(|msr| hexadecimal(u64::from(*msr))).collect::<Vec<_>>(),
         "bits": hexadecimal(one.about.bits),
@@ -94,7 +94,7 @@ fn verdict(one: &Comparison, direction: usize) -> Value {
     let reasons: Vec<Value> = verdict
         .reasons()
         .iter()
-        .map(|reason| json!({ "rule": reason.rule, "fingerprint": reason.fingerprint, "text": reason.text }))
+        .map(|reason| json!({ "rule": reason.rule, "fingerprint": reason.fingerprint.to_string(), "text": reason.text }))
         .collect();
     json!({ "verdict": verdict.word(), "default_guest": guest, "reasons": reasons })
 }

@@ -1,6 +1,6 @@
 //! What all forms of output show.
 
-use msr_dsl::compare::finding::{About, Finding};
+use msr_dsl::compare::finding::{About, Finding, Fingerprint};
 use msr_dsl::compare::rules;
 use msr_dsl::compare::side::Side;
 use msr_dsl::compare::verdict::verdict;
@@ -11,7 +11,7 @@ pub struct Report {
     /// By interface, if the sides are directories.
     pub comparisons: Vec<Comparison>,
     /// Findings that are meant, by fingerprint, with their reasons.
-    pub waived: Vec<(String, String)>,
+    pub waived: Vec<(Fingerprint, String)>,
 }
 
 impl Report {

@@ -62,7 +62,7 @@ fn result(report: &Report, finding: &Finding) -> Value {
         "message": { "text": format!("{}: {}{shown}", finding.subject(), finding.text) },
         "locations": new.iter().collect::<Vec<_>>(),
         "relatedLocations": old.iter().collect::<Vec<_>>(),
-        "partialFingerprints": { "msrDiff/v1": finding.fingerprint() },
+        "partialFingerprints": { "msrDiff/v1": finding.fingerprint().to_string() },
         "suppressions": suppressions,
     })
 }

@@ -1,9 +1,11 @@
 //! Findings that are meant: a file with a line `FINGERPRINT reason` for each.
 
 use super::report::Report;
+use msr_dsl::compare::finding::{Finding, Fingerprint};
 use std::path::Path;
 
-/// Applies a file of waivers. One that matches nothing is an error: what it excused is gone, and it would hide the next.
+/// Applies a file of waivers. One that matches nothing is an error: what it excused is gone, and it would hide the next. So is one
+/// whose finding says something else than it did when it was looked at.
 pub fn apply(report: &mut Report, file: &Path) -> Result<(), String> {
     let name = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
@@ -13,23 +15,9 @@ pub fn apply(report: &mut Report, file: &Path) -> Result<(), String> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (fingerprint, reason) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let at = format!("{name}:{}:1", number + 1);
-        if reason.trim().is_empty() {
-            mistakes.push(format!(
-                "{at}: `{fingerprint}` is waived without a reason: write it behind the fingerprint"
-            ));
-        } else if !report
-            .findings()
-            .any(|finding| finding.fingerprint() == fingerprint)
-        {
-            mistakes.push(format!(
-                "{at}: no finding `{fingerprint}`: take the line out"
-            ));
-        } else {
-            report
-                .waived
-                .push((fingerprint.to_owned(), reason.trim().to_owned()));
+        match waiver(report, line) {
+            Ok(waiver) => report.waived.push(waiver),
+            Err(mistake) => mistakes.push(format!("{name}:{}:1: {mistake}", number + 1)),
         }
     }
     if mistakes.is_empty() {
@@ -37,4 +25,44 @@ pub fn apply(report: &mut Report, file: &Path) -> Result<(), String> {
     } else {
         Err(mistakes.join("\n"))
     }
+}
+
+/// The finding that a line excuses, and its reason.
+fn waiver(report: &Report, line: &str) -> Result<(Fingerprint, String), String> {
+    let (said, reason) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let print: Fingerprint = said.parse().map_err(|()| {
+        format!("`{said}` is no fingerprint: each finding has one, like 3f2a91c0-77d1e402")
+    })?;
+    let reason = reason.trim();
+    if reason.is_empty() {
+        return Err(format!(
+            "`{said}` is waived without a reason: write it behind the fingerprint"
+        ));
+    }
+    if report.findings().any(|one| one.fingerprint() == print) {
+        return Ok((print, reason.to_owned()));
+    }
+    let of_it = report.findings();
+    let now: Vec<&Finding> = of_it
+        .filter(|one| one.fingerprint().which == print.which)
+        .collect();
+    if now.is_empty() {
+        return Err(format!("no finding `{said}`: take the line out"));
+    }
+    let now: Vec<String> = now
+        .iter()
+        .map(|one| {
+            let (rule, subject) = (one.rule.id, one.subject());
+            format!(
+                "\n    {}  {rule}  {subject}: {}",
+                one.fingerprint(),
+                one.text
+            )
+        })
+        .collect();
+    Err(format!(
+        "`{said}` ({reason}) was for another change than there is now; look at it again, and write its fingerprint if it is \
+         meant too:{}",
+        now.concat()
+    ))
 }

@@ -103,12 +103,8 @@ impl Msr<'_, '_> {
             };
             let seen = Seen { look, there, sort };
             let (rule, shown) = self.rule_of_value(seen, &path, first, taken);
-            let any = open
-                .iter()
-                .filter(|(bit, ..)| shown >> bit & 1 == 1)
-                .map(|(_, differ, ..)| *differ);
-            let any = any.collect::<Vec<_>>();
-            let any = self.product.table.any(any);
+            let own = open.iter().filter(|(bit, ..)| shown >> bit & 1 == 1);
+            let own: Vec<(usize, Truth)> = own.map(|(bit, differ, ..)| (*bit, *differ)).collect();
             open.retain(|(bit, ..)| shown >> bit & 1 == 0);
             if let Some(rule) = rule {
                 let witness = self.witness(&path, look.step(self.msr));
@@ -121,20 +117,37 @@ impl Msr<'_, '_> {
                 );
                 let not = format!("rely on {} of {{msrs}}", bits(shown));
                 let aspect = rule_aspect(rule);
-                let mut finding = self.finding(rule, shown, aspect, text, not, any, Some(witness));
+                let met = self.differing(shown_on, &own);
+                let mut finding = self.finding(rule, shown, aspect, text, not, &met, Some(witness));
                 self.name_injection(&mut finding);
                 findings.push(finding);
                 findings.extend(self.other_causes(&Known {
                     seen,
                     words: shown_on,
                     when,
-                    differ: any,
+                    differ: &own,
                     bits: shown,
                     rule,
                 }));
             }
         }
         findings
+    }
+
+    /// Where bits differ, with what they are on the old side.
+    pub(super) fn differing(
+        &mut self,
+        words: &[Word; 2],
+        bits: &[(usize, Truth)],
+    ) -> Vec<(String, Truth)> {
+        let mut met = Vec::new();
+        for (bit, differ) in bits {
+            for (old, word) in [(1, 0), (0, 1)] {
+                let when = self.product.table.and(*differ, words[word][*bit]);
+                met.push((format!("bit {bit} was {old}"), when));
+            }
+        }
+        met
     }
 
     /// What is about the injection as a whole is not about the register in which it shows.

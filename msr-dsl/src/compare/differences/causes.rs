@@ -17,8 +17,8 @@ pub(super) struct Known<'k> {
     pub words: &'k [Word; 2],
     /// Where the register is looked at.
     pub when: Truth,
-    /// Where any of the bits differs.
-    pub differ: Truth,
+    /// Where each of the bits differs.
+    pub differ: &'k [(usize, Truth)],
     pub bits: u64,
     pub rule: &'static Rule,
 }
@@ -117,15 +117,11 @@ impl Msr<'_, '_> {
             answers(&witness)
         );
         let not = format!("rely on {} of {{msrs}}", bits(own));
-        let mut finding = self.finding(
-            rule,
-            own,
-            rule_aspect(rule),
-            text,
-            not,
-            known.differ,
-            Some(witness),
-        );
+        let differ = known.differ.iter().copied();
+        let differ: Vec<_> = differ.filter(|(bit, _)| own >> bit & 1 == 1).collect();
+        let met = self.differing(known.words, &differ);
+        let mut finding =
+            self.finding(rule, own, rule_aspect(rule), text, not, &met, Some(witness));
         self.name_injection(&mut finding);
         finding
     }

@@ -193,12 +193,12 @@ impl Msr<'_, '_> {
                 .all(|kind| matches!(kind, Kind::Fault | Kind::Unlisted))
         };
         let whole = raws.iter().all(|raw| faults(&raw));
-        let all = raws
-            .iter()
-            .filter(|raw| whole || !faults(raw))
-            .map(|raw| raw.when)
-            .collect::<Vec<_>>();
-        let when = self.product.table.any(all);
+        let met = raws.iter().filter(|raw| whole || !faults(raw));
+        let met = met.map(|raw| {
+            let what = format!("{:?} {:?} {:?}", raw.access, raw.there, raw.kinds);
+            (what, raw.when)
+        });
+        let met: Vec<(String, Truth)> = met.collect();
         let write = raws
             .iter()
             .find(|raw| raw.access == Access::Write && rule_is_about_values(rule));
@@ -227,7 +227,7 @@ impl Msr<'_, '_> {
             (_, There::Both, Access::Write) => Aspect::Write,
             _ => Aspect::Presence,
         };
-        Some(self.finding(rule, mask, aspect, text, not, when, Some(witness)))
+        Some(self.finding(rule, mask, aspect, text, not, &met, Some(witness)))
     }
 }
 

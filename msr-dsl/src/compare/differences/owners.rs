@@ -28,9 +28,17 @@ impl Msr<'_, '_> {
         };
         let witness = Witness::new(self.setting.views, vec![Step::Held(self.msr)]);
         let not = "rely on what {msrs} holds".to_owned();
-        let when = Truth::YES;
+        let always = [(String::new(), Truth::YES)];
         let aspect = Aspect::Held;
-        Some(self.finding(rule, 0, aspect, words.to_owned(), not, when, Some(witness)))
+        Some(self.finding(
+            rule,
+            0,
+            aspect,
+            words.to_owned(),
+            not,
+            &always,
+            Some(witness),
+        ))
     }
 
     /// One state for all vCPUs of a guest on one side, and for each its own on the other: a write by one is seen by another.
@@ -83,7 +91,7 @@ impl Msr<'_, '_> {
             Aspect::Scope,
             text,
             not.to_owned(),
-            when,
+            &[(String::new(), when)],
             Some(witness),
         );
         Some(finding)
