@@ -5,8 +5,9 @@
 //!
 //! How the binary drives the machine-check engine. `S` is a static `mca::Shared`, `M` its `mca::Machine`:
 //!
-//! * Each processor, with its #MC entry ready, before CR4.MCE is set: `mca::start(&S, &M)`. It logs and clears what is in the
-//!   banks, enables them (and LMCE), and from then on the processor is expected at every rendezvous.
+//! * Each processor, as soon as its #MC entry is ready: MCG_STATUS is cleared and CR4.MCE set. Then `mca::start(&S, &M)`: it logs and clears what
+//!   is in the banks, and enables them (and LMCE). When all have done so, `mca::join(&S, &M)`: from then on the processor is expected at
+//!   every rendezvous. Guests run when all have joined (`mca::online(&S)`).
 //! * #MC in root mode, and every VM exit that stands for one (vector 18, "machine check during VM entry", the injector's NMI):
 //!   `mca::handle(&S, &M, interrupted)` gives a `mca::Verdict`. `Resume`: return to root code, or go the ordinary way before
 //!   VM entry. After an #MC in root mode the next VM entry must exit at once (as after an NMI), for mail may have

@@ -93,10 +93,12 @@ pub fn try_write(capabilities: McgCap, msr: u32, value: u64) -> bool {
     has(capabilities, msr) && unsafe { super::traps::write_if_accepted(msr, value) }
 }
 
-/// Lets #MC through on this processor: without it one shuts the processor down (CR4.MCE).
-pub fn enable_exception() {
+/// Lets #MC through on this processor: without it one shuts the processor down (CR4.MCE). What is left in MCG_STATUS goes first, for with MCIP set an
+/// #MC does so too.
+pub fn enable_exception(capabilities: McgCap) {
     const MACHINE_CHECK_ENABLE: u64 = 1 << 6;
     if is_there() {
+        write(capabilities, MCG_STATUS, 0);
         // SAFETY: the #MC gate is filled in and its handler ready.
         unsafe {
             core::arch::asm!(

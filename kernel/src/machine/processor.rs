@@ -101,7 +101,7 @@ impl Processor {
         Ok(block)
     }
 
-    /// Makes the running processor the one of this block: GDT, task, IDT, GS, local APIC. Called on it, once.
+    /// Makes the running processor the one of this block: GDT, task, IDT, GS, local APIC; and lets #MC through. Called on it, once.
     ///
     /// # Safety
     /// `self` was created for this processor and is used by no other.
@@ -143,6 +143,8 @@ impl Processor {
         if cfg!(not(feature = "faults")) {
             self.bank_msrs = AtomicU32::new(4 * u32::from(self.machine_check.banks()));
         }
+        // From here on a machine check is handled, which finds this block complete.
+        machine_check::enable_exception(self.machine_check);
         PROCESSORS.set(self.number.0.into(), self);
         COUNT.fetch_add(1, Ordering::Release);
         self

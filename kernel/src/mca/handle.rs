@@ -39,8 +39,19 @@ enum Company {
     All,
     /// Those that came.
     SomeMissing,
-    /// Nobody: a local #MC, or one that comes after rendezvous `missed` (0: it was never expected).
-    Nobody { missed: u32 },
+    /// Nobody.
+    Nobody(Alone),
+}
+
+/// Why a processor handles a machine check by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    /// It is local.
+    Local,
+    /// It comes after rendezvous `missed`.
+    Late { missed: u32 },
+    /// It is still being brought up, and nobody waits for it.
+    Apart,
 }
 
 /// Why a processor does not come back from a machine check.
@@ -87,7 +98,7 @@ fn take_part<M: Machine, const P: usize>(
     };
     if here.mcg_status.lmce_s() {
         here.tell(machine);
-        return part.alone(0);
+        return part.alone(Alone::Local);
     }
     // On the way to the gate: others may be on theirs, and whoever comes last is waited for.
     let quiet = Quiet::now(shared);
@@ -105,7 +116,11 @@ fn take_part<M: Machine, const P: usize>(
         Ok(Entry::Late { missed }) => {
             here.tell(machine);
             machine.emit(Event::Late {});
-            part.alone(missed)
+            part.alone(Alone::Late { missed })
+        }
+        Ok(Entry::Apart) => {
+            here.tell(machine);
+            part.alone(Alone::Apart)
         }
         Err(Stuck) => Err(part.stuck()),
     }
@@ -173,33 +188,37 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
         Ok(self.verdict(scan))
     }
 
-    /// A local #MC, or one for which the others have not waited: that of rendezvous `missed`.
+    /// A local #MC, or one for which the others do not wait.
     #[cold]
     #[inline(never)]
-    fn alone(&self, missed: u32) -> Result<Verdict, Fatality> {
+    fn alone(&self, why: Alone) -> Result<Verdict, Fatality> {
         let Self {
             shared, machine, ..
         } = *self;
-        let is_local = self.here.mcg_status.lmce_s();
         shared
             .recovery
             .take(shared, machine)
             .map_err(|Stuck| self.stuck())?;
-        Rendezvous::make_good(shared, machine.processor(), missed);
+        match why {
+            Alone::Local => {}
+            Alone::Late { missed } => Rendezvous::make_good(shared, machine.processor(), missed),
+            Alone::Apart => Rendezvous::stay_apart(shared, machine),
+        }
         shared.serial.fetch_add(1, Ordering::Relaxed);
         self.show_context();
         let mut scan = Scan::new(self.here);
         scan.read(machine, self.here);
-        let company = Company::Nobody { missed };
-        self.check_fatal(scan.severity, scan.severity, company, &scan)?;
-        if is_local {
-            scan.leave_what_others_consumed(machine, self.here);
+        self.check_fatal(scan.severity, scan.severity, Company::Nobody(why), &scan)?;
+        match why {
+            Alone::Local => scan.leave_what_others_consumed(machine, self.here),
+            Alone::Late { .. } => {}
+            Alone::Apart => scan.leave_what_was_consumed(),
         }
         let owned = self.claim(&scan)?;
         if !scan.found.is_empty() {
             shared.emptied.add();
         }
-        let recovered = self.recover(owned.class(), is_local);
+        let recovered = self.recover(owned.class(), why == Alone::Local);
         shared.pool.clear();
         if recovered.others_concerned() {
             self.kick_others();
@@ -282,10 +301,12 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
                 shared.rendezvous.found_nothing();
                 false
             }
-            Company::Nobody { .. } if self.here.mcg_status.lmce_s() => true,
-            Company::Nobody { missed } => {
+            Company::Nobody(Alone::Local) => true,
+            Company::Nobody(Alone::Late { missed }) => {
                 shared.rendezvous.has_found_nothing(missed) && missing(shared).next().is_none()
             }
+            // The others may have the error, or have handled it.
+            Company::Nobody(Alone::Apart) => false,
         };
         is_known && self.resets_if_empty() && !emptied::may_explain(shared, this)
     }

@@ -40,4 +40,4 @@ pub use flush::{catch_up, flush_everywhere, is_flushed};
 pub use handle::{Verdict, handle};
 pub use poll::poll;
 pub use shared::{Config, Shared};
-pub use start::start;
+pub use start::{join, online, start};

@@ -98,6 +98,8 @@ pub(super) struct Rendezvous {
     pub recovered: AtomicU32,
     /// Number of the last rendezvous in which nobody found anything and some were missing; 0 if there was none.
     empty: AtomicU32,
+    /// The processor that is about to be expected, plus one; 0 if there is none. Held in ordinary context only.
+    joining: AtomicU32,
 }
 
 /// A processor's way into a rendezvous.
@@ -106,9 +108,11 @@ pub(super) enum Entry {
     Member(Member),
     /// Its rendezvous is over, or goes on without it.
     Late {
-        /// Number of that rendezvous; 0 if it was never expected.
+        /// Number of that rendezvous.
         missed: u32,
     },
+    /// It is still being brought up, and is not expected.
+    Apart,
 }
 
 /// What came of going to the gate.
@@ -144,6 +148,7 @@ impl Rendezvous {
                 recoverer: AtomicU32::new(0),
                 recovered: AtomicU32::new(0),
                 empty: AtomicU32::new(0),
+                joining: AtomicU32::new(0),
             }
         }
     }
@@ -178,16 +183,63 @@ impl Rendezvous {
         number != 0 && self.empty.load(Ordering::Relaxed) == number
     }
 
-    /// Expects one more processor from the next rendezvous on. Waits while there is one. Ordinary context.
-    pub fn expect_one_more<M: Machine>(&self, machine: &M) {
+    /// Expects this processor from the next rendezvous on. Waits while there is one. Ordinary context, which an #MC may interrupt.
+    pub fn admit<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M, slot: &Slot) {
+        let this = &shared.rendezvous;
+        let me = u32::from(machine.processor().0) + 1;
+        let take = || {
+            this.joining
+                .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
+        };
+        while take().is_err() {
+            machine.relax();
+        }
         loop {
-            let gate = self.read();
-            if gate.state() == State::Idle
-                && self.change(gate, gate.with_expected(gate.expected() + 1))
+            // Others may still be on their way to the gate with the #MC that this one has handled already.
+            let apart = slot.apart.load(Ordering::Relaxed);
+            let is_over = apart == 0 || machine.now().since(Tsc(apart)) > shared.config().timeout;
+            let gate = this.read();
+            if is_over
+                && gate.state() == State::Idle
+                && this.change(gate, gate.with_expected(gate.expected() + 1))
             {
-                return;
+                break;
             }
             machine.relax();
+        }
+        slot.online.store(true, Ordering::Release);
+        this.joining.store(0, Ordering::Release);
+    }
+
+    /// Whether the others wait for this processor, seen from its #MC, which may have interrupted [`Rendezvous::admit`] anywhere.
+    #[inline(always)]
+    fn is_expected<const P: usize>(shared: &Shared<P>, processor: Pcpu, slot: &Slot) -> bool {
+        slot.online.load(Ordering::Relaxed) || Self::has_been_admitted(shared, processor, slot)
+    }
+
+    /// It is expected, and has not yet said so itself: the gate counts one more than have.
+    #[cold]
+    #[inline(never)]
+    fn has_been_admitted<const P: usize>(shared: &Shared<P>, processor: Pcpu, slot: &Slot) -> bool {
+        let this = &shared.rendezvous;
+        // One joins at a time, so that who else has joined has said so.
+        let is_joining = this.joining.load(Ordering::Relaxed) == u32::from(processor.0) + 1;
+        let is_admitted = is_joining && usize::from(this.online()) > shared.online().count();
+        if is_admitted {
+            slot.online.store(true, Ordering::Release);
+        }
+        is_admitted
+    }
+
+    /// This processor handles a machine check by itself, for it is not expected yet. The others may still be on their way.
+    pub fn stay_apart<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
+        if let Some(slot) = shared.slot(machine.processor()) {
+            slot.apart.store(machine.now().0.max(1), Ordering::Relaxed);
+        }
+        // Should this have interrupted `admit` after its look at the time, it looks again.
+        let gate = shared.rendezvous.read();
+        if gate.state() == State::Idle {
+            let _ = shared.rendezvous.change(gate, gate.next());
         }
     }
 
@@ -198,9 +250,10 @@ impl Rendezvous {
         here: &Here,
     ) -> Result<Entry, Stuck> {
         let this = &shared.rendezvous;
-        let slot = shared.slot(machine.processor());
-        let Some(slot) = slot.filter(|slot| slot.online.load(Ordering::Relaxed)) else {
-            return Ok(Entry::Late { missed: 0 });
+        let processor = machine.processor();
+        let slot = shared.slot(processor);
+        let Some(slot) = slot.filter(|slot| Self::is_expected(shared, processor, slot)) else {
+            return Ok(Entry::Apart);
         };
         let gate = match this.join(shared, machine, slot)? {
             Way::Inside(gate) => gate,

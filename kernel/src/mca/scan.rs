@@ -260,6 +260,14 @@ impl Scan {
             .retain(|found| !requires_action(found) || Some(found.bank) == own);
     }
 
+    /// Leaves in their banks all errors that require action. Of a processor that is still being brought up: what it consumes itself is fatal,
+    /// so they are others', who share the bank.
+    #[cold]
+    #[inline(never)]
+    pub fn leave_what_was_consumed(&mut self) {
+        self.found.retain(|found| found.class() != Class::Srar);
+    }
+
     /// A bank holds an error. Few do, and whoever finds one mostly waits for those who have found none.
     #[inline(never)]
     fn add<M: Machine>(

@@ -11,7 +11,7 @@ mod machine_check;
 mod pages;
 mod turns;
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use kernel::event::Event;
 use kernel::handover::command_line::Options;
@@ -25,9 +25,7 @@ use crate::guests;
 use crate::guests::vcpu::Vcpu;
 use crate::machine::processor::{MAX_PROCESSORS, Processor};
 use crate::machine::slots::Slot;
-use crate::machine::{
-    log, machine_check as machine_check_msrs, memory, messages, power, traps, tsc,
-};
+use crate::machine::{log, memory, messages, power, traps, tsc};
 use crate::vmx::controls::Controls;
 use crate::vmx::{capability, vmcs};
 use exit::slow;
@@ -79,6 +77,10 @@ const PERIODS_OF_REST: u64 = 16;
 static PERIODS: AtomicU64 = AtomicU64::new(0);
 /// Housekeeping leaves records in their rings.
 static LOG_LATE: AtomicBool = AtomicBool::new(false);
+/// Processors that have looked at what their banks hold from before the reset.
+static STARTED: AtomicU16 = AtomicU16::new(0);
+/// How long processors wait for each other before guests run, in time stamp ticks: some tenths of a second. One that takes longer comes when it comes.
+const BRING_UP: u64 = 1_000_000_000;
 /// The machine goes off when the last guest has ended. Not where there is none to wait for (`mca=only`).
 static ENDS: AtomicBool = AtomicBool::new(true);
 
@@ -114,13 +116,26 @@ pub fn begin(controls: Option<&Controls>) -> ! {
     mca::start(&ENGINE, &HOST);
     #[cfg(feature = "faults")]
     faults::try_banks();
-    machine_check_msrs::enable_exception();
+    // Each looks at what its banks hold from before the reset while nobody handles anything in them; then all are expected.
+    STARTED.fetch_add(1, Ordering::AcqRel);
+    await_all(|| STARTED.load(Ordering::Acquire));
+    mca::join(&ENGINE, &HOST);
     if let Some(controls) = controls
         && prepare(processor, controls).is_err()
     {
         crate::fail(crate::Failure::Vmx);
     }
+    // Guests run when every bank has somebody who handles its errors.
+    await_all(|| mca::online(&ENGINE));
     next()
+}
+
+/// Waits until a step of the bring-up has been taken by as many processors as there are; not without end.
+fn await_all(count: impl Fn() -> u16) {
+    let since = tsc();
+    while count() < Processor::count() && tsc().saturating_sub(since) < BRING_UP {
+        core::hint::spin_loop();
+    }
 }
 
 /// The processor could not be made ready for its guests.

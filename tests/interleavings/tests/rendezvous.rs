@@ -9,7 +9,7 @@ use std::sync::Arc;
 use interleavings::{Machine, Processor, Vcpu};
 use kernel::event::Event;
 use kernel::mca::mutant::{self, Mutant};
-use kernel::mca::{Config, Interrupted, Shared, Verdict, catch_up, handle, registers, start};
+use kernel::mca::{Config, Interrupted, Shared, Verdict, catch_up, handle, join, registers, start};
 use kernel::ring::EventRing;
 use kernel::units::{GuestId, Pcpu, Tsc, VcpuId};
 use kernel::vmce::{Delivery, deliver};
@@ -41,15 +41,14 @@ fn booted<const P: usize>(machine: Machine) -> (Arc<Machine>, Arc<Shared<P>>) {
         empty_is_fatal: true,
         corrected_limit: 0,
     });
-    for number in 0..P as u16 {
-        start(
-            &shared,
-            &Processor {
-                machine: &machine,
-                number,
-            },
-        );
-    }
+    let processors = (0..P as u16).map(|number| Processor {
+        machine: &machine,
+        number,
+    });
+    processors
+        .clone()
+        .for_each(|processor| start(&shared, &processor));
+    processors.for_each(|processor| join(&shared, &processor));
     machine.events.lock().unwrap().clear();
     (Arc::new(machine), Arc::new(shared))
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
-use kernel::mca::{Config, Interrupted, Shared, Verdict, catch_up, handle, start};
+use kernel::mca::{Config, Interrupted, Machine, Shared, Verdict, catch_up, join, start};
 use kernel::units::Pcpu;
 use kernel::vmce::{Delivery, HANDLER_LEAVES, follow_up};
 
@@ -63,6 +63,8 @@ pub struct Signal {
     pub attendance: Attendance,
     /// Its #MCs.
     pub calls: Vec<Call>,
+    /// It is being brought up, and its first #MC comes after so many suspensions of that, or when that is over.
+    pub starting: Option<u64>,
 }
 
 /// How a processor's #MCs ended; fewer than its calls if it died or the machine was reset.
@@ -76,6 +78,7 @@ pub struct Simulation {
 }
 
 struct Running {
+    world: Rc<World>,
     signal: Signal,
     suspensions: u64,
     done: bool,
@@ -93,6 +96,15 @@ impl Signal {
                 interrupted,
                 mcg_status,
             }],
+            starting: None,
+        }
+    }
+
+    /// The same of a processor that is being brought up, and gets its #MC after so many suspensions, or else when it is up.
+    pub fn while_starting(self, suspensions: u64) -> Self {
+        Self {
+            starting: Some(suspensions),
+            ..self
         }
     }
 
@@ -121,6 +133,12 @@ impl Simulation {
 
     /// The same, with the events of the bring-up.
     pub fn keeping_log(world: World) -> Self {
+        let all = world.processors.len() as u16;
+        Self::up_to(world, all)
+    }
+
+    /// Brings the first so many processors up.
+    pub fn up_to(world: World, processors: u16) -> Self {
         let this = Self {
             world: Rc::new(world),
             shared: Rc::new(Shared::new()),
@@ -130,9 +148,9 @@ impl Simulation {
             empty_is_fatal: true,
             corrected_limit: 0,
         });
-        for processor in 0..this.world.processors.len() as u16 {
-            start(&*this.shared, &this.view(processor));
-        }
+        (0..processors).for_each(|number| start(&*this.shared, &this.view(number)));
+        this.world.started.set(processors);
+        (0..processors).for_each(|number| join(&*this.shared, &this.view(number)));
         this
     }
 
@@ -223,7 +241,7 @@ impl Simulation {
     fn prepare(&self, signal: Signal, preemptible: bool) -> Running {
         let (world, shared) = (self.world.clone(), self.shared.clone());
         let processor = Pcpu(signal.processor);
-        let calls = signal.calls.clone();
+        let (calls, starting) = (signal.calls.clone(), signal.starting);
         let stack = DefaultStack::new(STACK).expect("memory for a stack");
         let coroutine = Coroutine::with_stack(stack, move |yielder, ()| {
             let machine = View {
@@ -234,20 +252,32 @@ impl Simulation {
                 preemptible,
             };
             let state = &world.processors[usize::from(processor.0)];
+            let mut calls = calls.into_iter();
             let mut verdicts = Vec::new();
+            if let Some(suspensions) = starting {
+                let first = calls.next().map(|call| (suspensions, call));
+                state.interrupts.set(first);
+                start(&*shared, &machine);
+                world.started.update(|started| started + 1);
+                while usize::from(world.started.get()) < world.processors.len() {
+                    machine.relax();
+                }
+                join(&*shared, &machine);
+                verdicts.extend(state.interrupted.take());
+                if let Some((_, call)) = state.interrupts.take() {
+                    verdicts.push(machine.take_machine_check(call));
+                }
+            }
             for call in calls {
-                state.mcg_status.set(call.mcg_status);
-                state.in_machine_check.set(true);
-                let verdict = handle(&*shared, &machine, call.interrupted);
-                state.in_machine_check.set(false);
-                verdicts.push(verdict);
-                if matches!(verdict, Verdict::Fatal { .. }) {
+                if matches!(verdicts.last(), Some(Verdict::Fatal { .. })) {
                     break;
                 }
+                verdicts.push(machine.take_machine_check(call));
             }
             verdicts
         });
         Running {
+            world: self.world.clone(),
             signal,
             suspensions: 0,
             done: false,
@@ -331,7 +361,15 @@ impl Running {
             return;
         }
         match self.coroutine.resume(()) {
-            CoroutineResult::Yield(()) => self.suspensions += 1,
+            CoroutineResult::Yield(()) => {
+                self.suspensions += 1;
+                let state = &self.world.processors[usize::from(self.signal.processor)];
+                if let Some(verdict @ Verdict::Fatal { .. }) = state.interrupted.get() {
+                    // In the middle of its bring-up, with which it does not go on.
+                    self.outcome = vec![verdict];
+                    self.done = true;
+                }
+            }
             CoroutineResult::Return(outcome) => {
                 self.outcome = outcome;
                 self.done = true;

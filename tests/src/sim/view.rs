@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use corosensei::Yielder;
-use kernel::event::Event;
-use kernel::mca::{Addressee, Kept, Machine, McgCap, Owner, Replaced, Shared, catch_up, registers};
+use kernel::event::{Event, Stamped};
+use kernel::mca::{
+    Addressee, Kept, Machine, McgCap, Owner, Replaced, Shared, Verdict, catch_up, handle, registers,
+};
 use kernel::units::{Bank, GuestId, Hpa, Pcpu, Tsc};
 
-use super::run::PROCESSORS;
+use super::run::{Call, PROCESSORS};
 use super::world::{Processor, Step, Work, World};
 
 /// A processor of the machine, as a `Machine`.
@@ -30,6 +32,7 @@ impl View<'_> {
     fn suspend(&self) {
         let Some(yielder) = self.yielder else { return };
         yielder.suspend(());
+        self.take_interrupt();
         if self.state().nmi.replace(false) {
             catch_up(
                 self.shared,
@@ -39,6 +42,35 @@ impl View<'_> {
                 },
             );
         }
+    }
+
+    /// The #MC that comes in the middle of this processor's bring-up, should it be time.
+    fn take_interrupt(&self) {
+        // It comes everywhere at about the same time: here before the others are through with theirs.
+        let have_met =
+            |event: &Stamped| matches!(event.event, Event::Rendezvous { .. } | Event::Resumed {});
+        let is_late = || self.world.events.borrow().iter().any(have_met);
+        match self.state().interrupts.take() {
+            Some((left, call)) if left == 0 || is_late() => {
+                let verdict = self.take_machine_check(call);
+                self.state().interrupted.set(Some(verdict));
+                if let (Verdict::Fatal { .. }, Some(yielder)) = (verdict, self.yielder) {
+                    yielder.suspend(());
+                }
+            }
+            Some((left, call)) => self.state().interrupts.set(Some((left - 1, call))),
+            None => {}
+        }
+    }
+
+    /// An #MC of this processor.
+    pub(super) fn take_machine_check(&self, call: Call) -> Verdict {
+        let state = self.state();
+        state.mcg_status.set(call.mcg_status);
+        state.in_machine_check.set(true);
+        let verdict = handle(&**self.shared, self, call.interrupted);
+        state.in_machine_check.set(false);
+        verdict
     }
 
     fn count(&self, add: impl Fn(&mut Work)) {

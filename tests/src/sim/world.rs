@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use kernel::event::{Event, Stamped};
-use kernel::mca::{Interrupted, Owner};
+use kernel::mca::{Interrupted, Owner, Verdict};
 use kernel::units::{Bank, Gpa, GuestId, Hpa, PAGE_SIZE, Pcpu, Tsc, VcpuId};
 
+use super::run::Call;
 use super::vcpu::Guest;
 
 /// What a bank holds.
@@ -64,6 +65,10 @@ pub struct Processor {
     pub(super) work: Cell<Work>,
     pub(super) nmi: Cell<bool>,
     pub(super) in_machine_check: Cell<bool>,
+    /// An #MC that comes after so many suspensions of its bring-up.
+    pub(super) interrupts: Cell<Option<(u64, Call)>>,
+    /// What came of that.
+    pub(super) interrupted: Cell<Option<Verdict>>,
     /// Pages whose translation it may still have cached.
     pub(super) stale: RefCell<BTreeSet<Hpa>>,
 }
@@ -85,6 +90,8 @@ pub struct World {
     pub(super) after_status_reads: RefCell<Option<Awaited>>,
     /// What happens in the middle of the next flush of translations.
     pub(super) in_flush: RefCell<Option<Box<dyn FnOnce()>>>,
+    /// How many processors have looked at what their banks hold from before the reset.
+    pub(super) started: Cell<u16>,
     /// The guests.
     pub guests: Vec<Guest>,
 }
@@ -107,6 +114,8 @@ impl World {
             work: Cell::default(),
             nmi: Cell::new(false),
             in_machine_check: Cell::new(false),
+            interrupts: Cell::new(None),
+            interrupted: Cell::new(None),
             stale: RefCell::default(),
         };
         Self {
@@ -122,6 +131,7 @@ impl World {
             spares: RefCell::default(),
             after_status_reads: RefCell::default(),
             in_flush: RefCell::default(),
+            started: Cell::new(0),
             guests: Vec::new(),
         }
     }

@@ -7,3 +7,4 @@ mod mail;
 mod meeting;
 mod polling;
 mod sharing;
+mod starting;
