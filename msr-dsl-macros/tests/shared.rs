@@ -376,7 +376,7 @@ fn each_kind_of_record_is_refused_as_the_other() {
 fn what_is_held_is_the_guests_or_the_vcpus() {
     use domain::v2::{Guest, GuestHeld, State};
     let (mut guest, vcpu) = (Guest::create(), State::create());
-    guest.hold(GuestHeld::Clock, 0x1234);
+    assert!(guest.hold(GuestHeld::Clock, 0x1234));
     assert_eq!(vcpu.read(&guest, 0x508), Ok(0x1234));
     let mut reference = model(DOMAIN);
     reference.views.remove(0);
@@ -386,9 +386,15 @@ fn what_is_held_is_the_guests_or_the_vcpus() {
     machine.switch_to(0);
     assert_eq!(machine.read(0x508), Answer::Value(0x1234));
     assert_eq!(saved_shared(&guest), machine.save_guest());
-    // Its rules count for what a restore takes.
-    guest.hold(GuestHeld::Clock, 0x10000);
-    let refused = Guest::restore(&saved_shared(&guest), crc32c);
+    // Its rules count for what is held as for what a restore takes.
+    assert!(!guest.hold(GuestHeld::Clock, 0x10000));
+    assert!(!machine.hold("CLOCK", 0x10000));
+    assert_eq!(guest.held(GuestHeld::Clock), 0x1234);
+    let mut bytes = saved_shared(&guest);
+    let at = bytes.windows(2).rposition(|two| two == [0x34, 0x12]);
+    bytes[at.expect("the clock's word") + 2] = 1;
+    let bytes = sealed(bytes);
+    let refused = Guest::restore(&bytes, crc32c);
     assert!(matches!(
         refused,
         Err(RecordError::Illegal {

@@ -74,10 +74,10 @@ fn golden_platform() {
         let _ = state.write(msr, 0x1_0000);
         let _ = state.write(msr, 0x0606_0606_0606_0606);
     }
-    state.hold(Held::Ia32Lstar, 0xffff_8000_0000_0000);
-    state.hold(Held::Ia32Efer, 0xd01);
-    state.hold(Held::Ia32Pat, 0x0706_0504_0100_0007);
-    state.hold(Held::Ia32TscAdjust, 0x1234_5678);
+    assert!(state.hold(Held::Ia32Lstar, 0xffff_8000_0000_0000));
+    assert!(state.hold(Held::Ia32Efer, 0xd01));
+    assert!(state.hold(Held::Ia32Pat, 0x0706_0504_0100_0007));
+    assert!(state.hold(Held::Ia32TscAdjust, 0x1234_5678));
     written_as_ever(&state);
 }
 

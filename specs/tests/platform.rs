@@ -59,8 +59,9 @@ fn power_on_and_init() {
 fn what_is_held_after_init() {
     let mut state = State::new();
     for &register in Held::ALL {
-        state.hold(register, 0x100);
+        assert!(state.hold(register, 0x100) || state.hold(register, 2));
     }
+    let before = state;
     state.reset(Reset::Init);
     for &register in Held::ALL {
         let cleared = matches!(
@@ -71,7 +72,7 @@ fn what_is_held_after_init() {
                 | Held::Ia32Debugctl
                 | Held::X2apicTpr
         );
-        let value = if cleared { 0 } else { 0x100 };
+        let value = if cleared { 0 } else { before.held(register) };
         assert_eq!(state.held(register), value, "{register:?}");
     }
     assert_eq!(State::new().held(Held::Ia32Pat), 0x0007_0406_0007_0406);
@@ -141,7 +142,7 @@ fn reserved_bits_fault() {
 fn a_vcpu_has_its_number() {
     for number in 0..40 {
         let mut state = State::new();
-        state.hold(Held::X2apicApicid, number);
+        assert!(state.hold(Held::X2apicApicid, number));
         let boot = if number == 0 { 0x100 } else { 0 };
         assert_eq!(state.read(0x1b), Ok(0xfee0_0c00 | boot));
         assert_eq!(state.read(0x802), Ok(number));
@@ -150,11 +151,12 @@ fn a_vcpu_has_its_number() {
     }
 }
 
-/// Generated code and interpreter agree on each value that the hypervisor can hold, and on what a restore says to it.
+/// Generated code and interpreter agree on which values the hypervisor can hold, and what it holds a restore takes.
 #[test]
 fn held_registers_travel() {
     let platform = model("platform");
     let view = platform.newest();
+    let (mut held, mut refused) = (0, 0);
     for &register in Held::ALL {
         let named = view.registers.iter().find(|r| {
             r.held
@@ -165,28 +167,31 @@ fn held_registers_travel() {
         let name = &named.expect("a held register").name;
         for value in values() {
             let mut pair = Pair::<State>::new(&platform);
-            pair.generated.hold(register, value);
-            assert!(pair.reference.hold(name, value));
+            let is_held = pair.generated.hold(register, value);
+            assert_eq!(
+                pair.reference.hold(name, value),
+                is_held,
+                "{name} {value:#x}"
+            );
+            held += u32::from(is_held);
+            refused += u32::from(!is_held);
             pair.same(&[0x1b, 0x3b, 0x802, 0x808, 0x80d]);
             let bytes = saved(&pair.generated);
             assert_eq!(bytes, pair.reference.save());
-            let restored = State::restore(&bytes, crc32c);
-            let reference = pair.reference.restore(&bytes);
-            match (restored, reference) {
-                (Ok(state), Ok(())) => assert_eq!(state, pair.generated),
-                (Err(error), Err(reason)) => assert_eq!(error.to_string(), reason),
-                (one, other) => panic!("{name} {value:#x}: {one:?}, {other:?}"),
-            }
+            assert_eq!(State::restore(&bytes, crc32c), Ok(pair.generated));
+            assert_eq!(pair.reference.restore(&bytes), Ok(()));
         }
     }
+    assert!(held > 50 && refused > 50, "{held} held, {refused} refused");
 }
 
 #[test]
-fn a_restore_refuses_what_hardware_would() {
-    let restores = |register, value| {
+fn what_hardware_would_refuse_is_not_held() {
+    let holds = |register, value| {
         let mut state = State::new();
-        state.hold(register, value);
-        State::restore(&saved(&state), crc32c).is_ok()
+        let held = state.hold(register, value);
+        assert_eq!(state != State::new(), held, "{register:?} {value:#x}");
+        held
     };
     for (register, good, bad) in [
         (Held::Ia32Lstar, 0xffff_8000_0000_0000, 0x8000_0000_0000),
@@ -197,7 +202,7 @@ fn a_restore_refuses_what_hardware_would() {
         (Held::Ia32Fmask, 0xffff_ffff, 1 << 32),
         (Held::Ia32Debugctl, 2, 1),
     ] {
-        assert!(restores(register, good), "{register:?} {good:#x}");
-        assert!(!restores(register, bad), "{register:?} {bad:#x}");
+        assert!(holds(register, good), "{register:?} {good:#x}");
+        assert!(!holds(register, bad), "{register:?} {bad:#x}");
     }
 }

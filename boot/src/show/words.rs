@@ -74,6 +74,11 @@ pub const WORDS: &[(&str, Look, &str)] = &[
     ),
     ("guest.stopped", Look::Life, "{guest} is stopped: {reason}"),
     (
+        "vcpu.value-excluded",
+        Look::Life,
+        "{guest} vCPU {vcpu} has {value} in {msr}, which the spec excludes",
+    ),
+    (
         "guest.unknown-exit",
         Look::Life,
         "{guest} vCPU {vcpu} made an exit without an answer: {reason}",

@@ -10,6 +10,7 @@
 use core::arch::global_asm;
 use core::mem::offset_of;
 
+use kernel::mca::Machine;
 use kernel::units::Hpa;
 use specs::{ForVersion, McState, McVersion};
 
@@ -17,6 +18,7 @@ use crate::exit::fast;
 use crate::guests::vcpu::{FastExit, Own, Rest, Vcpu};
 use crate::machine::processor::{MAX_PROCESSORS, Processor, STACK_TOP};
 use crate::machine::slots::Slot;
+use crate::run::host::HOST;
 use crate::vmx::controls::Controls;
 use crate::vmx::current::Current;
 use crate::vmx::instructions::Failed;
@@ -238,7 +240,9 @@ unsafe fn change_hands(processor: &Processor, vcpu: &'static Vcpu) -> Result<(),
         if let Some(previous) = previous {
             let own = previous.own.borrow();
             own.unswitched.save();
-            platform::take_processor(&mut own.platform);
+            if let Err(excluded) = platform::take_processor(&mut own.platform) {
+                HOST.emit(excluded.event(own.shared.id));
+            }
         }
         let own = vcpu.own.borrow();
         own.unswitched.load();

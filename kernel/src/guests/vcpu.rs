@@ -208,7 +208,8 @@ impl Own {
     /// A vCPU in its reset state.
     pub fn new(shared: &'static Shared, machine_check: McState, fast_exit: FastExit) -> Self {
         let mut platform = PlatformState::new();
-        platform.hold(Held::X2apicApicid, shared.id.index.into());
+        // Any number is one: the register has no rules.
+        let _ = platform.hold(Held::X2apicApicid, shared.id.index.into());
         Self {
             registers: Registers::default(),
             // With the injector it begins as if the first entry had met a machine check, which no emulator shows (exit reason 41).

@@ -264,6 +264,10 @@ macro_rules! for_each_event {
             /// A guest has been stopped.
             error GuestStopped "guest.stopped cpu={=u16} guest={=u8} vcpu={=u8} reason={=str}"
                 { guest: GuestId, vcpu: u8, reason: StopReason }
+            /// A register of a vCPU has a value that the spec excludes; the vCPU goes on with the one before. The processor faults on
+            /// such values, so no guest gets there.
+            error ValueExcluded "vcpu.value-excluded cpu={=u16} guest={=u8} vcpu={=u8} msr={=u32:#x} value={=u64:#x}"
+                { guest: GuestId, vcpu: u8, msr: u32, value: u64 }
             /// A guest has ended by itself.
             info GuestShutdown "guest.shutdown cpu={=u16} guest={=u8} code={=u64}"
                 { guest: GuestId, code: u64 }

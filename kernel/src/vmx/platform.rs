@@ -1,6 +1,8 @@
 //! Where the held registers of `platform.msr` live while their vCPU has the processor: in its VMCS, in the processor itself, or
 //! nowhere but in the state.
 
+use kernel::event::Event;
+use kernel::units::VcpuId;
 use specs::platform::v1::{Held, State};
 use x86::vmx::vmcs::{control, guest};
 
@@ -63,23 +65,62 @@ pub fn load_processor(state: &State) {
     }
 }
 
-/// Takes what the guest has made of them into the state. For a vCPU that has the processor.
-pub fn take(vmcs: &Current, state: &mut State) {
-    for &register in Held::ALL {
-        if let Home::Vmcs(field) = home(register) {
-            state.hold(register, vmcs.read(field));
+/// A register has a value that the spec excludes: the state keeps what it had, which is what the vCPU goes on with. The processor
+/// faults on what the spec excludes, so no guest gets there.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Excluded {
+    /// The register.
+    pub register: Held,
+    /// What it had.
+    pub value: u64,
+}
+
+impl Excluded {
+    /// What the log says of it.
+    pub fn event(self, of: VcpuId) -> Event {
+        Event::ValueExcluded {
+            guest: of.guest,
+            vcpu: of.index,
+            msr: self.register.msr(),
+            value: self.value,
         }
     }
-    take_processor(state);
+}
+
+/// Takes what the guest has made of them into the state. For a vCPU that has the processor.
+///
+/// # Errors
+/// The last register with a value that the spec excludes; all others are taken.
+pub fn take(vmcs: &Current, state: &mut State) -> Result<(), Excluded> {
+    let mut taken = Ok(());
+    for &register in Held::ALL {
+        if let Home::Vmcs(field) = home(register) {
+            taken = put(state, register, vmcs.read(field)).and(taken);
+        }
+    }
+    take_processor(state).and(taken)
 }
 
 /// Takes what lives in the processor.
-pub fn take_processor(state: &mut State) {
+///
+/// # Errors
+/// As [`take`].
+pub fn take_processor(state: &mut State) -> Result<(), Excluded> {
+    let mut taken = Ok(());
     for &register in Held::ALL {
         if let Home::Processor = home(register) {
             // SAFETY: as in `load_processor`.
-            state.hold(register, unsafe { rdmsr(register.msr()) });
+            taken = put(state, register, unsafe { rdmsr(register.msr()) }).and(taken);
         }
+    }
+    taken
+}
+
+fn put(state: &mut State, register: Held, value: u64) -> Result<(), Excluded> {
+    match state.hold(register, value) {
+        true => Ok(()),
+        false => Err(Excluded { register, value }),
     }
 }
 

@@ -16,7 +16,7 @@ pub trait Guest {
     fn reset(&mut self, reset: Reset);
     fn save(&self) -> Vec<u8>;
     fn restore(&mut self, record: &[u8], named: &Extra) -> Result<(), RecordError>;
-    fn hold(&mut self, value: u64);
+    fn hold(&mut self, value: u64) -> bool;
     fn inject(&mut self, event: &MachineCheckEvent);
     fn delivered(&mut self);
     /// Who is told of an error, whether one is in progress, and whether one is pending.
@@ -27,7 +27,7 @@ pub trait Guest {
     fn save_guest(&self) -> Vec<u8> {
         panic!("nothing is shared");
     }
-    fn hold_shared(&mut self, _value: u64) {
+    fn hold_shared(&mut self, _value: u64) -> bool {
         panic!("nothing is shared");
     }
 }
@@ -35,7 +35,7 @@ pub trait Guest {
 /// A spec's state, and how the hypervisor sets its held register: the one method that is no trait's.
 struct Of<S> {
     state: S,
-    hold: fn(&mut S, u64),
+    hold: fn(&mut S, u64) -> bool,
 }
 
 pub enum Answer {
@@ -89,8 +89,8 @@ where
         Ok(())
     }
 
-    fn hold(&mut self, value: u64) {
-        (self.hold)(&mut self.state, value);
+    fn hold(&mut self, value: u64) -> bool {
+        (self.hold)(&mut self.state, value)
     }
 
     fn inject(&mut self, event: &MachineCheckEvent) {
@@ -124,8 +124,8 @@ struct Sharing<S: SharedInterface> {
     vcpu: usize,
     /// The others, once they have made any.
     others: [Option<S>; 3],
-    hold: fn(&mut S, u64),
-    hold_shared: fn(&mut S::Guest, u64),
+    hold: fn(&mut S, u64) -> bool,
+    hold_shared: fn(&mut S::Guest, u64) -> bool,
 }
 
 impl<S: SharedInterface + MachineCheck + Copy> Guest for Sharing<S>
@@ -175,12 +175,12 @@ where
         Ok(())
     }
 
-    fn hold(&mut self, value: u64) {
-        (self.hold)(&mut self.own, value);
+    fn hold(&mut self, value: u64) -> bool {
+        (self.hold)(&mut self.own, value)
     }
 
-    fn hold_shared(&mut self, value: u64) {
-        (self.hold_shared)(&mut self.guest, value);
+    fn hold_shared(&mut self, value: u64) -> bool {
+        (self.hold_shared)(&mut self.guest, value)
     }
 
     fn inject(&mut self, event: &MachineCheckEvent) {
@@ -213,8 +213,8 @@ where
 
 /// A new guest whose vCPUs share some state.
 pub fn sharing<S: SharedInterface + MachineCheck + Copy + 'static>(
-    hold: fn(&mut S, u64),
-    hold_shared: fn(&mut S::Guest, u64),
+    hold: fn(&mut S, u64) -> bool,
+    hold_shared: fn(&mut S::Guest, u64) -> bool,
 ) -> Box<dyn Guest>
 where
     S::Hook: Debug,
@@ -223,7 +223,7 @@ where
 }
 
 /// A new guest's vCPU.
-pub fn new<S: Interface + MachineCheck + Copy + 'static>(hold: fn(&mut S, u64)) -> Box<dyn Guest>
+pub fn new<S: Interface + MachineCheck + Copy + 'static>(hold: fn(&mut S, u64) -> bool) -> Box<dyn Guest>
 where
     S::Hook: Debug,
 {
@@ -265,16 +265,16 @@ fn step(guest: &mut dyn Guest, words: &[&str], named: &Extra, told: &mut String)
             Answer::Ok
         }
         ["hold", "guest", value] => {
-            guest.hold_shared(number(value));
-            Answer::Ok
+            let _ = write!(told, "held: {}", guest.hold_shared(number(value)));
+            return;
         }
         ["vcpu", vcpu] => {
             guest.switch_to(number(vcpu) as usize);
             Answer::Ok
         }
         ["hold", value] => {
-            guest.hold(number(value));
-            Answer::Ok
+            let _ = write!(told, "held: {}", guest.hold(number(value)));
+            return;
         }
         ["inject", ripv, eipv, local, error @ ..] => {
             let record = match error {

@@ -77,8 +77,8 @@ fn live(trace: &mut Trace, mut machine: Machine, msrs: &[u32], random: &mut Rand
             44 => machine_check(trace, &mut machine, random),
             45 => {
                 let value = value(random);
-                assert!(machine.hold("KEPT", value), "every spec has it");
-                trace.told(&format!("hold {value:x}"), "ok");
+                let held = machine.hold("KEPT", value);
+                trace.told(&format!("hold {value:x}"), &format!("held: {held}"));
             }
             46 if random.chance(30) => {
                 machine.reset(Reset::PowerOn);
@@ -99,8 +99,8 @@ fn live(trace: &mut Trace, mut machine: Machine, msrs: &[u32], random: &mut Rand
             }
             52 => {
                 let value = value(random);
-                assert!(machine.hold("OURS", value), "every spec that shares has it");
-                trace.told(&format!("hold guest {value:x}"), "ok");
+                let held = machine.hold("OURS", value);
+                trace.told(&format!("hold guest {value:x}"), &format!("held: {held}"));
             }
             _ => {
                 let record = harmed(machine.save_guest(), random);

@@ -54,7 +54,8 @@ Lines (numbers are hexadecimal, with or without 0x; `#` begins a comment):
   restore HEX               ok | refused: REASON
   inject [FIELD=VALUE ...]  ok | no injection; fields: RIPV, EIPV, LMCE_S, STATUS, ADDR, MISC
   deliver                   who is told of an error now: broadcast | one | local | nobody
-  hold ADDR VALUE           the hypervisor sets the state of a held register; no answer
+  hold ADDR VALUE           the hypervisor sets the state of a held register; no answer, or refused: REASON
+                            where a restore would refuse the value too
   held ADDR                 that state as the hypervisor takes it: 0x... | not held
 
   unhandled: the interface does not list the MSR
@@ -233,6 +234,9 @@ fn execute(guest: &mut Guest, line: &str) -> Result<Option<String>, String> {
         }
         ["hold", address, value] => {
             let (msr, value) = (msr(address)?, number(value)?);
+            if let Some(reason) = machine.not_held(msr, value) {
+                return Ok(Some(format!("refused: {reason}")));
+            }
             if !machine.hold_at(msr, value) {
                 tell!("{msr:#x}: no held register is there; nothing changes");
             }

@@ -473,15 +473,26 @@ impl<'a> Side<'a> {
         in_sets(table, sets, &value)
     }
 
-    /// When a value is one that the hypervisor may put into a held register: its rules about the value alone.
+    /// When a value is one that the hypervisor may put into a held register: its rules about the value alone, and what a restore takes.
     pub fn may_hold(&self, table: &mut Table, register: &Register, value: &Word) -> Truth {
         let here = Here {
             state: word::number(0),
             value: *value,
             index: 0,
         };
+        let refused = (0..64).rev().filter(|bit| register.accepts >> bit & 1 == 0);
+        let refused = table.any(refused.map(|bit| value[bit]));
+        let mut taken = table.not(refused);
+        for field in &register.fields {
+            let Some(values) = &field.restored else {
+                continue;
+            };
+            let sets: Vec<Set> = values.iter().map(|one| Set::Range(*one, *one)).collect();
+            let named = in_sets(table, &sets, &part(value, field.hi, field.lo));
+            taken = table.and(taken, named);
+        }
         let rules = register.rules.iter().filter(|rule| rule.is_about_value());
-        rules.fold(Truth::YES, |all, rule| {
+        rules.fold(taken, |all, rule| {
             let legal = self.legal(table, rule, &here);
             table.and(all, legal)
         })

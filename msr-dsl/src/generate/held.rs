@@ -2,6 +2,7 @@
 
 use super::fields::doc;
 use super::names::{camel, snake};
+use super::record::refusals;
 use crate::model::{Register, Scope, View};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -35,6 +36,17 @@ fn of(view: &View, scope: Scope, list: &Ident, state: &Ident) -> TokenStream {
     let docs = held
         .iter()
         .map(|register| doc(&register.doc, &register.name));
+    let holds = held
+        .iter()
+        .zip(&names)
+        .zip(&cells)
+        .map(|((register, name), cell)| {
+            let refused = refusals(view, register, &quote!());
+            let outside = refused.outside.map(|bits| quote!(#bits != 0));
+            let any: Vec<TokenStream> = outside.into_iter().chain(refused.illegal).collect();
+            let checked = (!any.is_empty()).then(|| quote!(if #(#any)||* { return false; }));
+            quote!(#list::#name => { #checked self.#cell = word; })
+        });
     let msrs: Vec<u32> = held
         .iter()
         .map(|register| {
@@ -66,10 +78,13 @@ fn of(view: &View, scope: Scope, list: &Ident, state: &Ident) -> TokenStream {
                 match register { #(#list::#names => self.#cells,)* }
             }
 
-            /// Sets the state of a held register, unchecked.
+            /// Sets the state of a held register. False: the spec excludes the value, as a restore would, and nothing changes.
+            #[must_use]
             #[inline]
-            pub const fn hold(&mut self, register: #list, value: u64) {
-                match register { #(#list::#names => self.#cells = value,)* }
+            pub const fn hold(&mut self, register: #list, value: u64) -> bool {
+                let word = value;
+                match register { #(#holds)* }
+                true
             }
         }
     }

@@ -224,14 +224,15 @@ impl Kind {
 }
 
 /// What a restore refuses of `word`, a register's cell.
-struct Refusals {
+pub struct Refusals {
     /// Its bits outside of what is accepted (`named` takes some away).
-    outside: Option<TokenStream>,
+    pub outside: Option<TokenStream>,
     /// Whether it is a value that the register cannot have.
-    illegal: Option<TokenStream>,
+    pub illegal: Option<TokenStream>,
 }
 
-fn refusals(view: &View, register: &Register, named: &TokenStream) -> Refusals {
+/// See [`Refusals`].
+pub fn refusals(view: &View, register: &Register, named: &TokenStream) -> Refusals {
     let outside = hex(!register.accepts);
     let outside = (register.accepts != u64::MAX).then(|| quote!((word & #outside #named)));
     let fields = register.fields.iter().filter_map(unnamed);

@@ -129,13 +129,24 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Sets the state of the held register at an MSR; false if none is held there.
+    /// Sets the state of the held register at an MSR; false if none is held there, or if the spec excludes the value.
     pub fn hold_at(&mut self, msr: u32, value: u64) -> bool {
-        let Some(id) = self.held_register(msr) else {
-            return false;
-        };
-        self.cells[id].fill(value);
-        true
+        let id = self.held_register(msr);
+        id.is_some_and(|id| self.put(id, value))
+    }
+
+    /// Why the held register at an MSR does not take a value, for people; none if it does, or if none is held there.
+    pub fn not_held(&self, msr: u32, value: u64) -> Option<String> {
+        let id = self.held_register(msr)?;
+        record::refused(self.view.register(id), value, 0)
+    }
+
+    fn put(&mut self, id: RegisterId, value: u64) -> bool {
+        let taken = record::refused(self.view.register(id), value, 0).is_none();
+        if taken {
+            self.cells[id].fill(value);
+        }
+        taken
     }
 
     /// The state of the held register at an MSR; none if none is held there.
@@ -157,15 +168,10 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// Sets the state of a held register; false if there is none of that name.
+    /// Sets the state of a held register; false if there is none of that name, or if the spec excludes the value.
     pub fn hold(&mut self, name: &str, value: u64) -> bool {
         let id = self.view.find(name);
-        match id.filter(|id| self.view.register(*id).held) {
-            Some(id) => {
-                self.cells[id].fill(value);
-                true
-            }
-            None => false,
-        }
+        let held = id.filter(|id| self.view.register(*id).held);
+        held.is_some_and(|id| self.put(id, value))
     }
 }

@@ -133,29 +133,32 @@ impl Machine<'_> {
         }
         let register = self.view.register(id);
         for cell in cells.iter() {
-            let named = |bit: &u32| {
-                self.view.capability == Some(id) && self.extra.capability() >> bit & 1 == 1
+            let named = match self.view.capability == Some(id) {
+                true => self.extra.capability(),
+                false => 0,
             };
-            let refused = (0..64).filter(|bit| {
-                let accepted = register.accepts >> bit & 1 == 1;
-                cell >> bit & 1 == 1 && !accepted && !named(bit)
-            });
-            let bits: u64 = refused.map(|bit| 1 << bit).sum();
-            let name = &register.name;
-            if bits != 0 {
-                return Err(format!(
-                    "item {tag}: {name} with bits {bits:#x} is not accepted"
-                ));
-            }
-            if !is_possible(register, *cell) || register.held && !is_legal_to_hold(register, *cell)
-            {
-                return Err(format!(
-                    "item {tag}: {name} with the value {cell:#x} is not accepted"
-                ));
+            if let Some(reason) = refused(register, *cell, named) {
+                return Err(format!("item {tag}: {reason}"));
             }
         }
         Ok(())
     }
+}
+
+/// Why a restore does not take a cell; bits of `named` it takes all the same.
+pub(super) fn refused(register: &Register, cell: u64, named: u64) -> Option<String> {
+    let refused = (0..64).filter(|bit| {
+        let accepted = (register.accepts | named) >> bit & 1 == 1;
+        cell >> bit & 1 == 1 && !accepted
+    });
+    let bits: u64 = refused.map(|bit| 1 << bit).sum();
+    let name = &register.name;
+    if bits != 0 {
+        return Some(format!("{name} with bits {bits:#x} is not accepted"));
+    }
+    let possible =
+        is_possible(register, cell) && (!register.held || is_legal_to_hold(register, cell));
+    (!possible).then(|| format!("{name} with the value {cell:#x} is not accepted"))
 }
 
 /// What a held register's rules about the value alone say: it goes to hardware as it is.

@@ -32,6 +32,7 @@ pub fn write(hook: Hook, own: &mut Own, vmcs: &mut Current) -> bool {
 }
 
 fn adjust_tsc(ticks: u64, own: &mut Own, vmcs: &mut Current) {
-    own.platform.hold(Held::Ia32TscAdjust, ticks);
-    vmcs.set_tsc_offset(ticks);
+    if own.platform.hold(Held::Ia32TscAdjust, ticks) {
+        vmcs.set_tsc_offset(ticks);
+    }
 }

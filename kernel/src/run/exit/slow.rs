@@ -102,11 +102,12 @@ fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
             let mut task_priority = was;
             match control_registers::access(vmcs, &mut own.registers, &mut task_priority, memory) {
                 Outcome::Done => {
-                    if task_priority != was {
-                        let tpr = X2apicTpr::new().with_priority(task_priority << 4);
-                        own.platform.hold(Held::X2apicTpr, tpr.into_bits());
+                    let tpr = X2apicTpr::new().with_priority(task_priority << 4);
+                    if task_priority == was || own.platform.hold(Held::X2apicTpr, tpr.into_bits()) {
+                        vmcs.skip_instruction();
+                    } else {
+                        vmcs.inject_fault(Fault::GeneralProtection);
                     }
-                    vmcs.skip_instruction();
                 }
                 Outcome::Fault(fault) => vmcs.inject_fault(fault),
                 Outcome::Unexpected => return Err(unknown(own, vmcs)),
@@ -266,7 +267,9 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
     if init {
         own.machine_check.reset(Reset::Init);
         own.mailbox.mirror(&own.machine_check);
-        platform::take(vmcs, &mut own.platform);
+        if let Err(excluded) = platform::take(vmcs, &mut own.platform) {
+            HOST.emit(excluded.event(own.shared.id));
+        }
         own.platform.reset(Reset::Init);
         platform::load(vmcs, &own.platform);
         if own.mailbox.park() {
