@@ -114,7 +114,7 @@ codes! {
     E401 WRITE_UNSAID "writes"
         "Every register says what a write does. Reads give the state if nothing else is said.";
     E402 RESET_OUTSIDE "reset value"
-        "The value after power-on (0 if nothing is said) or INIT sets bits that are reserved, constant or computed, or is one that the register or a field must not have.";
+        "The value after power-on (0 if nothing is said) or INIT sets bits that are reserved, constant or computed, or is one that the register or a field must not have; or the value after INIT sets a sticky bit, which INIT leaves as it is.";
     E403 RESET_WITHOUT_STATE "reset without state"
         "The register has no state, so no read ever shows the value after power-on or INIT.";
     E404 CONSTANT_STATE "state that nothing changes"
@@ -197,7 +197,7 @@ codes! {
     E707 RESTORE_WITHOUT_SAVE "restore without save"
         "What is not in the record is not restored: neither with other bits, nor before or after anything.";
     E708 RESTORE_RESET "restore refuses a guest's own record"
-        "The reset value, a write or an injection can set bits that `restore accepts` leaves out: a guest that has them could be saved, and never restored.";
+        "The reset value, a write or an injection can set bits that `restore accepts` leaves out: a guest that has them could be saved, and never restored. Or a guest of a restore_only version brings an item that no later version takes.";
     E709 RESTORE_CYCLE "restore order"
         "A register would be restored after itself, or after one that is in another record: what a guest's vCPUs share has its own.";
     E710 TOMBSTONE "used again"

@@ -417,8 +417,58 @@ fn whose(register: &Register) -> &'static str {
     }
 }
 
+/// A tombstone drops an item from the versions on that came after its tag: an older one never knew it, and refuses it as it always did.
+pub fn dropped(views: &mut [View]) {
+    let saves = |view: &View, tag: u16| {
+        let own =
+            |one: &Register| matches!(one.migrate, Migrate::Saved { tag: own, .. } if own == tag);
+        view.registers.iter().any(own)
+    };
+    for at in 0..views.len() {
+        let (older, newer) = views.split_at(at);
+        let kept = newer[0].dropped_tags.iter().copied().filter(|tag| {
+            let before = older.iter().any(|view| saves(view, *tag));
+            before || !newer.iter().any(|view| saves(view, *tag))
+        });
+        views[at].dropped_tags = kept.collect();
+    }
+}
+
+/// What a guest of a restore_only version brings, some later version takes: it goes on there.
+fn taken_later(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
+    for (at, old) in views.iter().enumerate().filter(|(_, old)| old.restore_only) {
+        for register in &old.registers {
+            let Migrate::Saved { tag, .. } = register.migrate else {
+                continue;
+            };
+            let saves = |one: &Register| matches!(one.migrate, Migrate::Saved { tag: own, .. } if own == tag);
+            let takes = |view: &&View| {
+                !view.restore_only
+                    && (view.registers.iter().any(saves) || view.dropped_tags.contains(&tag))
+            };
+            let lives = |ast: &&ast::Register| {
+                ast.name.text == register.name && super::select::lives(ast.versions, old.version)
+            };
+            if let Some(ast) = spec.registers.iter().find(lives)
+                && !views[at + 1..].iter().any(|view| takes(&view))
+            {
+                diagnostics.add(
+                    &codes::RESTORE_RESET,
+                    ast.name.span,
+                    format!(
+                        "guests of version {} bring item {tag} (`{}`), and no later version takes it",
+                        old.version, register.name
+                    ),
+                    format!("add `removed tag {tag} accepted \"why\";`, or let a later version have the register"),
+                );
+            }
+        }
+    }
+}
+
 /// A tag means the same register in every version.
 pub fn across(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
+    taken_later(spec, views, diagnostics);
     let mut owners: HashMap<u16, (&Register, u16)> = HashMap::new();
     for view in views {
         for register in &view.registers {

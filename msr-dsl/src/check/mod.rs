@@ -73,6 +73,7 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
         return None;
     }
     closed::restored(spec, &mut views, diagnostics);
+    migration::dropped(&mut views);
     migration::across(spec, &views, diagnostics);
     versions::changes(interface, &views, diagnostics);
     warnings::warnings(spec, &views, diagnostics);

@@ -97,6 +97,7 @@ pub fn after_storage(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
             _ => None,
         });
         if let (Some((span, _)), Some(value)) = (init, register.init) {
+            kept_over_init(register, value, span, diagnostics);
             let value = Given {
                 what: "value after INIT",
                 value,
@@ -105,6 +106,45 @@ pub fn after_storage(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
             value.check(register, strict, name, diagnostics);
         }
     }
+}
+
+/// A sticky bit keeps over INIT what it had before: a value given to it there would be ignored.
+fn kept_over_init(register: &Register, value: u64, span: Span, diagnostics: &mut Diagnostics) {
+    let kept = sticky(register);
+    if kept == u64::MAX {
+        diagnostics.add(
+            &codes::RULE_WITHOUT_EFFECT,
+            span,
+            format!(
+                "every bit of `{}` is sticky: INIT changes none",
+                register.name
+            ),
+            "leave `init` out, or write `one_sets` for the bits that INIT changes",
+        );
+    } else if value & kept != 0 {
+        diagnostics.add(
+            &codes::RESET_OUTSIDE,
+            span,
+            format!(
+                "the value after INIT sets bits {}, which are sticky",
+                ranges(value & kept)
+            ),
+            "clear them: INIT leaves a sticky bit as it is; one that INIT changes is `one_sets`",
+        );
+    }
+}
+
+/// Bits that keep their value over INIT.
+fn sticky(register: &Register) -> u64 {
+    let of = |rule: &BitRule, bits: u64| match rule {
+        BitRule::Sticky => bits,
+        _ => 0,
+    };
+    let fields = register.fields.iter();
+    fields.fold(
+        of(&register.reserved, register.reserved_mask),
+        |all, field| all | of(&field.write, field.mask()),
+    )
 }
 
 /// State that neither guest, hypervisor, injection nor restore changes is a constant.
