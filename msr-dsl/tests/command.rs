@@ -384,7 +384,44 @@ fn show_draws_an_interface_and_a_register() {
 }
 
 #[test]
+fn show_finds_a_register_by_its_address() {
+    for (address, name) in [("0x4d0", "MCG_EXT_CTL"), ("0x405", "MCi_STATUS")] {
+        let by_name = msr(&["show", &spec("vmce.msr"), name], "");
+        let by_address = msr(&["show", &spec("vmce.msr"), address], "");
+        assert_eq!(by_address.status.code(), Some(0));
+        assert_eq!(by_address.stdout, by_name.stdout);
+    }
+    let nowhere = msr(&["show", &spec("vmce.msr"), "0x4d1"], "");
+    assert_eq!(nowhere.status.code(), Some(2));
+}
+
+#[test]
+fn a_machine_check_that_makes_no_sense_ends_the_run() {
+    for (line, message) in [
+        ("inject RIPV=2", "line 1: `RIPV=2`: RIPV is a bit, 0 or 1\n"),
+        (
+            "inject STATUS=5 STATUS=7",
+            "line 1: `STATUS` is there twice: leave one out\n",
+        ),
+    ] {
+        expect(&["sim", &spec("vmce.msr")], line, 2, "", message);
+    }
+}
+
+#[test]
+fn what_is_held_keeps_to_the_rules() {
+    let lines = "hold 277 2\nheld 277\nhold 277 6\nheld 277\n";
+    let refused = "refused: IA32_PAT with the value 0x2 is not accepted\n";
+    let states = "0x0007040600070406\n0x0000000000000006\n";
+    let all = format!("{refused}{states}");
+    expect(&["sim", &spec("platform.msr")], lines, 0, &all, "");
+}
+
+#[test]
 fn expand_prints_rust() {
+    let one = msr(&["expand", &format!("{}@2", spec("vmce.msr"))], "");
+    assert_eq!(one.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&one.stderr).contains("holds every version"));
     for file in ["vmce.msr", "platform.msr"] {
         let output = msr(&["expand", &spec(file)], "");
         assert_eq!(output.status.code(), Some(0));

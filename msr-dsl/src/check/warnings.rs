@@ -167,7 +167,12 @@ pub fn waivers(spec: &Spec, diagnostics: &mut Diagnostics) {
             diagnostics.add(
                 &codes::WAIVER,
                 waiver.code.span,
-                format!("there is no warning {} here to waive", waiver.code.text),
+                match codes::find(&waiver.code.text) {
+                    Some(code) if code.id.starts_with('E') => {
+                        format!("{} is an error, and errors cannot be waived", code.id)
+                    }
+                    _ => format!("there is no warning {} here to waive", waiver.code.text),
+                },
                 "leave the waiver out",
             );
         } else if waiver.reason.trim().is_empty() {

@@ -1,7 +1,7 @@
 //! `msr expand`: the generated Rust, laid out for people.
 
 use super::USAGE;
-use super::file::model;
+use super::file::named;
 use super::output::{put, tell};
 use msr_dsl::generate;
 use quote::ToTokens;
@@ -24,7 +24,14 @@ pub fn expand(file: &str) -> ExitCode {
 
 /// Laid out by a library and not by rustfmt, which a user need not have, and which leaves attributes for `///` comments.
 fn text(file: &str) -> Result<String, String> {
-    let model = model(file)?;
+    let named = named(file)?;
+    if named.is_versioned() {
+        let file = named.file;
+        return Err(format!(
+            "what is generated holds every version: write `cargo msr expand {file}`"
+        ));
+    }
+    let model = named.model;
     let code: syn::File = syn::parse2(generate::generate(&model))
         .map_err(|error| format!("the generated code is no Rust: {error}"))?;
     let list = generate::list_text(&model, &generate::versions(&model));

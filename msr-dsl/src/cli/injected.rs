@@ -20,15 +20,24 @@ pub fn event(parts: &[&str]) -> Result<MachineCheckEvent, String> {
         misc: 0,
     };
     let mut has_status = false;
+    let mut said: Vec<&str> = Vec::new();
     for part in parts {
         let (field, value) = part
             .split_once('=')
             .ok_or_else(|| format!("`{part}` is not FIELD=VALUE"))?;
+        if said.contains(&field) {
+            return Err(format!("`{field}` is there twice: leave one out"));
+        }
+        said.push(field);
         let value = number(value)?;
+        let bit = || match value {
+            0 | 1 => Ok(value == 1),
+            _ => Err(format!("`{part}`: {field} is a bit, 0 or 1")),
+        };
         match field {
-            "RIPV" => event.restart_ip_valid = value != 0,
-            "EIPV" => event.error_ip_valid = value != 0,
-            "LMCE_S" => event.local = value != 0,
+            "RIPV" => event.restart_ip_valid = bit()?,
+            "EIPV" => event.error_ip_valid = bit()?,
+            "LMCE_S" => event.local = bit()?,
             "STATUS" => (record.status, has_status) = (value, true),
             "ADDR" => record.address = value,
             "MISC" => record.misc = value,

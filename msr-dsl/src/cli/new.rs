@@ -28,6 +28,10 @@ pub fn new(name: &str) -> ExitCode {
             put!("{file} is there; next: cargo msr check {file}");
             ExitCode::SUCCESS
         }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            tell!("{file} is there already: choose another name, or move it away");
+            ExitCode::from(USAGE)
+        }
         Err(error) => {
             tell!("{file}: {error}");
             ExitCode::from(USAGE)

@@ -7,7 +7,7 @@ use msr_dsl::document::register::{facts, field_words, field_write};
 use msr_dsl::document::text::{
     addresses, bits, extra, field_type, migrates, owner, read, reset, write,
 };
-use msr_dsl::model::{Offer, Register, View, Write};
+use msr_dsl::model::{Offer, Register, RegisterId, View, Write};
 use msr_dsl::words::suggest;
 use std::process::ExitCode;
 
@@ -34,7 +34,7 @@ fn run(spec: &str, register: Option<&str>) -> Result<(), String> {
         .iter()
         .map(|register| register.name.as_str())
         .collect();
-    let id = view.find(name).ok_or_else(|| {
+    let id = view.find(name).or_else(|| at(view, name)).ok_or_else(|| {
         format!(
             "no register `{name}` in version {}: {}",
             view.version,
@@ -43,6 +43,17 @@ fn run(spec: &str, register: Option<&str>) -> Result<(), String> {
     })?;
     draw(view, view.register(id));
     Ok(())
+}
+
+/// The register at an address, `0x...`.
+fn at(view: &View, text: &str) -> Option<RegisterId> {
+    let msr = u32::from_str_radix(text.strip_prefix("0x")?, 16).ok()?;
+    let lists = |register: &Register| {
+        let mut all = register.addresses.iter();
+        all.any(|address| address.index_of(msr).is_some())
+    };
+    let (id, _) = view.ids().find(|(_, register)| lists(register))?;
+    Some(id)
 }
 
 fn table(view: &View) {
