@@ -11,7 +11,7 @@ pub const TASK: u16 = 0x18;
 
 /// Interrupt stack of NMI.
 pub const IST_NMI: u8 = 1;
-/// Interrupt stack of #MC.
+/// Interrupt stack of #MC: its entry leaves it at once.
 pub const IST_MACHINE_CHECK: u8 = 2;
 /// Interrupt stack of every other exception: the image's own code has a red zone.
 pub const IST_EXCEPTION: u8 = 3;

@@ -21,6 +21,12 @@ pub const MAX_PROCESSORS: usize = 64;
 /// Pages of each stack. The ordinary one is the deepest.
 const STACK_PAGES: u64 = 4;
 
+/// Pages of the stack of #MC handlers: one may come while another is about to return.
+const MACHINE_CHECK_STACK_PAGES: u64 = 8;
+
+/// Pages on which an #MC lands before it goes to that stack.
+const LANDING_PAGES: u64 = 1;
+
 /// Events that one processor keeps until they are logged, at most.
 pub const RING: usize = 256;
 
@@ -39,6 +45,8 @@ pub struct Processor {
     stack_top: u64,
     nmi_stack_bottom: u64,
     nmi_stack_top: u64,
+    machine_check_stack_bottom: u64,
+    machine_check_stack_top: u64,
     /// Its number.
     pub number: Pcpu,
     /// Its APIC identifier.
@@ -66,6 +74,10 @@ pub const STACK_TOP: usize = offset_of!(Processor, stack_top);
 pub const NMI_STACK_BOTTOM: usize = offset_of!(Processor, nmi_stack_bottom);
 /// GS offset of the NMI stack's top.
 pub const NMI_STACK_TOP: usize = offset_of!(Processor, nmi_stack_top);
+/// GS offset of the lowest address of the #MC handlers' stack.
+pub const MACHINE_CHECK_STACK_BOTTOM: usize = offset_of!(Processor, machine_check_stack_bottom);
+/// GS offset of the top of the #MC handlers' stack.
+pub const MACHINE_CHECK_STACK_TOP: usize = offset_of!(Processor, machine_check_stack_top);
 
 static PROCESSORS: Slots<Processor, MAX_PROCESSORS> = Slots::new();
 static COUNT: AtomicU16 = AtomicU16::new(0);
@@ -73,18 +85,21 @@ static COUNT: AtomicU16 = AtomicU16::new(0);
 impl Processor {
     /// Makes the block and the stacks of the next processor.
     pub fn create() -> Result<&'static mut Self, OutOfMemory> {
-        let stack_size = STACK_PAGES * PAGE_SIZE;
-        let mut stacks = [0; 4];
-        for top in &mut stacks {
-            *top = memory::pages(STACK_PAGES)?.0 + stack_size;
-        }
-        let [ordinary, nmi, machine_check, exception] = stacks;
+        let stack = |pages| Ok(memory::pages(pages)?.0 + pages * PAGE_SIZE);
+        let (ordinary, nmi, exception) = (
+            stack(STACK_PAGES)?,
+            stack(STACK_PAGES)?,
+            stack(STACK_PAGES)?,
+        );
+        let (landing, machine_check) = (stack(LANDING_PAGES)?, stack(MACHINE_CHECK_STACK_PAGES)?);
         let number = COUNT.load(Ordering::Relaxed);
         let block = memory::place(Self {
             this: 0,
             stack_top: ordinary,
-            nmi_stack_bottom: nmi - stack_size,
+            nmi_stack_bottom: nmi - STACK_PAGES * PAGE_SIZE,
             nmi_stack_top: nmi,
+            machine_check_stack_bottom: machine_check - MACHINE_CHECK_STACK_PAGES * PAGE_SIZE,
+            machine_check_stack_top: machine_check,
             number: Pcpu(number),
             apic_id: 0,
             package: 0,
@@ -93,7 +108,7 @@ impl Processor {
             bank_msrs: AtomicU32::new(0),
             requests: AtomicU32::new(0),
             ring: EventRing::new(),
-            task: TaskState::new(nmi, machine_check, exception),
+            task: TaskState::new(nmi, landing, exception),
             gdt: [0; 5],
         })?;
         block.this = (&raw const *block) as u64;

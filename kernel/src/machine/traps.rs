@@ -1,14 +1,16 @@
 //! Exceptions and NMI in root mode: entry code, the IDT, and who handles what.
-//!
-//! NMI and #MC interrupt Rust that uses XMM registers, so both save them. A #MC that has interrupted the NMI handler must not end
-//! with IRET: that would unblock NMIs, and the next one would overwrite the stack of the one that is being handled.
+
+mod entry;
 
 use core::arch::global_asm;
 
 use super::descriptors::{Gate, IST_EXCEPTION, IST_MACHINE_CHECK, IST_NMI, TablePointer};
 use super::guest_copy;
 use super::memory::Once;
-use super::processor::{NMI_STACK_BOTTOM, NMI_STACK_TOP};
+use super::processor::{
+    MACHINE_CHECK_STACK_BOTTOM, MACHINE_CHECK_STACK_TOP, NMI_STACK_BOTTOM, NMI_STACK_TOP,
+};
+use entry::{machine_check_entry, nmi_entry};
 
 const VECTORS: usize = 32;
 const NMI: usize = 2;
@@ -35,83 +37,11 @@ unsafe extern "C" {
     static try_msr_refused: [u8; 0];
     fn try_wrmsr(msr: u32, value: u64) -> bool;
     fn try_rdmsr(msr: u32) -> u64;
-    fn nmi_entry();
-    fn machine_check_entry();
     fn idle(requests: *const u32);
 }
 
 global_asm!(
     r#"
-    # Saves what a C function may change and MXCSR, calls it with the frame's address, restores.
-    .macro SAVE
-    push rbx
-    mov rbx, rsp
-    push rax
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push r8
-    push r9
-    push r10
-    push r11
-    cld
-    sub rsp, 512 + 8
-    and rsp, -16                            # FXSAVE and the ABI both want 16
-    fxsave64 [rsp]
-    ldmxcsr [rip + default_mxcsr]
-    lea rdi, [rbx + 8]                      # the frame: above the saved RBX
-    .endm
-    .macro RESTORE
-    fxrstor64 [rsp]
-    lea rsp, [rbx - 72]
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rdi
-    pop rsi
-    pop rdx
-    pop rcx
-    pop rax
-    pop rbx
-    .endm
-
-    .globl nmi_entry
-nmi_entry:
-    SAVE
-    call {nmi}
-    RESTORE
-    iretq
-
-    .globl machine_check_entry
-machine_check_entry:
-    SAVE
-    call {machine_check}
-    RESTORE
-    push rax
-    mov rax, [rsp + 32]                     # interrupted RSP
-    cmp rax, gs:[{nmi_bottom}]
-    jb 2f
-    cmp rax, gs:[{nmi_top}]
-    ja 2f
-    # Inside the NMI handler: return without IRET, past the red zone of what was interrupted.
-    push rcx
-    sub rax, 128 + 24
-    mov rcx, [rsp + 16]
-    mov [rax + 16], rcx                     # RIP
-    mov rcx, [rsp + 32]
-    mov [rax + 8], rcx                      # RFLAGS
-    mov rcx, [rsp + 8]
-    mov [rax], rcx                          # RAX
-    pop rcx
-    mov rsp, rax
-    pop rax
-    popfq
-    ret 128
-2:  pop rax
-    iretq
-
     # Every other exception is the hypervisor's own fault: a stub of 16 bytes each, vector in RSI.
     .balign 16
     .globl exception_stubs
@@ -176,11 +106,7 @@ idle_end:
 default_mxcsr: .long 0x1f80
     .text
     "#,
-    nmi = sym nmi,
-    machine_check = sym machine_check,
     exception = sym exception,
-    nmi_bottom = const NMI_STACK_BOTTOM,
-    nmi_top = const NMI_STACK_TOP,
     vectors = const VECTORS,
 );
 
