@@ -140,7 +140,10 @@ fn features_come_and_go_by_name() {
     let none = with(hook, lines);
     let removed = Pair::new(&had, &none);
     has(&removed.text(), "  feature-removed  A");
-    has(&removed.text(), "can be given → cannot be given A");
+    has(
+        &removed.text(),
+        "feature A: can be given to new guests → no longer",
+    );
     has(&removed.back(), "  feature-added  A");
     has(&Pair::new(&had, &other).text(), "feature A → B");
 }
@@ -172,7 +175,7 @@ fn a_verdict_says_what_becomes_of_the_default_guest() {
     let (text, _) = msr(&["diff", "specs/vmce.msr", "specs/kvm.msr"]);
     has(
         &text,
-        "old → new: safe on conditions\n  a guest as created by default: refused (capability bits 0x800, TES_P)\n",
+        "old → new: safe on conditions\n  a guest as created by default: refused (capability bits 0x800 are not known there: TES_P)\n",
     );
     let (text, _) = msr(&["diff", "specs/vmce.msr@3", "specs/vmce.msr@2"]);
     has(&text, "new → old: safe\n");
@@ -228,7 +231,25 @@ fn sets_of_values_are_named() {
     );
     says(
         "require value & 6 != 2 else fault;",
-        "some values (such as 0x2)",
+        "values with bit 1 set and bit 2 clear",
+    );
+    says(
+        "require value < 3 || value > 9 && value != 0x20 else fault;",
+        "values from 0x3 to 0x9 or 0x20",
+    );
+    says(
+        "legal 0x0, 0x1, 0x5, 0x105, 0x900 else fault;",
+        "any value but 0x0, 0x1, 0x5, 0x105 or 0x900",
+    );
+    // None of these: how many there are, and one of them.
+    says(
+        "require value & 0x1f == value >> 8 & 0x1f else fault;",
+        "17870283321406128128 values, of which 0x1 is the least",
+    );
+    let text = pair(store, &format!("legal 0, 5 else fault; {store}")).text();
+    has(
+        &text,
+        "\n  write-faults: every write to 0x11 is of 0x0 or 0x5\n",
     );
     let text = pair(
         store,
@@ -236,6 +257,31 @@ fn sets_of_values_are_named() {
     )
     .text();
     has(&text, "guests with CAP: COUNT below 3");
+}
+
+#[test]
+fn what_a_restore_takes_is_named_exactly() {
+    let held = |legal: &str| format!("held; write fault; restore accepts all; {legal}");
+    let text = pair(&held(""), &held("legal 0..=5, 9 else fault;")).text();
+    has(
+        &text,
+        "\n  restore-accepts-less: R holds none of values from 0x6 to 0x8 or from 0xa on\n",
+    );
+}
+
+#[test]
+fn conditions_say_which_guests_and_what_in_one_sentence() {
+    let lines = "write store; restore accepts all;";
+    let text = pair(lines, &format!("when CAP.A_P else fault; {lines}")).text();
+    has(
+        &text,
+        "\n  register-absent: a guest with CAP: A_P clear does not read or write 0x11\n",
+    );
+    // Of the guest that is meant nothing more has to be said.
+    has(
+        &text,
+        "a guest as created by default: goes on if it does not read or write 0x11",
+    );
 }
 
 #[test]
@@ -399,7 +445,10 @@ fn what_no_read_shows_of_a_held_register_is_compared() {
     let narrower = |limit: u32| pass(&format!("require value >> {limit} == 0 else fault;"));
     let legal = pair(&narrower(47), &narrower(46));
     has(&legal.text(), "  restore-accepts-less  R 0x11");
-    has(&legal.text(), "0x400000000000 restored → refused");
+    has(
+        &legal.text(),
+        "values from 0x400000000000 to 0x7fffffffffff restored → refused",
+    );
     has(&legal.back(), "  restore-accepts-more  R 0x11");
     let held = pair("held; write fault;", "write store;");
     has(&held.text(), "  held-removed  R 0x11");

@@ -29,6 +29,19 @@ pub enum Demand {
     Another,
     /// It must not do something, or not rely on something.
     Not(String),
+    /// All that it does of a kind is of some kind.
+    Only(String),
+    /// What it saves has none of some values in the words of an item.
+    Unlike {
+        /// The register.
+        register: String,
+        /// The tag of the item.
+        tag: u16,
+        /// The values: those that have, under one of the masks, the value beside it.
+        cases: Vec<(u64, u64)>,
+        /// What it has instead, in words.
+        text: String,
+    },
     /// What it saves has these bits clear in the words of an item from one on.
     Clear {
         /// The register.
@@ -88,7 +101,11 @@ impl Condition {
             Demand::Default { tag, value, .. } => {
                 Some(cells(guest, *tag).iter().all(|cell| cell == value))
             }
-            Demand::Not(_) | Demand::Converted | Demand::Host(_) => None,
+            Demand::Unlike { tag, cases, .. } => {
+                let like = |cell: &u64| cases.iter().any(|(mask, value)| cell & mask == *value);
+                Some(!cells(guest, *tag).iter().any(like))
+            }
+            Demand::Not(_) | Demand::Only(_) | Demand::Converted | Demand::Host(_) => None,
         }
     }
 }
@@ -114,19 +131,20 @@ impl fmt::Display for Condition {
         match (&self.demand, affected) {
             (Demand::Another, Some(text)) => write!(f, "not a guest with {text}"),
             (Demand::Another, None) => f.write_str("no guest"),
-            (demand, Some(text)) => write!(f, "not a guest with {text}, or {}", Asked(demand)),
-            (demand, None) => write!(f, "{}", Asked(demand)),
+            (Demand::Not(what), Some(text)) => write!(f, "a guest with {text} does not {what}"),
+            (demand, Some(text)) => write!(f, "of a guest with {text}, {demand}"),
+            (demand, None) => write!(f, "{demand}"),
         }
     }
 }
 
-struct Asked<'a>(&'a Demand);
-
-impl fmt::Display for Asked<'_> {
+impl fmt::Display for Demand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match self {
             Demand::Another => f.write_str("another guest"),
             Demand::Not(what) => write!(f, "it does not {what}"),
+            Demand::Only(what) => write!(f, "every {what}"),
+            Demand::Unlike { register, text, .. } => write!(f, "{register} holds {text}"),
             Demand::Clear {
                 register,
                 from,

@@ -49,7 +49,12 @@ pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<Defaul
         let condition = reason.condition.as_ref();
         condition.is_none_or(|condition| condition.holds(&guest) != Some(true))
     });
-    let conditions: Vec<String> = open.map(|reason| reason.text.clone()).collect();
+    // It is one of those that the condition is about: which they are need not be said.
+    let words = |reason: &Reason| match &reason.condition {
+        Some(condition) if condition.affected.is_some() => condition.demand.to_string(),
+        _ => reason.text.clone(),
+    };
+    let conditions: Vec<String> = open.map(words).collect();
     Some(match conditions.is_empty() {
         true => DefaultGuest::GoesOn,
         false => DefaultGuest::GoesOnIf(conditions),
@@ -66,7 +71,12 @@ fn unknown_bits(guest: &Machine, to: &View) -> Option<String> {
         .filter(|field| field.mask() & unknown != 0)
         .map(|field| field.name.as_str())
         .collect();
-    (unknown != 0).then(|| format!("capability bits {unknown:#x}, {}", names.join(", ")))
+    (unknown != 0).then(|| {
+        format!(
+            "capability bits {unknown:#x} are not known there: {}",
+            names.join(", ")
+        )
+    })
 }
 
 impl DefaultGuest {

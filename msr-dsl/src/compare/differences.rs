@@ -118,7 +118,7 @@ impl Msr<'_, '_> {
         mask: u64,
         aspect: Aspect,
         text: String,
-        not: String,
+        demand: Demand,
         met: &[(String, Truth)],
         witness: Option<Witness>,
     ) -> Finding {
@@ -139,10 +139,7 @@ impl Msr<'_, '_> {
         let mut finding = Finding::new(rule, about, text).saying(self.product.content(met));
         finding.guests = affected.as_ref().map(|affected| affected.text.clone());
         finding.witness = witness;
-        let condition = Condition {
-            affected,
-            demand: Demand::Not(not),
-        };
+        let condition = Condition { affected, demand };
         finding.conditions = [Some(condition.clone()), Some(condition)];
         finding
     }

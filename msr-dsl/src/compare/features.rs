@@ -34,7 +34,16 @@ pub fn features(setting: &Setting) -> Vec<Finding> {
                 aspect: Aspect::Interface,
                 ..About::default()
             },
-            format!("version {} → version {}", old.version, new.version),
+            match old.restore_only {
+                true => format!(
+                    "version {} is only restored; version {} runs guests",
+                    old.version, new.version
+                ),
+                false => format!(
+                    "version {} runs guests; version {} is only restored",
+                    old.version, new.version
+                ),
+            },
         )
     };
     match [old.restore_only, new.restore_only] {
@@ -60,11 +69,17 @@ fn alone(setting: &Setting, feature: &Feature, side: usize) -> Option<Finding> {
         accepts >> feature.bit & 1 == 1
     });
     let (rule, words) = match side {
-        0 => (&rules::FEATURE_REMOVED, "can be given → cannot be given"),
-        _ => (&rules::FEATURE_ADDED, "cannot be given → can be given"),
+        0 => (
+            &rules::FEATURE_REMOVED,
+            "can be given to new guests → no longer",
+        ),
+        _ => (
+            &rules::FEATURE_ADDED,
+            "not for new guests → can be given to them",
+        ),
     };
     accepted.then(|| {
-        let text = format!("new guests {words} {}", feature.name);
+        let text = format!("feature {}: {words}", feature.name);
         Finding::new(rule, about(feature), text)
     })
 }

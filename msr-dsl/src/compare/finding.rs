@@ -266,7 +266,7 @@ impl Finding {
     pub fn name_msrs(&mut self) {
         let all = msrs(&self.about.msrs);
         for condition in self.conditions.iter_mut().flatten() {
-            if let Demand::Not(what) = &mut condition.demand {
+            if let Demand::Not(what) | Demand::Only(what) = &mut condition.demand {
                 *what = what.replace("{msrs}", &all);
             }
         }

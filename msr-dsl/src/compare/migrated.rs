@@ -120,7 +120,7 @@ fn named(finding: Finding, rule: &'static Rule) -> Finding {
     };
     if *rule == rules::RESTORED_CHANGES {
         for condition in finding.conditions.iter_mut().flatten() {
-            if let Demand::Not(what) = &mut condition.demand {
+            if let Demand::Not(what) | Demand::Only(what) = &mut condition.demand {
                 what.push_str(" in a state that only a record brings");
             }
         }

@@ -283,12 +283,6 @@ impl<'a> Product<'a> {
         self.table.exists(met, &|bit| bit >= 64)
     }
 
-    /// What a word of the capability register is over.
-    pub fn is_value(&self, bit: Bit) -> Option<usize> {
-        self.owner(bit)
-            .and_then(|(slot, bit)| (slot == VALUE).then_some(bit))
-    }
-
     /// The values that are written where a condition is met.
     pub fn values_of(&mut self, condition: Truth) -> Truth {
         let met = self.table.and(condition, self.reached);
@@ -298,10 +292,9 @@ impl<'a> Product<'a> {
         })
     }
 
-    /// A bit of the written value.
-    pub fn value_bit(&mut self, bit: usize) -> Truth {
-        let at = self.at(VALUE, bit);
-        self.table.bit(at)
+    /// Where a bit of the written value stands.
+    pub fn value_place(&self, bit: usize) -> Bit {
+        self.at(VALUE, bit)
     }
 
     /// The capability word as it is on a side.

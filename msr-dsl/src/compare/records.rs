@@ -9,7 +9,8 @@ use super::items::{Item, acceptable, items, pairs, record, record_of, smallest};
 use super::phrases::{bits, count};
 use super::rules::{self, Rule};
 use super::steps::Step;
-use super::truth::{Table, Truth};
+use super::truth::{Bit, Table, Truth};
+use super::values::{self, Values};
 use crate::interpret::Machine;
 use crate::model::View;
 
@@ -52,6 +53,18 @@ pub fn records(setting: &Setting) -> Vec<Finding> {
     }
     findings
 }
+
+/// What one side alone restores.
+struct Alone {
+    /// The least.
+    value: u64,
+    values: Values,
+    /// Masks with the values under them, if they are not too many.
+    cases: Option<Vec<(u64, u64)>>,
+}
+
+/// Patterns of values that are told apart.
+const MOST_CASES: usize = 256;
 
 struct Records<'s, 'a> {
     setting: &'s Setting<'a>,
@@ -302,7 +315,13 @@ impl Records<'_, '_> {
         for (rule, side) in [(&rules::ACCEPTS_MORE, 1), (&rules::ACCEPTS_LESS, 0)] {
             let alone = table.less(taken[side], taken[1 - side]);
             if let Some(value) = example(&table, alone) {
-                findings.push(self.accepts_alone(rule, [old, new], side, value));
+                let places = std::array::from_fn(|bit| bit as Bit);
+                let alone = Alone {
+                    value,
+                    values: values::describe(&mut table, &places, alone),
+                    cases: values::cases(&mut table, &places, alone, MOST_CASES),
+                };
+                findings.push(self.accepts_alone(rule, [old, new], side, &alone));
             }
         }
         findings
@@ -313,14 +332,15 @@ impl Records<'_, '_> {
         rule: &'static Rule,
         items: [&Item; 2],
         side: usize,
-        value: u64,
+        alone: &Alone,
     ) -> Finding {
-        let (own, other) = (items[side], items[1 - side]);
-        let mask = own.accepts & !other.accepts;
-        let what = if mask == 0 {
-            format!("{value:#x}")
-        } else {
-            bits(mask)
+        let own = items[side];
+        let Values {
+            text, bits: mask, ..
+        } = &alone.values;
+        let what = match mask {
+            0 => text.clone(),
+            mask => bits(*mask),
         };
         let text = format!(
             "item {} ({}): {what} {}",
@@ -333,21 +353,27 @@ impl Records<'_, '_> {
             }
         );
         let mut about = about(Some(items[0]), Some(items[1]), Aspect::Accepts);
-        about.bits = mask;
+        about.bits = *mask;
         let content = self.taken([(0, items[0]), (1, items[1])]);
         let mut finding = Finding::new(rule, about, text).saying(content);
-        let held = |side: usize, item: &Item| self.views()[side].register(item.id).held;
-        let plain = own.closed.iter().chain(&other.closed).next().is_none()
-            && !held(side, own)
-            && !held(1 - side, other);
-        let demand = match plain {
-            true => Demand::Clear {
-                register: own.name.clone(),
-                tag: own.tag,
-                from: 0,
-                bits: mask,
+        let (register, tag) = (own.name.clone(), own.tag);
+        let demand = match (mask, &alone.cases) {
+            (0, Some(cases)) => Demand::Unlike {
+                register,
+                tag,
+                cases: cases.clone(),
+                text: match &alone.values.but {
+                    Some(others) => others.clone(),
+                    None => format!("none of {what}"),
+                },
             },
-            false => Demand::Not(format!("have {} with a value like {value:#x}", own.name)),
+            (0, None) => Demand::Not(format!("have {register} with one of {what}")),
+            (mask, _) => Demand::Clear {
+                register,
+                tag,
+                from: 0,
+                bits: *mask,
+            },
         };
         finding.conditions[side] = Some(Condition {
             affected: None,
@@ -355,7 +381,7 @@ impl Records<'_, '_> {
         });
         let mut words = vec![0; own.words];
         if let Some(word) = words.first_mut() {
-            *word = value;
+            *word = alone.value;
         }
         finding.witness = match self.same_name {
             true => self.refused(&[(own.tag, words)], side),

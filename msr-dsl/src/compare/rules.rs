@@ -196,8 +196,8 @@ rules! {
         "a value that was ignored is now kept"
         "The guest's write changed nothing; now it changes what it reads.";
     WRITE_EFFECT "write-effect" / "write-effect" Guest Condition witness
-        "a write has another effect"
-        "The write changes what the guest reads on both sides, and to different values.";
+        "after a write another value is read"
+        "The guest reads a value on both sides only after the write (it brings the register, say), and not the same one.";
     READ_ZERO "read-zero" / "read-not-zero" Guest Condition witness
         "bits once readable now read zero"
         "Whatever the guest does, it reads zero there now.";

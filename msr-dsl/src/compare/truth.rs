@@ -371,6 +371,78 @@ impl Table {
         value
     }
 
+    /// A few cases that together are all ways to hold, each with as few bits as it needs; none if there are more than `limit`.
+    pub fn cover(&mut self, truth: Truth, limit: usize) -> Option<Vec<Vec<(Bit, bool)>>> {
+        let mut kept: Vec<(Vec<(Bit, bool)>, Truth)> = Vec::new();
+        for mut case in self.cases(truth, 16 * limit)? {
+            let mut at = 0;
+            while at < case.len() {
+                let mut fewer = case.clone();
+                fewer.remove(at);
+                let wider = self.case(&fewer);
+                match self.implies(wider, truth) {
+                    true => case = fewer,
+                    false => at += 1,
+                }
+            }
+            let own = self.case(&case);
+            kept.push((case, own));
+        }
+        let mut at = 0;
+        while at < kept.len() {
+            let others = kept.iter().enumerate().filter(|(other, _)| *other != at);
+            let others: Vec<Truth> = others.map(|(_, (_, own))| *own).collect();
+            let others = self.any(others);
+            match self.implies(kept[at].1, others) {
+                true => drop(kept.remove(at)),
+                false => at += 1,
+            }
+        }
+        let cases = kept.into_iter().map(|(case, _)| case).collect::<Vec<_>>();
+        (cases.len() <= limit).then_some(cases)
+    }
+
+    fn case(&mut self, case: &[(Bit, bool)]) -> Truth {
+        case.iter().rev().fold(Truth::YES, |rest, (bit, set)| {
+            let own = self.bit(*bit);
+            match set {
+                true => self.choose(own, rest, Truth::NO),
+                false => self.choose(own, Truth::NO, rest),
+            }
+        })
+    }
+
+    /// Of how many values of 64 bits, the lowest first and the only ones that it asks for, it holds.
+    pub fn count(&self, truth: Truth, bits: &[Bit; 64]) -> u128 {
+        let mut done: Map<Truth, u128> = Map::default();
+        self.count_from(truth, bits, 0, &mut done)
+    }
+
+    /// Of the bits from a place on; `done` has what a function's own bit and those behind it give.
+    fn count_from(
+        &self,
+        truth: Truth,
+        bits: &[Bit; 64],
+        from: usize,
+        done: &mut Map<Truth, u128>,
+    ) -> u128 {
+        let node = self.at(truth);
+        let own = bits.iter().position(|bit| *bit == node.bit).unwrap_or(64);
+        let free = 1u128 << own.saturating_sub(from);
+        let here = match (truth, done.get(&truth)) {
+            (Truth::NO, _) => 0,
+            (Truth::YES, _) => 1,
+            (_, Some(known)) => *known,
+            _ => {
+                let here = self.count_from(node.clear, bits, own + 1, done)
+                    + self.count_from(node.set, bits, own + 1, done);
+                done.insert(truth, here);
+                here
+            }
+        };
+        here * free
+    }
+
     /// The ways to hold, each a list of bits with their values; at most `limit`, none if there are more.
     pub fn cases(&self, truth: Truth, limit: usize) -> Option<Vec<Vec<(Bit, bool)>>> {
         let (mut out, mut waiting) = (Vec::new(), vec![(truth, Vec::new())]);
@@ -479,5 +551,34 @@ mod tests {
         let picked = table.pick(differ, &|_| false).expect("it can hold");
         assert_eq!((picked[&0], picked[&1]), (false, true));
         assert_eq!(table.pick(Truth::NO, &|_| false), None);
+    }
+
+    /// Functions of four bits: their few cases are they, with no bit that is not needed, and as many values as there are.
+    #[test]
+    fn covers_and_counts_are_those_of_the_function() {
+        let places: [Bit; 64] = std::array::from_fn(|bit| bit as Bit);
+        for function in (1..0xffffu32).step_by(7) {
+            let mut table = Table::default();
+            let mut all = Truth::NO;
+            for value in (0..16u32).filter(|value| function >> value & 1 == 1) {
+                let point: Vec<(Bit, bool)> =
+                    (0..4).map(|bit| (bit, value >> bit & 1 == 1)).collect();
+                let point = table.case(&point);
+                all = table.or(all, point);
+            }
+            let count = u128::from(function.count_ones()) << 60;
+            assert_eq!(table.count(all, &places), count, "{function:#x}");
+            let cover = table.cover(all, 16).expect("at most 16");
+            let cases: Vec<Truth> = cover.iter().map(|case| table.case(case)).collect();
+            assert_eq!(table.any(cases), all, "{function:#x}");
+            for case in &cover {
+                for at in 0..case.len() {
+                    let mut fewer = case.clone();
+                    fewer.remove(at);
+                    let wider = table.case(&fewer);
+                    assert!(!table.implies(wider, all), "{function:#x}: {cover:?}");
+                }
+            }
+        }
     }
 }

@@ -5,84 +5,114 @@ use super::condition::Affected;
 use super::phrases::bits;
 use super::product::Product;
 use super::symbols::in_sets;
-use super::truth::{Table, Truth};
+use super::truth::{Bit, Table, Truth};
 use super::word::{self, Word};
 use crate::model::Set;
 
-/// A set of written values.
+/// A set of values of 64 bits.
 pub struct Values {
     /// In words.
     pub text: String,
+    /// All but a few, which are these in words.
+    pub but: Option<String>,
     /// Bits of which any makes a value one of them; zero if it is not so simple.
     pub bits: u64,
 }
 
-/// The values that are written where a condition is met.
-pub fn describe(product: &mut Product, when: Truth) -> Values {
-    let values = product.values_of(when);
-    if values == Truth::YES {
-        return Values {
-            text: "any value".to_owned(),
+impl Values {
+    fn named(text: String) -> Self {
+        Self {
+            text,
+            but: None,
             bits: 0,
-        };
+        }
     }
-    let own: Vec<Truth> = (0..64).map(|bit| product.value_bit(bit)).collect();
-    // Set in all of them, or in each one of these.
-    let guilty: Vec<usize> = (0..64)
-        .filter(|bit| product.table.implies(own[*bit], values))
-        .collect();
-    let mask = guilty.iter().fold(0, |mask, bit| mask | 1u64 << bit);
-    let any = product.table.any(guilty.iter().rev().map(|bit| own[*bit]));
-    if any == values {
-        let text = if mask == u64::MAX {
-            "any value but 0".to_owned()
-        } else {
-            format!("values with any of {}", bits(mask))
-        };
-        return Values { text, bits: mask };
-    }
-    let others = product.table.not(values);
-    if let Some(list) = list(product, others) {
-        return Values {
-            text: format!("any value but {list}"),
+
+    fn all_but(others: String) -> Self {
+        Self {
+            text: format!("any value but {others}"),
+            but: Some(others),
             bits: 0,
-        };
-    }
-    if let Some(list) = list(product, values) {
-        return Values {
-            text: list,
-            bits: 0,
-        };
-    }
-    let low = edge(product, values, false);
-    let high = edge(product, values, true);
-    if is_range(product, values, low, high) {
-        return Values {
-            text: range(low, high),
-            bits: 0,
-        };
-    }
-    let (from, to) = (edge(product, others, false), edge(product, others, true));
-    if is_range(product, others, from, to) {
-        return Values {
-            text: format!("any value but {}", range(from, to)),
-            bits: 0,
-        };
-    }
-    Values {
-        text: format!("some values (such as {low:#x})"),
-        bits: 0,
+        }
     }
 }
 
+/// More single values, ranges or patterns than this say nothing to a reader.
+const FEW: usize = 8;
+
+/// Cases of guests that are told apart.
+const MOST_CASES: usize = 256;
+
+/// The values that are written where a condition is met.
+pub fn written(product: &mut Product, when: Truth) -> Values {
+    let values = product.values_of(when);
+    let places = std::array::from_fn(|bit| product.value_place(bit));
+    describe(&mut product.table, &places, values)
+}
+
+/// A set of values, exactly, in the plainest of some ways: bits, single values, ranges, patterns. One that is none of them is
+/// counted, and has an example.
+pub fn describe(table: &mut Table, places: &[Bit; 64], values: Truth) -> Values {
+    if values == Truth::YES {
+        return Values::named("any value".to_owned());
+    }
+    if let Some(values) = by_bits(table, places, values) {
+        return values;
+    }
+    let others = table.not(values);
+    for (few, single) in [(1, 4), (2, 4), (FEW, FEW)] {
+        if let Some(list) = list(table, places, others, single) {
+            return Values::all_but(list);
+        }
+        if let Some(list) = list(table, places, values, single) {
+            return Values::named(list);
+        }
+        if let Some(ranges) = ranges(table, places, values, few) {
+            return Values::named(ranges);
+        }
+        if let Some(ranges) = ranges(table, places, others, few) {
+            return Values::all_but(ranges);
+        }
+        if let Some(patterns) = patterns(table, places, values, few) {
+            return Values::named(patterns);
+        }
+        if let Some(patterns) = patterns(table, places, others, few) {
+            return Values::all_but(patterns);
+        }
+    }
+    let least = edge(table, places, values, false);
+    let all = table.count(values, places);
+    Values::named(format!("{all} values, of which {least:#x} is the least"))
+}
+
+/// Values with any of some bits.
+fn by_bits(table: &mut Table, places: &[Bit; 64], values: Truth) -> Option<Values> {
+    let own = places.map(|bit| table.bit(bit));
+    // Set in all of them, or in each one of these.
+    let guilty: Vec<usize> = (0..64)
+        .filter(|bit| table.implies(own[*bit], values))
+        .collect();
+    let mask = guilty.iter().fold(0, |mask, bit| mask | 1u64 << bit);
+    let any = table.any(guilty.iter().rev().map(|bit| own[*bit]));
+    let (text, but) = match mask {
+        u64::MAX => ("any value but 0".to_owned(), Some("0".to_owned())),
+        _ => (format!("values with any of {}", bits(mask)), None),
+    };
+    (any == values).then_some(Values {
+        text,
+        but,
+        bits: mask,
+    })
+}
+
 /// The least or the greatest of some values.
-fn edge(product: &mut Product, values: Truth, greatest: bool) -> u64 {
+fn edge(table: &mut Table, places: &[Bit; 64], values: Truth, greatest: bool) -> u64 {
     let (mut edge, mut at) = (0, values);
     for bit in (0..64).rev() {
-        let own = product.value_bit(bit);
+        let own = table.bit(places[bit]);
         let wished = match greatest {
-            true => product.table.and(at, own),
-            false => product.table.less(at, own),
+            true => table.and(at, own),
+            false => table.less(at, own),
         };
         let got = wished != Truth::NO;
         edge |= u64::from(got == greatest) << bit;
@@ -91,40 +121,84 @@ fn edge(product: &mut Product, values: Truth, greatest: bool) -> u64 {
     edge
 }
 
-/// All from one value to another and no others.
-fn is_range(product: &mut Product, values: Truth, low: u64, high: u64) -> bool {
-    let own: Word = std::array::from_fn(|bit| product.value_bit(bit));
-    let set = [Set::Range(low, high)];
-    in_sets(&mut product.table, &set, &own) == values
+/// `values from 0x3 to 0x9 or from 0x20 on`, if there are so few ranges.
+fn ranges(table: &mut Table, places: &[Bit; 64], values: Truth, few: usize) -> Option<String> {
+    let own: Word = places.map(|bit| table.bit(bit));
+    let (mut left, mut words) = (values, Vec::new());
+    while left != Truth::NO {
+        if words.len() == few {
+            return None;
+        }
+        let low = edge(table, places, left, false);
+        let above = in_sets(table, &[Set::Range(low, u64::MAX)], &own);
+        let gaps = table.less(above, left);
+        let high = match gaps {
+            Truth::NO => u64::MAX,
+            _ => edge(table, places, gaps, false) - 1,
+        };
+        let range = in_sets(table, &[Set::Range(low, high)], &own);
+        left = table.less(left, range);
+        words.push(range_words(low, high));
+    }
+    Some(format!("values {}", words.join(" or ")))
 }
 
-fn range(low: u64, high: u64) -> String {
+fn range_words(low: u64, high: u64) -> String {
     match (low, high) {
-        (0, high) => format!("values up to {high:#x}"),
-        (low, u64::MAX) => format!("values from {low:#x} on"),
-        (low, high) => format!("values from {low:#x} to {high:#x}"),
+        (0, high) => format!("up to {high:#x}"),
+        (low, u64::MAX) => format!("from {low:#x} on"),
+        (low, high) if low == high => format!("{low:#x}"),
+        (low, high) => format!("from {low:#x} to {high:#x}"),
     }
 }
 
-/// The values of a set, if they are few.
-fn list(product: &Product, values: Truth) -> Option<String> {
-    let cases = product.table.cases(values, 4)?;
-    let numbers: Option<Vec<u64>> = cases
-        .iter()
-        .map(|case| {
-            (case.len() == 64).then(|| {
-                case.iter().fold(0u64, |value, (bit, set)| {
-                    value
-                        | product
-                            .is_value(*bit)
-                            .map_or(0, |bit| u64::from(*set) << bit)
-                })
-            })
+/// `values with bit 1 set and bits 63:8 clear`, if there are so few patterns.
+fn patterns(table: &mut Table, places: &[Bit; 64], values: Truth, few: usize) -> Option<String> {
+    let cases = cases(table, places, values, few)?;
+    let words = cases.iter().map(|(mask, value)| {
+        let (set, clear) = (mask & value, mask & !value);
+        match (set, clear) {
+            (0, clear) => format!("{} clear", bits(clear)),
+            (set, 0) => format!("{} set", bits(set)),
+            (set, clear) => format!("{} set and {} clear", bits(set), bits(clear)),
+        }
+    });
+    let words: Vec<String> = words.collect();
+    Some(format!("values with {}", words.join(", or with ")))
+}
+
+/// Masks, and the values under them.
+pub fn cases(
+    table: &mut Table,
+    places: &[Bit; 64],
+    values: Truth,
+    few: usize,
+) -> Option<Vec<(u64, u64)>> {
+    let cover = table.cover(values, few)?;
+    let at = |bit: &Bit| places.iter().position(|place| place == bit);
+    let cases = cover.iter().map(|case| {
+        case.iter().try_fold((0, 0), |(mask, value), (bit, set)| {
+            let bit = at(bit)?;
+            Some((mask | 1u64 << bit, value | u64::from(*set) << bit))
         })
-        .collect();
-    let mut numbers = numbers.filter(|numbers| !numbers.is_empty())?;
-    numbers.sort_unstable();
-    let words: Vec<String> = numbers.iter().map(|value| format!("{value:#x}")).collect();
+    });
+    cases.collect()
+}
+
+/// The values of a set, if they are few.
+fn list(table: &mut Table, places: &[Bit; 64], values: Truth, few: usize) -> Option<String> {
+    let many = table.count(values, places);
+    if many == 0 || many > few as u128 {
+        return None;
+    }
+    let own: Word = places.map(|bit| table.bit(bit));
+    let (mut left, mut words) = (values, Vec::new());
+    while left != Truth::NO {
+        let least = edge(table, places, left, false);
+        let it = in_sets(table, &[Set::Range(least, least)], &own);
+        left = table.less(left, it);
+        words.push(format!("{least:#x}"));
+    }
     let (last, first) = words.split_last()?;
     Some(match first {
         [] => last.clone(),
@@ -138,23 +212,20 @@ pub fn affected(setting: &Setting, table: &mut Table, guests: Truth) -> Option<A
         return None;
     }
     let whole = of_field(setting, table, guests);
-    let cases = table.cases(guests, 64).unwrap_or_default();
-    let cases: Vec<(u64, u64)> = cases
-        .iter()
-        .map(|case| {
-            case.iter().fold((0, 0), |(mask, value), (bit, set)| {
-                (mask | 1 << bit, value | u64::from(*set) << bit)
-            })
-        })
-        .collect();
+    let places = std::array::from_fn(|bit| bit as Bit);
+    // More than that are too many to tell apart: it is said of all guests.
+    let cases = cases(table, &places, guests, MOST_CASES)?;
     let texts: Vec<String> = cases
         .iter()
-        .take(3)
+        .take(FEW)
         .map(|case| text(setting, *case))
         .collect();
-    let more = if cases.len() > 3 { " and others" } else { "" };
+    let more = match cases.len().saturating_sub(FEW) {
+        0 => String::new(),
+        more => format!(", or {more} cases more"),
+    };
     Some(Affected {
-        text: whole.unwrap_or_else(|| texts.join(", or ") + more),
+        text: whole.unwrap_or_else(|| texts.join(", or ") + &more),
         cases,
     })
 }

@@ -38,19 +38,19 @@ pub fn verdict(findings: &[Finding], direction: usize) -> Verdict {
         if effect == Effect::Safe {
             continue;
         }
+        let rule = match direction {
+            0 => finding.rule,
+            _ => finding.rule.mirrored(),
+        };
         let hopeless = condition.as_ref().is_none_or(|condition| {
             condition.demand == Demand::Another && condition.affected.is_none()
         });
         let text = match &condition {
             Some(condition) if !hopeless => condition.to_string(),
-            _ => format!("{}: {}", finding.rule.title, finding.text),
+            _ => format!("{}: {}", rule.title, finding.text),
         };
         let reason = Reason {
-            rule: if direction == 0 {
-                finding.rule.id
-            } else {
-                finding.rule.mirror
-            },
+            rule: rule.id,
             fingerprint: finding.fingerprint(),
             condition,
             text,

@@ -3,7 +3,7 @@
 use super::causes::Known;
 use super::{Msr, There, answers};
 use crate::compare::condition::{Condition, Demand};
-use crate::compare::finding::{Aspect, Finding};
+use crate::compare::finding::{Aspect, Finding, Witness};
 use crate::compare::phrases::bits;
 use crate::compare::product::Path;
 use crate::compare::rules::{self, Rule};
@@ -29,11 +29,18 @@ impl Look {
         }
     }
 
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Held => "held",
-        }
+    /// `bits 3:0 differ after wrmsr 0x11 0x5: 0x5 → 0x0`.
+    pub(super) fn text(self, mask: u64, path: &Path, witness: &Witness) -> String {
+        let of = match self {
+            Self::Read => "",
+            Self::Held => " of what is held",
+        };
+        let differ = match mask.count_ones() {
+            1 => "differs",
+            _ => "differ",
+        };
+        let (bits, after, answers) = (bits(mask), after(path), answers(witness));
+        format!("{bits}{of} {differ}{after}: {answers}")
     }
 }
 
@@ -108,17 +115,12 @@ impl Msr<'_, '_> {
             open.retain(|(bit, ..)| shown >> bit & 1 == 0);
             if let Some(rule) = rule {
                 let witness = self.witness(&path, look.step(self.msr));
-                let text = format!(
-                    "{} {} otherwise{}: {}",
-                    bits(shown),
-                    look.word(),
-                    after(&path),
-                    answers(&witness)
-                );
-                let not = format!("rely on {} of {{msrs}}", bits(shown));
+                let text = look.text(shown, &path, &witness);
+                let demand = Demand::Not(format!("rely on {} of {{msrs}}", bits(shown)));
                 let aspect = rule_aspect(rule);
                 let met = self.differing(shown_on, &own);
-                let mut finding = self.finding(rule, shown, aspect, text, not, &met, Some(witness));
+                let mut finding =
+                    self.finding(rule, shown, aspect, text, demand, &met, Some(witness));
                 self.name_injection(&mut finding);
                 findings.push(finding);
                 findings.extend(self.other_causes(&Known {
@@ -312,7 +314,7 @@ pub(super) fn rule_aspect(rule: &Rule) -> Aspect {
     }
 }
 
-pub(super) fn after(path: &Path) -> String {
+fn after(path: &Path) -> String {
     let last = match path.steps.last() {
         Some(Step::Inject(_)) => "a machine check".to_owned(),
         Some(Step::Init) => "INIT".to_owned(),

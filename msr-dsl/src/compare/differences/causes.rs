@@ -1,8 +1,9 @@
 //! What else makes a bit differ. The shortest way to a difference names the rule; where that is one by which a guest loses nothing in one
 //! direction, or about INIT alone, another way may be worse.
 
-use super::bits::{Look, Seen, after, rule_aspect};
-use super::{Msr, answers};
+use super::Msr;
+use super::bits::{Look, Seen, rule_aspect};
+use crate::compare::condition::Demand;
 use crate::compare::finding::Finding;
 use crate::compare::phrases::bits;
 use crate::compare::product::{Path, Way};
@@ -109,19 +110,20 @@ impl Msr<'_, '_> {
     fn of_cause(&mut self, known: &Known, rule: &'static Rule, own: u64, path: &Path) -> Finding {
         let look = known.seen.look;
         let witness = self.witness(path, look.step(self.msr));
-        let text = format!(
-            "{} {} otherwise{}: {}",
-            bits(own),
-            look.word(),
-            after(path),
-            answers(&witness)
-        );
-        let not = format!("rely on {} of {{msrs}}", bits(own));
+        let text = look.text(own, path, &witness);
+        let demand = Demand::Not(format!("rely on {} of {{msrs}}", bits(own)));
         let differ = known.differ.iter().copied();
         let differ: Vec<_> = differ.filter(|(bit, _)| own >> bit & 1 == 1).collect();
         let met = self.differing(known.words, &differ);
-        let mut finding =
-            self.finding(rule, own, rule_aspect(rule), text, not, &met, Some(witness));
+        let mut finding = self.finding(
+            rule,
+            own,
+            rule_aspect(rule),
+            text,
+            demand,
+            &met,
+            Some(witness),
+        );
         self.name_injection(&mut finding);
         finding
     }

@@ -1,12 +1,13 @@
 //! Where answers differ in kind: a value here and a fault there, a hook, the hardware.
 
 use super::{Msr, There, answers};
+use crate::compare::condition::Demand;
 use crate::compare::finding::{Aspect, Finding};
 use crate::compare::rules::{self, Rule};
 use crate::compare::steps::Step;
 use crate::compare::symbols::Kind;
 use crate::compare::truth::Truth;
-use crate::compare::values;
+use crate::compare::values::{self, Values};
 use crate::model::Write;
 
 /// Which access.
@@ -202,7 +203,7 @@ impl Msr<'_, '_> {
         let write = raws
             .iter()
             .find(|raw| raw.access == Access::Write && rule_is_about_values(rule));
-        let values = write.map(|raw| values::describe(self.product, raw.when));
+        let values = write.map(|raw| values::written(self.product, raw.when));
         let mask = values.as_ref().map_or(0, |values| values.bits);
         let accesses = accesses(raws);
         let text = match (&values, rule_is_about_values(rule)) {
@@ -214,12 +215,13 @@ impl Msr<'_, '_> {
             true => format!("{text}; it answers after what the other side answers otherwise"),
             false => text,
         };
-        let not = match &values {
-            Some(values) => format!("write {} to {{msrs}}", values.text),
-            None if rule == &rules::ABSENCE_FAULTS || rule == &rules::ABSENCE_ZERO => {
-                format!("{accesses} {{msrs}} where it has no such register or bank")
-            }
-            None => format!("{accesses} {{msrs}}"),
+        let absence = rule == &rules::ABSENCE_FAULTS || rule == &rules::ABSENCE_ZERO;
+        let demand = match &values {
+            Some(values) => about_values(values),
+            None if absence => Demand::Not(format!(
+                "{accesses} {{msrs}} where it has no such register or bank"
+            )),
+            None => Demand::Not(format!("{accesses} {{msrs}}")),
         };
         let aspect = match (rule_is_about_values(rule), raws[0].there, raws[0].access) {
             (true, ..) => Aspect::Write,
@@ -227,7 +229,7 @@ impl Msr<'_, '_> {
             (_, There::Both, Access::Write) => Aspect::Write,
             _ => Aspect::Presence,
         };
-        Some(self.finding(rule, mask, aspect, text, not, &met, Some(witness)))
+        Some(self.finding(rule, mask, aspect, text, demand, &met, Some(witness)))
     }
 }
 
@@ -241,5 +243,14 @@ fn accesses(raws: &[Raw]) -> &'static str {
         (true, true) => "read or write",
         (true, false) => "read",
         _ => "write",
+    }
+}
+
+/// What a guest may not write.
+fn about_values(values: &Values) -> Demand {
+    match (&values.but, values.text.as_str()) {
+        (Some(others), _) => Demand::Only(format!("write to {{msrs}} is of {others}")),
+        (None, "any value") => Demand::Not("write {msrs}".to_owned()),
+        (None, text) => Demand::Not(format!("write {text} to {{msrs}}")),
     }
 }

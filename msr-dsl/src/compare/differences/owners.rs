@@ -1,6 +1,7 @@
 //! Whose state it is: the vCPU's or the guest's, the guest's or the hypervisor's.
 
 use super::{Msr, answers};
+use crate::compare::condition::Demand;
 use crate::compare::finding::{Aspect, Finding, Witness};
 use crate::compare::rules;
 use crate::compare::steps::Step;
@@ -35,7 +36,7 @@ impl Msr<'_, '_> {
             0,
             aspect,
             words.to_owned(),
-            not,
+            Demand::Not(not),
             &always,
             Some(witness),
         ))
@@ -90,7 +91,7 @@ impl Msr<'_, '_> {
             0,
             Aspect::Scope,
             text,
-            not.to_owned(),
+            Demand::Not(not.to_owned()),
             &[(String::new(), when)],
             Some(witness),
         );
