@@ -22,7 +22,7 @@ words! {
         Clean = "clean",
         /// It alone gets an #MC, a local one, with the record.
         Local = "local",
-        /// The #MC that it has still to get covers this one too.
+        /// An #MC of the machine check before, which some of the guest have still to get, covers this one too.
         Merged = "merged",
         /// The #MC follows when the guest has finished with the ones before.
         Deferred = "deferred",
@@ -33,6 +33,17 @@ words! {
         /// It got INIT before it could be told, and starts anew without.
         Reset = "reset",
     }
+}
+
+/// What became of mail about what a vCPU itself has met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consumed {
+    /// As of any mail.
+    Posted(Outcome),
+    /// The #MC that the vCPU has still to get, which had no record, has this one. Who else has got that #MC, or will, gets no other.
+    Merged,
+    /// The first goes before what was due; what was due has become the second.
+    Overtook(Outcome, Outcome),
 }
 
 /// One #MC for one vCPU, or one for each of several pages, one after the other.
@@ -290,6 +301,42 @@ impl Mailbox {
         about.outcome()
     }
 
+    /// Leaves mail about what the vCPU itself has met, by a processor that was in the vCPU's context: the vCPU would meet it again before
+    /// any #MC that follows, so it goes before what the vCPU has not been told of yet. `may_merge`: nothing else of this machine check
+    /// concerns the guest.
+    #[inline(always)]
+    pub(crate) fn post_consumed(&self, mail: Mail, may_merge: bool) -> Consumed {
+        if self.is_due.load(Ordering::Acquire) == FULL && self.is_started() {
+            self.overtake(mail, may_merge)
+        } else {
+            Consumed::Posted(self.post(mail))
+        }
+    }
+
+    /// Takes the place of the mail that is due. The vCPU's processor, which alone takes mail out, is in this machine check.
+    #[cold]
+    fn overtake(&self, mut mail: Mail, may_merge: bool) -> Consumed {
+        let before = self.due.load();
+        if before.about.error_ip_valid() {
+            // It has met that one, and has not run since.
+            return Consumed::Posted(self.post_behind(mail, false));
+        }
+        let merges = may_merge && !before.about.shown();
+        if merges {
+            // One #MC says both: the one in which the others of the guest wait for this vCPU.
+            mail.about.set_local(false);
+        }
+        self.due.store(mail.about.with_due(true), &mail.record);
+        self.raise();
+        if merges {
+            return Consumed::Merged;
+        }
+        let about = before.about.with_due(false).with_follows(true);
+        let about = about.with_error_ip_valid(false);
+        let waits = self.post_behind(Mail { about, ..before }, false);
+        Consumed::Overtook(mail.about.outcome(), waits)
+    }
+
     /// Leaves mail that is not the next. `is_delivering`: the vCPU is being told of what is, and has not run since.
     #[cold]
     fn post_behind(&self, mail: Mail, is_delivering: bool) -> Outcome {
@@ -326,6 +373,11 @@ impl Mailbox {
         self.started.load(Ordering::Acquire)
     }
 
+    /// The last machine check that told it something.
+    pub(crate) fn last_told(&self) -> u32 {
+        self.told.load(Ordering::Relaxed)
+    }
+
     /// Machine check number `serial` tells it something.
     pub(crate) fn tell(&self, serial: u32) {
         self.told.store(serial, Ordering::Relaxed);
@@ -357,6 +409,11 @@ impl Mailbox {
             u64::from(episode) << 1 | u64::from(error_ip_valid),
             Ordering::Release,
         );
+    }
+
+    /// Its interrupted context cannot go on, which it has not been told yet.
+    pub(crate) fn has_lost_context(&self) -> bool {
+        self.context_lost.load(Ordering::Acquire) != 0
     }
 
     /// EIPV of the vCPU's own processor in machine check number `episode`; false if it did not run the vCPU.

@@ -116,8 +116,9 @@ fn claim_one<M: Machine, const P: usize>(
     if !is_owner || found.class() == Class::Corrected && !note(shared, &found.finding.record) {
         return Claim::NotOwned;
     }
-    machine.write_msr(found.bank.status(), 0);
+    // Before it is gone: should this processor die in between, it is told twice and not never.
     report(machine, found);
+    machine.write_msr(found.bank.status(), 0);
     Claim::Owned
 }
 
@@ -149,8 +150,8 @@ fn claim_both<M: Machine, const P: usize>(
     if class == Class::Corrected && !note(shared, &record) {
         return Claim::Owned;
     }
-    machine.write_msr(first.bank.status(), 0);
     keep(shared, machine, &second);
+    machine.write_msr(first.bank.status(), 0);
     Claim::Owned
 }
 

@@ -5,7 +5,7 @@ use super::emptied;
 use super::flush::{await_flush, catch_up};
 use super::mutant::{self, Mutant};
 use super::recover::{Recovered, Recovery};
-use super::rendezvous::{Barrier, Entry, Member, Rendezvous, missing};
+use super::rendezvous::{Barrier, Entry, Member, Rendezvous, absent, missing};
 use super::scan::{Here, Scan, Severity};
 use super::shared::{Quiet, Shared};
 use super::wait::{Stuck, wait_until};
@@ -172,7 +172,7 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
                 if worst != Severity::NONE {
                     shared.emptied.add();
                 }
-                self.kick_missing();
+                self.kick_absent();
             }
             meeting.recovered.store(1, Ordering::Release);
         } else {
@@ -384,8 +384,8 @@ impl<M: Machine, const P: usize> Part<'_, M, P> {
             .for_each(|(processor, _)| self.machine.kick(processor));
     }
 
-    fn kick_missing(&self) {
-        missing(self.shared).for_each(|processor| self.machine.kick(processor));
+    fn kick_absent(&self) {
+        absent(self.shared).for_each(|processor| self.machine.kick(processor));
     }
 
     fn await_recovery(&self) -> Result<(), Fatality> {

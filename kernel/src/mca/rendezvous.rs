@@ -468,3 +468,13 @@ pub(super) fn missing<const P: usize>(shared: &Shared<P>) -> impl Iterator<Item 
         .filter(|(_, slot): &(Pcpu, &Slot)| slot.missing.load(Ordering::Acquire) != 0)
         .map(|(processor, _)| processor)
 }
+
+/// The processors that are not in the rendezvous that goes on: those that are missing, and those that came too late, by now
+/// perhaps at work again.
+pub(super) fn absent<const P: usize>(shared: &Shared<P>) -> impl Iterator<Item = Pcpu> {
+    let number = shared.rendezvous.read().number();
+    shared
+        .online()
+        .filter(move |(_, slot): &(Pcpu, &Slot)| slot.joined.load(Ordering::Acquire) != number)
+        .map(|(processor, _)| processor)
+}

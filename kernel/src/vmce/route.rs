@@ -11,7 +11,7 @@ use crate::mc::event::Event;
 use crate::mc::finding::{CAPACITY, Finding};
 use crate::mc::grade::Class;
 use crate::mc::machine::{Addressee, Machine};
-use crate::mc::mailbox::{About, Mail, Mailbox, Outcome};
+use crate::mc::mailbox::{About, Consumed, Mail, Mailbox, Outcome};
 use crate::mc::registers::Status;
 use crate::mc::stop::StopReason;
 use crate::units::{GuestId, PAGE_SIZE, Pcpu, VcpuId};
@@ -36,6 +36,8 @@ struct Hit<'a> {
     local: Option<u8>,
     /// Its first page went to a vCPU in this machine check.
     sent: bool,
+    /// The earlier machine check whose #MC has the record, in a vCPU that it had still to come to.
+    covered_by: Option<u32>,
 }
 
 /// The way from one machine check to the guests.
@@ -101,8 +103,13 @@ impl<'a, M: Machine> Routes<'a, M> {
             stopped,
             ..
         } = self;
-        for hit in hits.iter_mut() {
-            post.to_consumer(hit);
+        for at in 0..hits.len() {
+            let is_only =
+                |hit: &Hit<'_>| hits.iter().filter(|other| other.guest == hit.guest).count() == 1;
+            let may_merge = hits.get(at).is_some_and(is_only);
+            if let Some(hit) = hits.get_mut(at) {
+                post.to_consumer(hit, may_merge);
+            }
         }
         for at in 0..hits.len() {
             post.to_free(hits, at);
@@ -141,6 +148,12 @@ impl Hit<'_> {
         }
     }
 
+    /// The vCPU gets its #MC of this hit, or has got it, in the machine check that covers it.
+    #[cold]
+    fn covers(&self, mailbox: &Mailbox) -> bool {
+        self.covered_by == Some(mailbox.last_told()) && !mailbox.has_lost_context()
+    }
+
     fn mail(&self, about: About) -> Mail {
         Mail {
             about: about.with_has_record(self.has_record),
@@ -157,6 +170,13 @@ impl Hit<'_> {
         }
         mail
     }
+}
+
+/// The vCPU to which a record goes has consumed the error.
+#[derive(Clone, Copy)]
+struct Consumer {
+    /// Nothing else hits its guest in this machine check.
+    may_merge: bool,
 }
 
 /// Who leaves the mail of one machine check.
@@ -180,7 +200,7 @@ impl<'a, M: Machine> Post<'a, M> {
             return false;
         };
         match hit.vcpu {
-            Some(_) => self.to_consumer(&mut hit),
+            Some(_) => self.to_consumer(&mut hit, true),
             None => self.to_a_free_one(&mut hit),
         }
         self.clean(&hit);
@@ -219,16 +239,17 @@ impl<'a, M: Machine> Post<'a, M> {
             vcpu: consumer.map(|vcpu| vcpu.index),
             local: local.map(|vcpu| vcpu.index),
             sent: false,
+            covered_by: None,
         })
     }
 
     /// A consumer gets its own record.
     #[inline(always)]
-    fn to_consumer(&self, hit: &mut Hit<'_>) {
+    fn to_consumer(&self, hit: &mut Hit<'_>, may_merge: bool) {
         if hit.has_record
             && let Some(vcpu) = hit.vcpu
         {
-            self.record(hit, usize::from(vcpu));
+            self.record(hit, usize::from(vcpu), Some(Consumer { may_merge }));
         }
     }
 
@@ -252,13 +273,13 @@ impl<'a, M: Machine> Post<'a, M> {
     #[inline(always)]
     fn to_a_free_one(&self, hit: &mut Hit<'_>) {
         if let Some(vcpu) = hit.free_vcpu(self.serial) {
-            self.record(hit, vcpu);
+            self.record(hit, vcpu, None);
         }
     }
 
     /// Gives the first page of a hit to a vCPU that has not got any in this machine check.
     #[inline(always)]
-    fn record(&self, hit: &mut Hit<'_>, index: usize) {
+    fn record(&self, hit: &mut Hit<'_>, index: usize, consumer: Option<Consumer>) {
         let Some(mailbox) = hit.to.mailboxes.get(index) else {
             return;
         };
@@ -270,7 +291,11 @@ impl<'a, M: Machine> Post<'a, M> {
             .with_error_ip_valid(mailbox.error_ip_valid(self.serial))
             .with_local(hit.local.is_some())
             .with_pages(1);
-        let outcome = self.leave(hit.guest, index, mailbox, hit.mail(about));
+        let mail = hit.mail(about);
+        let outcome = match consumer {
+            Some(consumer) => self.leave_consumed(hit, index, mailbox, mail, consumer),
+            None => self.leave(hit.guest, index, mailbox, mail),
+        };
         hit.sent = outcome != Outcome::NotStarted;
     }
 
@@ -283,7 +308,13 @@ impl<'a, M: Machine> Post<'a, M> {
         let mail = hit.mail(About::new().with_pages(1));
         for (index, mailbox) in hit.to.mailboxes.iter().enumerate() {
             let concerned = hit.to.broadcast || hit.vcpu.map(usize::from) == Some(index);
-            if concerned && !mailbox.was_told(self.serial) {
+            if !concerned || mailbox.was_told(self.serial) {
+                continue;
+            }
+            if hit.covered_by.is_some() && hit.covers(mailbox) {
+                mailbox.tell(self.serial);
+                self.report(hit.guest, index, Outcome::Merged);
+            } else {
                 self.leave(hit.guest, index, mailbox, mail);
             }
         }
@@ -304,6 +335,7 @@ impl<'a, M: Machine> Post<'a, M> {
             vcpu: Some(index),
             local: None,
             sent: false,
+            covered_by: None,
         });
     }
 
@@ -330,6 +362,33 @@ impl<'a, M: Machine> Post<'a, M> {
         mailbox.tell(self.serial);
         let outcome = mailbox.post(mail);
         self.report(guest, index, outcome);
+        outcome
+    }
+
+    /// Leaves what the vCPU itself has met.
+    #[inline(always)]
+    fn leave_consumed(
+        &self,
+        hit: &mut Hit<'_>,
+        index: usize,
+        mailbox: &Mailbox,
+        mail: Mail,
+        consumer: Consumer,
+    ) -> Outcome {
+        let before = mailbox.last_told();
+        mailbox.tell(self.serial);
+        let outcome = match mailbox.post_consumed(mail, consumer.may_merge) {
+            Consumed::Posted(outcome) => outcome,
+            Consumed::Merged => {
+                hit.covered_by = Some(before);
+                Outcome::Merged
+            }
+            Consumed::Overtook(first, second) => {
+                self.report(hit.guest, index, first);
+                second
+            }
+        };
+        self.report(hit.guest, index, outcome);
         outcome
     }
 

@@ -8,6 +8,7 @@ use kernel::mca::{Config, Interrupted, Machine, Shared, Verdict, catch_up, join,
 use kernel::units::Pcpu;
 use kernel::vmce::{Delivery, HANDLER_LEAVES, follow_up};
 
+use super::call::Call;
 use super::view::View;
 use super::world::World;
 
@@ -45,15 +46,6 @@ pub enum Attendance {
     Dies(u64),
 }
 
-/// One #MC of a processor.
-#[derive(Clone, Copy, Debug)]
-pub struct Call {
-    /// What it does at that time.
-    pub interrupted: Interrupted,
-    /// Its MCG_STATUS.
-    pub mcg_status: u64,
-}
-
 /// A processor's #MCs, one after the other.
 #[derive(Clone, Debug)]
 pub struct Signal {
@@ -67,7 +59,7 @@ pub struct Signal {
     pub starting: Option<u64>,
 }
 
-/// How a processor's #MCs ended; fewer than its calls if it died or the machine was reset.
+/// How a processor's #MCs ended; fewer than its calls if it died, the machine was reset, or its guest was stopped.
 pub type Outcome = Vec<Verdict>;
 
 /// A machine and the engine on it.
@@ -92,10 +84,7 @@ impl Signal {
         Self {
             processor,
             attendance: Attendance::Comes,
-            calls: vec![Call {
-                interrupted,
-                mcg_status,
-            }],
+            calls: vec![Call::new(interrupted, mcg_status)],
             starting: None,
         }
     }
@@ -115,10 +104,7 @@ impl Signal {
 
     /// The same, with another #MC after the last.
     pub fn then(mut self, interrupted: Interrupted, mcg_status: u64) -> Self {
-        self.calls.push(Call {
-            interrupted,
-            mcg_status,
-        });
+        self.calls.push(Call::new(interrupted, mcg_status));
         self
     }
 }
@@ -265,14 +251,14 @@ impl Simulation {
                 join(&*shared, &machine);
                 verdicts.extend(state.interrupted.take());
                 if let Some((_, call)) = state.interrupts.take() {
-                    verdicts.push(machine.take_machine_check(call));
+                    verdicts.extend(call.take(&machine));
                 }
             }
             for call in calls {
                 if matches!(verdicts.last(), Some(Verdict::Fatal { .. })) {
                     break;
                 }
-                verdicts.push(machine.take_machine_check(call));
+                verdicts.extend(call.take(&machine));
             }
             verdicts
         });

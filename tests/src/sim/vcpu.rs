@@ -1,10 +1,12 @@
 //! The simulated guests: what their vCPUs were shown.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use kernel::mca::Machine;
 use kernel::units::{GuestId, VcpuId};
-use kernel::vmce::{Delivery, Mailbox, after_write, deliver};
+use kernel::vmce::{
+    Delivery, HANDLER_LEAVES, Mailbox, StopReason, after_write, deliver, follow_up,
+};
 use msr_runtime::{ErrorRecord, MachineCheck, MachineCheckEvent};
 
 /// A guest.
@@ -15,6 +17,8 @@ pub struct Guest {
     pub broadcast: bool,
     /// The vCPUs.
     pub vcpus: Vec<RefCell<Vcpu>>,
+    /// It was stopped: none of its vCPUs runs any more.
+    pub stopped: Cell<Option<StopReason>>,
 }
 
 /// One #MC that a vCPU got: MCG_STATUS and its error bank.
@@ -76,6 +80,7 @@ impl Guest {
             mailboxes: (0..vcpus).map(|_| started()).collect(),
             broadcast: true,
             vcpus: (0..vcpus).map(|_| RefCell::default()).collect(),
+            stopped: Cell::new(None),
         }
     }
 
@@ -87,7 +92,7 @@ impl Guest {
         }
         let mut vcpu = self.vcpus[usize::from(index)].borrow_mut();
         let mce_enabled = !vcpu.mce_disabled;
-        deliver(
+        let delivery = deliver(
             machine,
             VcpuId {
                 guest: GuestId(guest),
@@ -96,7 +101,11 @@ impl Guest {
             &mut *vcpu,
             mailbox,
             mce_enabled,
-        )
+        );
+        if let Delivery::Stop(reason) = delivery {
+            self.stopped.set(Some(reason));
+        }
+        delivery
     }
 
     /// The guest's handler on vCPU `index` clears its bank and MCIP.
@@ -113,6 +122,13 @@ impl Guest {
             &*vcpu,
             &self.mailboxes[usize::from(index)],
         );
+    }
+
+    /// The guest's handler on vCPU `index` does its work and leaves, and housekeeping looks whether something follows.
+    pub fn handle(&self, machine: &impl Machine, guest: u8, index: u8) {
+        self.finish(machine, guest, index);
+        self.mailboxes[usize::from(index)].ran(HANDLER_LEAVES);
+        follow_up(&self.mailboxes);
     }
 
     /// The guest enables local machine checks on vCPU `index`.

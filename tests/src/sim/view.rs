@@ -5,11 +5,11 @@ use std::rc::Rc;
 use corosensei::Yielder;
 use kernel::event::{Event, Stamped};
 use kernel::mca::{
-    Addressee, Kept, Machine, McgCap, Owner, Replaced, Shared, Verdict, catch_up, handle, registers,
+    Addressee, Kept, Machine, McgCap, Owner, Replaced, Shared, Verdict, catch_up, registers,
 };
 use kernel::units::{Bank, GuestId, Hpa, Pcpu, Tsc};
 
-use super::run::{Call, PROCESSORS};
+use super::run::PROCESSORS;
 use super::world::{Processor, Step, Work, World};
 
 /// A processor of the machine, as a `Machine`.
@@ -24,7 +24,7 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    fn state(&self) -> &Processor {
+    pub(super) fn state(&self) -> &Processor {
         &self.world.processors[usize::from(self.processor.0)]
     }
 
@@ -52,25 +52,15 @@ impl View<'_> {
         let is_late = || self.world.events.borrow().iter().any(have_met);
         match self.state().interrupts.take() {
             Some((left, call)) if left == 0 || is_late() => {
-                let verdict = self.take_machine_check(call);
-                self.state().interrupted.set(Some(verdict));
-                if let (Verdict::Fatal { .. }, Some(yielder)) = (verdict, self.yielder) {
+                let verdict = call.take(self);
+                self.state().interrupted.set(verdict);
+                if let (Some(Verdict::Fatal { .. }), Some(yielder)) = (verdict, self.yielder) {
                     yielder.suspend(());
                 }
             }
             Some((left, call)) => self.state().interrupts.set(Some((left - 1, call))),
             None => {}
         }
-    }
-
-    /// An #MC of this processor.
-    pub(super) fn take_machine_check(&self, call: Call) -> Verdict {
-        let state = self.state();
-        state.mcg_status.set(call.mcg_status);
-        state.in_machine_check.set(true);
-        let verdict = handle(&**self.shared, self, call.interrupted);
-        state.in_machine_check.set(false);
-        verdict
     }
 
     fn count(&self, add: impl Fn(&mut Work)) {

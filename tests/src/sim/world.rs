@@ -7,7 +7,7 @@ use kernel::event::{Event, Stamped};
 use kernel::mca::{Interrupted, Owner, Verdict};
 use kernel::units::{Bank, Gpa, GuestId, Hpa, PAGE_SIZE, Pcpu, Tsc, VcpuId};
 
-use super::run::Call;
+use super::call::{Call, Raise};
 use super::vcpu::Guest;
 
 /// What a bank holds.
@@ -92,6 +92,8 @@ pub struct World {
     pub(super) in_flush: RefCell<Option<Box<dyn FnOnce()>>>,
     /// How many processors have looked at what their banks hold from before the reset.
     pub(super) started: Cell<u16>,
+    /// What hardware has written into banks as it raised #MCs: by which processor, into which of its banks.
+    pub raised: RefCell<Vec<(Pcpu, Bank, Raise)>>,
     /// The guests.
     pub guests: Vec<Guest>,
 }
@@ -132,6 +134,7 @@ impl World {
             after_status_reads: RefCell::default(),
             in_flush: RefCell::default(),
             started: Cell::new(0),
+            raised: RefCell::default(),
             guests: Vec::new(),
         }
     }

@@ -214,6 +214,64 @@ fn a_machine_check_goes_before_what_waits() {
     );
 }
 
+/// A vCPU that consumes an error while an #MC is on its way to it would meet the error again after that one: so that one is about it.
+#[test]
+fn what_a_vcpu_consumes_goes_before_what_it_has_not_been_told() {
+    let told = |simulation: &Simulation| {
+        simulation.world.picked(|_, event| match event {
+            Event::Posted { outcome, .. } => Some(*outcome),
+            _ => None,
+        })
+    };
+    let consume = |first: u64, status: u64, mcg_status: [u64; 2]| {
+        let simulation = Simulation::new(world(2));
+        let vcpu = usize::from(status == SRAR);
+        simulation
+            .world
+            .put(vcpu as u16, 0, status, GUEST_0 + first, MISC);
+        let [own, other] = mcg_status;
+        let signals = if vcpu == 0 {
+            both(own, other)
+        } else {
+            both(other, own)
+        };
+        assert!(resumes(&simulation.run(Order::Turns, &signals)));
+        simulation.world.clear_log();
+        // vCPU 0 has not run since, and its processor tells of the next.
+        simulation.world.put(0, 1, SRAR, GUEST_0 + 0x8000, MISC);
+        assert!(resumes(&simulation.run(Order::Turns, &both(7, 5))));
+        simulation
+    };
+
+    // Clean banks were on their way to it: one #MC says both, and nobody gets another.
+    let simulation = consume(0x1000, SRAR, [7, 5]);
+    assert_eq!(told(&simulation), [Told::Merged; 2]);
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert!(!simulation.finish(0));
+    assert_eq!(
+        seen_by(&simulation, 0),
+        [vec![seen(7, SRAR, 0x8000)], vec![seen(7, SRAR, 0x1000)]]
+    );
+
+    // A record was: it follows.
+    let simulation = consume(0x1000, SRAO, [5, 5]);
+    assert_eq!(
+        told(&simulation),
+        [Told::Record, Told::Deferred, Told::Deferred]
+    );
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert!(simulation.finish(0));
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert!(!simulation.finish(0));
+    assert_eq!(
+        seen_by(&simulation, 0),
+        [
+            vec![seen(7, SRAR, 0x8000), seen(5, SRAO, 0x1000)],
+            vec![clean(5), clean(5)]
+        ]
+    );
+}
+
 /// INIT on its way: nothing more is left for the vCPU. INIT before delivery: what was left is lost, and that is said.
 #[test]
 fn init_comes_before_what_waits() {

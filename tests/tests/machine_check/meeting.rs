@@ -173,22 +173,57 @@ fn a_late_processor_handles_its_own_banks_alone() {
     }
 }
 
+/// A processor dies at any step of its machine check: the others end it together, and no error gets lost on the way.
 #[test]
 fn a_processor_that_dies_anywhere_hangs_nobody() {
     let mut ends = [0; 2];
     for after in 0..60 {
         for dying in 0..3 {
+            let about = format!("processor {dying} dies after {after} steps");
             let simulation = Simulation::new(world(3).share(0, 0, 1));
-            simulation.world.put(0, 0, SRAO, GUEST_0, MISC);
-            simulation.world.put(2, 1, SRAO, GUEST_1, MISC);
+            let errors = [(0, 0, GUEST_0), (2, 1, GUEST_1)];
+            for (processor, bank, address) in errors {
+                simulation.world.put(processor, bank, SRAO, address, MISC);
+            }
             let mut signals: Vec<_> = (0..3).map(|n| Signal::new(n, HYPERVISOR, 5)).collect();
             signals[dying].attendance = Attendance::Dies(after);
             let outcomes = simulation.run(Order::Random(after), &signals);
-            let fatal = outcomes
-                .iter()
-                .flatten()
-                .any(|verdict| matches!(verdict, Verdict::Fatal { .. }));
+            let alive = outcomes.iter().enumerate().filter(|(n, _)| *n != dying);
+            let alive: Vec<_> = alive.map(|(_, outcome)| outcome.clone()).collect();
+            assert!(alive.iter().all(|outcome| outcome.len() == 1), "{about}");
+            let is_fatal = |outcome: &Vec<Verdict>| {
+                outcome
+                    .iter()
+                    .any(|verdict| matches!(verdict, Verdict::Fatal { .. }))
+            };
+            let fatal = alive.iter().any(is_fatal);
             ends[usize::from(fatal)] += 1;
+            if fatal {
+                assert_eq!(reset(&alive), FatalReason::Stuck, "{about}");
+            } else {
+                assert!(resumes(&alive), "{about}: {alive:?}");
+            }
+            let told = banks_claimed(&simulation);
+            let retired = simulation.world.retired();
+            for (processor, bank, address) in errors {
+                let is_left = simulation.world.bank(processor, bank).status != 0;
+                let is_told = told.iter().any(|(on, of)| {
+                    let shares = bank == 0 && *on < 2;
+                    *of == bank && (*on == processor || shares)
+                });
+                assert!(is_left || is_told, "{about}: bank {bank} is lost");
+                let is_seen = usize::from(processor) != dying || bank == 0;
+                if !fatal && is_seen {
+                    assert!(!is_left, "{about}: bank {bank}");
+                    assert!(retired.contains(&Hpa(address)), "{about}: bank {bank}");
+                }
+            }
+            for processor in (0..3).filter(|n| *n != dying as u16 && !fatal) {
+                assert!(
+                    !simulation.world.has_stale_translations(processor),
+                    "{about}: processor {processor}"
+                );
+            }
         }
     }
     assert!(
