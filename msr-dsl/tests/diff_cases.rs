@@ -563,5 +563,43 @@ fn what_is_too_large_is_given_up() {
     let pair = Pair::new(&compares(0), &compares(2));
     let (text, status) = msr(&["diff", &pair.old, &pair.new]);
     assert_eq!(status, 2, "{text}");
-    has(&text, "too many registers hang together to decide");
+    has(
+        &text,
+        "too many states hang together to decide: those of R 0x11, S 0x12.",
+    );
+    has(
+        &text,
+        "S 0x12 asks for all bits of R. Let these rules ask for fewer bits",
+    );
+}
+
+/// The refusal of a spec that alters what was released comes with what it altered, and how a guest notices.
+#[test]
+fn an_altered_release_is_shown_with_the_refusal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (spec, lock) = (
+        folder.path().join("vmce.msr"),
+        folder.path().join("vmce.lock"),
+    );
+    std::fs::copy(root().join("specs/vmce.lock"), &lock).expect("a manifest");
+    let text = std::fs::read_to_string(root().join("specs/vmce.msr")).expect("a shipped spec");
+    std::fs::write(&spec, text.replace("beyond zero;", "beyond fault;")).expect("a file");
+    let [spec, lock] = [spec, lock].map(|path| path.display().to_string());
+    let (text, status) = msr(&["diff", &lock, &spec]);
+    assert_eq!(status, 2, "{text}");
+    has(&text, "error[E121]");
+    for version in 2..=3 {
+        has(&text, &format!("{lock}@{version} → {spec}@{version}\n"));
+    }
+    has(&text, "  absence-faults  ");
+    has(&text, "        # 0x0000000000000000 → #GP\n");
+    has(
+        &text,
+        "above is what it alters in versions that were released",
+    );
+    // The other mistakes of a spec have no such thing to show.
+    std::fs::write(&spec, "interface!").expect("a file");
+    let (text, status) = msr(&["diff", &lock, &spec]);
+    assert_eq!(status, 2, "{text}");
+    lacks(&text, "→");
 }

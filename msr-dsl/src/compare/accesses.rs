@@ -53,7 +53,7 @@ impl<'a> Setting<'a> {
 }
 
 /// All findings about accesses.
-pub fn accesses(setting: &Setting) -> Result<Vec<Finding>, TooLarge> {
+pub fn accesses(setting: &Setting) -> Result<Vec<Finding>, Box<TooLarge>> {
     let alike = Alike::new(setting.views);
     let mut known: HashMap<Vec<Likeness>, Vec<u32>> = HashMap::new();
     let mut first: Vec<(Vec<Likeness>, Vec<Finding>)> = Vec::new();

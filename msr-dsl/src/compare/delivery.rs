@@ -12,7 +12,7 @@ use crate::model::Expr;
 use std::collections::BTreeSet;
 
 /// All findings about it.
-pub fn delivery(setting: &Setting) -> Result<Vec<Finding>, TooLarge> {
+pub fn delivery(setting: &Setting) -> Result<Vec<Finding>, Box<TooLarge>> {
     let mut findings = Vec::new();
     let injections = setting.views.map(|view| view.injection.as_ref());
     let told = |rule| finding(rule, Witness::new(setting.views, vec![Step::Deliver]));
@@ -56,7 +56,7 @@ fn finding(rule: &'static Rule, witness: Witness) -> Finding {
 }
 
 /// Guests that asked for local delivery, on one side alone.
-fn local(setting: &Setting) -> Result<Option<Finding>, TooLarge> {
+fn local(setting: &Setting) -> Result<Option<Finding>, Box<TooLarge>> {
     let conditions = setting.views.map(|view| {
         view.injection
             .as_ref()

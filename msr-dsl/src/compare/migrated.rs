@@ -18,7 +18,7 @@ use crate::model::{BitRule, Expr, Field, Read, View, Write};
 use std::collections::HashMap;
 
 /// Both directions. `known` are the findings about accesses and records.
-pub fn migrated(setting: &Setting, known: &[Finding]) -> Result<Vec<Finding>, TooLarge> {
+pub fn migrated(setting: &Setting, known: &[Finding]) -> Result<Vec<Finding>, Box<TooLarge>> {
     let [old, new] = setting.views;
     // Between interfaces a record is converted, which takes nothing away.
     if old.name != new.name || !one_word(setting.views) {
@@ -44,7 +44,7 @@ fn one_way(
     setting: &Setting,
     known: &[Finding],
     direction: usize,
-) -> Result<Vec<Finding>, TooLarge> {
+) -> Result<Vec<Finding>, Box<TooLarge>> {
     if setting.views[1].restore_only {
         return Ok(Vec::new());
     }
@@ -83,7 +83,7 @@ fn of_group<'a>(
     group: &Group,
     known: &[Finding],
     direction: usize,
-) -> Result<Vec<Finding>, TooLarge> {
+) -> Result<Vec<Finding>, Box<TooLarge>> {
     let mut product = Product::new(setting, group);
     let untold = |product: &mut Product<'a>| {
         let msrs = group.msrs.iter();

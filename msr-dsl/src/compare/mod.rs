@@ -60,7 +60,7 @@ pub struct Comparison {
 ///
 /// # Errors
 /// A register whose states hang together with too many others to be decided.
-pub fn compare(old: &Side, new: &Side) -> Result<Comparison, TooLarge> {
+pub fn compare(old: &Side, new: &Side) -> Result<Comparison, Box<TooLarge>> {
     let setting = Setting::new([&old.view, &new.view]);
     let mut findings = accesses::accesses(&setting)?;
     moved::moved(&setting, &mut findings);

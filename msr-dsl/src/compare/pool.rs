@@ -47,7 +47,7 @@ pub type Reasons = Vec<String>;
 ///
 /// # Errors
 /// A question that is too large to decide; inside, why no version is common to all.
-pub fn pool(hosts: &[Host]) -> Result<Result<Pool, Reasons>, TooLarge> {
+pub fn pool(hosts: &[Host]) -> Result<Result<Pool, Reasons>, Box<TooLarge>> {
     let mut reasons = Vec::new();
     let Some(first) = hosts.first() else {
         return Ok(Err(vec!["no hosts".to_owned()]));
@@ -76,7 +76,7 @@ fn label(view: &View) -> String {
 }
 
 /// Why a version is not for all.
-fn refusals(candidate: &Side, hosts: &[Host]) -> Result<Reasons, TooLarge> {
+fn refusals(candidate: &Side, hosts: &[Host]) -> Result<Reasons, Box<TooLarge>> {
     let label = label(&candidate.view);
     let mut reasons = Vec::new();
     if candidate.view.restore_only {
@@ -154,7 +154,7 @@ fn choice(view: &View, features: &[String]) -> String {
 }
 
 /// What a host's guests would have under its own greatest version.
-fn loss(host: &Host, chosen: &Side, features: &[String]) -> Result<Loss, TooLarge> {
+fn loss(host: &Host, chosen: &Side, features: &[String]) -> Result<Loss, Box<TooLarge>> {
     let own = host
         .versions
         .iter()

@@ -14,9 +14,11 @@ mod content;
 mod entries;
 mod inputs;
 mod migrated;
+mod too_large;
 mod ways;
 
 pub use entries::Way;
+pub use too_large::TooLarge;
 
 /// Words that a step brings with it: the written value, or what an injection has.
 const INPUTS: u32 = 5;
@@ -77,10 +79,6 @@ pub struct Product<'a> {
     /// Where guests come from that were not born on both sides.
     origin: Option<migrated::Origin>,
 }
-
-/// The question is too large.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLarge;
 
 /// A concrete way to a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,12 +196,12 @@ impl<'a> Product<'a> {
     }
 
     /// Finds all pairs of states that the same accesses lead to, while both sides answer in the same way.
-    pub fn explore(&mut self, group: &Group) -> Result<(), TooLarge> {
+    pub fn explore(&mut self, group: &Group) -> Result<(), Box<TooLarge>> {
         self.explore_while(group, true)
     }
 
     /// As [`Product::explore`]; with `agreeing` false whatever the sides answer.
-    pub fn explore_while(&mut self, group: &Group, agreeing: bool) -> Result<(), TooLarge> {
+    pub fn explore_while(&mut self, group: &Group, agreeing: bool) -> Result<(), Box<TooLarge>> {
         self.add_steps(group, agreeing);
         let start = self.start(&[0, 1]);
         self.explore_from(start)
@@ -255,9 +253,9 @@ impl<'a> Product<'a> {
     ///
     /// # Errors
     /// [`TooLarge`]: it is not.
-    pub fn sure(&self) -> Result<(), TooLarge> {
+    pub fn sure(&self) -> Result<(), Box<TooLarge>> {
         match self.table.is_full() {
-            true => Err(TooLarge),
+            true => Err(TooLarge::of(self)),
             false => Ok(()),
         }
     }

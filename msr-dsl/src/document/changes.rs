@@ -1,7 +1,6 @@
 //! What a version changed since the one before, with what shows it: the findings of `msr diff`.
 
 use crate::compare::finding::Finding;
-use crate::compare::product::TooLarge;
 use crate::compare::rules::Subject;
 use crate::compare::side::Side;
 use crate::compare::verdict::Verdict;
@@ -28,7 +27,7 @@ pub fn section(model: &Model, view: &View) -> Markup {
             h3 { "What changed since version " (older.version) }
             @match compare(&side(older), &side(view)) {
                 Ok(comparison) => (findings(&comparison)),
-                Err(TooLarge) => p { "Not decided: too many registers hang together." },
+                Err(reason) => p { "Not decided: " (reason) "." },
             }
         }
     }

@@ -14,6 +14,7 @@ use super::output::{put, tell};
 use super::{NO, USAGE};
 use clap::{Args, ValueEnum};
 use msr_dsl::compare::rules::{self, Effect};
+use msr_dsl::compare::side::Side;
 use msr_dsl::words::suggest;
 use report::Report;
 use std::path::PathBuf;
@@ -92,29 +93,49 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let (Some(old), Some(new)) = (&arguments.old, &arguments.new) else {
         return Err("two sides are needed".to_owned());
     };
-    let mut report = Report::new(&sides::sides(old)?, &sides::sides(new)?)?;
+    let mut report = Report::new(&sides(arguments, old)?, &sides(arguments, new)?)?;
     if let Some(file) = &arguments.waivers {
         waivers::apply(&mut report, file)?;
     }
-    if arguments.json {
-        put!("{:#}", json::json(&report));
-    } else if arguments.markdown {
-        put!("{}", markdown::markdown(&report));
-    } else if arguments.github {
-        put!("{}", github::github(&report));
-    } else if arguments.sarif {
-        put!("{:#}", sarif::sarif(&report));
-    } else if arguments.junit {
-        put!("{}", junit::junit(&report));
-    } else {
-        put!("{}", text::text(&report));
-    }
+    print(arguments, &report);
     let denied = report.open().filter(|finding| match arguments.deny {
         None => false,
         Some(Deny::Any) => true,
         Some(Deny::Breaking) => finding.effects()[0] != Effect::Safe,
     });
     Ok(denied.count() == 0)
+}
+
+/// The versions behind an argument. Where a spec alters what was released it has none; then it is shown what it altered.
+fn sides(arguments: &Arguments, argument: &str) -> Result<Vec<Side>, String> {
+    let refused = match sides::sides(argument) {
+        Ok(sides) => return Ok(sides),
+        Err(refused) => refused,
+    };
+    let altered = sides::altered(argument).unwrap_or_default();
+    if let Some(report) = Report::of_altered(&altered)? {
+        print(arguments, &report);
+        return Err(format!(
+            "{refused}. Nothing else was compared: above is what it alters in versions that were released"
+        ));
+    }
+    Err(refused)
+}
+
+fn print(arguments: &Arguments, report: &Report) {
+    if arguments.json {
+        put!("{:#}", json::json(report));
+    } else if arguments.markdown {
+        put!("{}", markdown::markdown(report));
+    } else if arguments.github {
+        put!("{}", github::github(report));
+    } else if arguments.sarif {
+        put!("{:#}", sarif::sarif(report));
+    } else if arguments.junit {
+        put!("{}", junit::junit(report));
+    } else {
+        put!("{}", text::text(report));
+    }
 }
 
 fn explain(name: &str) -> Result<bool, String> {

@@ -38,6 +38,19 @@ impl Report {
         })
     }
 
+    /// What altered released versions: each as it was, and as it is. None if all are alike.
+    pub fn of_altered(pairs: &[[Side; 2]]) -> Result<Option<Self>, String> {
+        let pairs = pairs.iter();
+        let mut comparisons = pairs
+            .map(|[was, is]| one(was, is))
+            .collect::<Result<Vec<_>, String>>()?;
+        comparisons.retain(|comparison| !comparison.findings.is_empty());
+        Ok((!comparisons.is_empty()).then_some(Self {
+            comparisons,
+            waived: Vec::new(),
+        }))
+    }
+
     /// The reason why a finding is meant.
     pub fn reason(&self, finding: &Finding) -> Option<&str> {
         let fingerprint = finding.fingerprint();
@@ -62,12 +75,7 @@ impl Report {
 }
 
 fn one(old: &Side, new: &Side) -> Result<Comparison, String> {
-    compare(old, new).map_err(|_| {
-        format!(
-            "{} and {}: too many registers hang together to decide",
-            old.name, new.name
-        )
-    })
+    compare(old, new).map_err(|reason| format!("{} and {}: {reason}", old.name, new.name))
 }
 
 /// An interface that one side alone has.

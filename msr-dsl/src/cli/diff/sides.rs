@@ -144,6 +144,33 @@ fn of_text(name: &str, file: &str, text: &str, version: Option<&str>) -> Result<
     ))
 }
 
+/// The versions of a spec that are not what its manifest says, each as it was released and as the spec has it now; none if there is
+/// anything else wrong with the spec.
+pub fn altered(argument: &str) -> Option<Vec<[Side; 2]>> {
+    let (file, _) = split(argument, &|file| Path::new(file).exists());
+    let lock = Path::new(file).with_extension("lock");
+    let (text, released) = (
+        std::fs::read_to_string(file).ok()?,
+        std::fs::read_to_string(&lock).ok()?,
+    );
+    let lock = lock.display().to_string();
+    let model = compile_text(&text).model?;
+    let versions = Manifest::parse(&released).ok()?.versions;
+    let pair = |version: u16| {
+        let view = model.views.iter().find(|view| view.version == version)?;
+        let was = Side::of_manifest(
+            &format!("{lock}@{version}"),
+            &lock,
+            &released,
+            &model.name,
+            version,
+        )?;
+        let is = Side::of_spec(&format!("{file}@{version}"), file, &text, view);
+        Some([was, is])
+    };
+    Some(versions.into_keys().filter_map(pair).collect())
+}
+
 /// The interface's name stands in the first line of its manifest.
 fn of_manifest(name: &str, file: &str, text: &str, version: Option<&str>) -> Result<Side, String> {
     let versions = Manifest::parse(text)

@@ -31,7 +31,7 @@ impl Product<'_> {
     ///
     /// # Errors
     /// As [`Product::explore`].
-    pub fn migrate(&mut self, group: &Group) -> Result<(), TooLarge> {
+    pub fn migrate(&mut self, group: &Group) -> Result<(), Box<TooLarge>> {
         let own = [0, 1].map(|side| items(self.sides[side].view));
         let origin = self.origin(group, own)?;
         let lived = (origin.layers.iter()).fold(Truth::NO, |all, one| self.table.or(all, *one));
@@ -47,7 +47,7 @@ impl Product<'_> {
     ///
     /// # Errors
     /// As [`Product::explore`].
-    pub fn migrate_records(&mut self, group: &Group) -> Result<bool, TooLarge> {
+    pub fn migrate_records(&mut self, group: &Group) -> Result<bool, Box<TooLarge>> {
         let Some(mut origin) = self.origin.take() else {
             return Ok(false);
         };
@@ -75,7 +75,7 @@ impl Product<'_> {
 
     /// Everything that a guest of the old side can be, whatever the new one would answer: also after it was saved and restored
     /// there.
-    fn origin(&mut self, group: &Group, items: [Vec<Item>; 2]) -> Result<Origin, TooLarge> {
+    fn origin(&mut self, group: &Group, items: [Vec<Item>; 2]) -> Result<Origin, Box<TooLarge>> {
         self.transitions.clear();
         self.add_steps_of(group, 0);
         let (when, next) = self.restored(&items, 0);
@@ -262,12 +262,12 @@ impl Product<'_> {
     }
 
     /// Layer by layer from some states.
-    pub(super) fn explore_from(&mut self, start: Truth) -> Result<(), TooLarge> {
+    pub(super) fn explore_from(&mut self, start: Truth) -> Result<(), Box<TooLarge>> {
         self.explore_beyond(start, Truth::NO)
     }
 
     /// As [`Product::explore_from`], leaving out what is known already.
-    fn explore_beyond(&mut self, start: Truth, known: Truth) -> Result<(), TooLarge> {
+    fn explore_beyond(&mut self, start: Truth, known: Truth) -> Result<(), Box<TooLarge>> {
         let mut frontier = start;
         self.reached = self.table.or(known, frontier);
         self.layers = vec![frontier];
