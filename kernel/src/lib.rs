@@ -11,8 +11,9 @@
 //! * #MC in root mode, and every VM exit that stands for one (vector 18, "machine check during VM entry", the injector's NMI):
 //!   `mca::handle(&S, &M, interrupted)` gives a `mca::Verdict`. `Resume`: return to root code, or go the ordinary way before
 //!   VM entry. After an #MC in root mode the next VM entry must exit at once (as after an NMI), for mail may have
-//!   come after the last look. `FixUp`: return to the marked copy's fix-up. `Fatal`: reset, `resets` says which processor does.
-//! * Every NMI, in any mode: `mca::catch_up(&S, &M)`.
+//!   come after the last look. `FixUp`: return to the marked copy's fix-up. `Fatal`: the processor for which `resets` is true calls `mca::stop_others(&S, &M)`,
+//!   writes what it has to say (`mca::still_ending(&S)` with each step), and resets; any other calls `mca::await_reset(&S, &M)`, and resets if that returns.
+//! * Every NMI, in any mode: if `mca::nmi(&S, &M)` says so, the same `mca::await_reset(&S, &M)`.
 //! * Before each VM entry: `mailbox.is_pending()`; if so `vmce::deliver(..)` says what to do. It writes the vCPU's interface
 //!   state, so it runs in ordinary context.
 //! * After each WRMSR of the guest to its machine-check interface, and after a restore: `vmce::after_write(..)`.

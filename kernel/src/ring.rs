@@ -173,6 +173,15 @@ impl<const N: usize> EventRing<N> {
         is_taken
     }
 
+    /// Gives up the oldest events until no more than `count` are left, and counts them as lost. One reader at a time.
+    pub fn keep_newest(&self, count: u64) {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let kept = self.tail.load(Ordering::Acquire) + N as u64 - limit;
+        let given_up = kept.saturating_sub(count);
+        self.lost.fetch_add(given_up, Ordering::Relaxed);
+        self.limit.store(limit + given_up, Ordering::Release);
+    }
+
     /// How many events were lost since the last call.
     pub fn take_lost(&self) -> u64 {
         // Most calls find none: spare them the locked instruction.
@@ -241,6 +250,19 @@ mod tests {
             .map(|e| e.at.0)
             .collect();
         assert_eq!(kept, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_the_others_counted() {
+        let ring = EventRing::<4>::new();
+        (0..4).for_each(|n| ring.emit(Tsc(n), event(n)));
+        ring.keep_newest(7);
+        assert_eq!(ring.take(Pcpu(0)).map(|event| event.at.0), Some(0));
+        ring.keep_newest(2);
+        let kept: Vec<_> = core::iter::from_fn(|| ring.take(Pcpu(0)))
+            .map(|event| event.at.0)
+            .collect();
+        assert_eq!((kept, ring.take_lost()), (vec![2, 3], 1));
     }
 
     #[test]

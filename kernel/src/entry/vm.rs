@@ -10,15 +10,14 @@
 use core::arch::global_asm;
 use core::mem::offset_of;
 
-use kernel::mca::Machine;
-use kernel::units::Hpa;
+use kernel::units::{Hpa, Tsc};
 use specs::{ForVersion, McState, McVersion};
 
 use crate::exit::fast;
 use crate::guests::vcpu::{FastExit, Own, Rest, Vcpu};
 use crate::machine::processor::{MAX_PROCESSORS, Processor, STACK_TOP};
 use crate::machine::slots::Slot;
-use crate::run::host::HOST;
+use crate::machine::tsc;
 use crate::vmx::controls::Controls;
 use crate::vmx::current::Current;
 use crate::vmx::instructions::Failed;
@@ -241,7 +240,8 @@ unsafe fn change_hands(processor: &Processor, vcpu: &'static Vcpu) -> Result<(),
             let own = previous.own.borrow();
             own.unswitched.save();
             if let Err(excluded) = platform::take_processor(&mut own.platform) {
-                HOST.emit(excluded.event(own.shared.id));
+                let event = excluded.event(own.shared.id);
+                processor.ring.emit(Tsc(tsc()), event);
             }
         }
         let own = vcpu.own.borrow();

@@ -1,5 +1,7 @@
 //! Where the log goes: port 0xE9 of an emulator, or COM1.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use x86::io::{inb, outb};
 
 /// Bochs and QEMU's debug console: reads give the port's own number where it exists.
@@ -15,7 +17,7 @@ const DIVISOR_ACCESS: u8 = 1 << 7;
 const EIGHT_BITS: u8 = 3;
 pub(super) const DATA_TERMINAL_READY: u8 = 1 << 0;
 const TRANSMITTER_EMPTY: u8 = 1 << 5;
-/// Polls before a UART that does not answer is given up for this byte.
+/// Polls before a UART that does not answer is given up: from then on nobody waits for it until it has been found ready.
 const PATIENCE: u32 = 1_000_000;
 
 /// The way out, chosen once.
@@ -47,6 +49,23 @@ pub fn init() -> Output {
     }
 }
 
+/// The UART was given up.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+
+/// Whether the UART takes a byte, now or soon.
+fn is_ready() -> bool {
+    let patience = if GIVEN_UP.load(Ordering::Relaxed) {
+        1
+    } else {
+        PATIENCE
+    };
+    // SAFETY: as in `init`.
+    let is_empty = || unsafe { inb(LINE_STATUS) } & TRANSMITTER_EMPTY != 0;
+    let is_ready = (0..patience).any(|_| is_empty());
+    GIVEN_UP.store(!is_ready, Ordering::Relaxed);
+    is_ready
+}
+
 /// Writes bytes; a UART that never empties loses them rather than hang the machine.
 pub fn write(output: Output, bytes: &[u8]) {
     for &byte in bytes {
@@ -54,13 +73,8 @@ pub fn write(output: Output, bytes: &[u8]) {
         unsafe {
             match output {
                 Output::DebugConsole => outb(DEBUG_CONSOLE, byte),
-                Output::Com1 => {
-                    let mut polls = 0;
-                    while inb(LINE_STATUS) & TRANSMITTER_EMPTY == 0 && polls < PATIENCE {
-                        polls += 1;
-                    }
-                    outb(DATA, byte);
-                }
+                Output::Com1 if is_ready() => outb(DATA, byte),
+                Output::Com1 => {}
             }
         }
     }

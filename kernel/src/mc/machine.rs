@@ -124,7 +124,8 @@ pub trait Machine {
     /// Forgets every translation of guest memory that this processor has cached (INVEPT, all contexts).
     fn flush_translations(&self);
 
-    /// Makes another processor leave guest mode, if it is there, and call [`crate::mca::catch_up`] soon, in any context (an NMI).
+    /// Makes another processor leave guest mode, if it is there, and call [`crate::mca::nmi`] soon, in any context (an NMI). Nothing if there is no
+    /// such processor.
     fn kick(&self, processor: Pcpu);
 
     /// A guest's mailboxes; none if there is no such guest.

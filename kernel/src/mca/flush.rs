@@ -3,15 +3,20 @@
 //! Every change of an EPT that takes something away begins a new generation. A processor that has flushed since writes the
 //! generation down; one that has not is made to leave its guest and does so before the next VM entry.
 
-use super::shared::Shared;
+use super::end::must_stop;
+use super::shared::{Shared, Slot};
 use super::wait::Wait;
 use crate::mc::event::Event;
 use crate::mc::machine::Machine;
 use crate::sync::{AtomicU64, Ordering, constructor};
 
 pub(super) struct Flushes {
+    /// How many there were, and [`STOPPING`].
     generation: AtomicU64,
 }
+
+/// Nobody goes on: every processor is behind for ever, so that an NMI costs no look of its own at this.
+const STOPPING: u64 = 1 << 63;
 
 impl Flushes {
     constructor! {
@@ -25,36 +30,70 @@ impl Flushes {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Nobody goes on from now on.
+    pub fn stop(&self) {
+        self.generation.fetch_or(STOPPING, Ordering::AcqRel);
+    }
+
+    /// Whether nobody goes on.
+    pub fn is_stopping(&self) -> bool {
+        self.current() & STOPPING != 0
+    }
+
+    /// What a processor that is not behind has written down.
+    #[inline(always)]
     fn current(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
+
+    fn generation(&self) -> u64 {
+        self.current() & !STOPPING
+    }
 }
 
-/// Flushes this processor's translations if pages went out of use since it last did. Called for every NMI; safe in any context.
+/// Flushes this processor's translations if pages went out of use since it last did. Safe in any context.
 #[inline]
 pub fn catch_up<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
-    let Some(slot) = shared.slot(machine.processor()) else {
-        return;
-    };
-    let mut current = shared.flushes.current();
-    if slot.flushed.load(Ordering::Relaxed) == current {
-        return;
+    if let Some(slot) = behind(shared, machine) {
+        flush(shared, machine, slot);
     }
+}
+
+/// What every NMI asks of this processor, in any context: to flush its translations, or not to go on. True if it must not: then it calls
+/// [`super::await_reset`].
+#[inline]
+pub fn nmi<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) -> bool {
+    behind(shared, machine).is_some_and(|slot| {
+        flush(shared, machine, slot);
+        must_stop(shared, machine)
+    })
+}
+
+/// This processor's slot, if it is behind.
+#[inline(always)]
+fn behind<'a, M: Machine, const P: usize>(shared: &'a Shared<P>, machine: &M) -> Option<&'a Slot> {
+    let slot = shared.slot(machine.processor())?;
+    (slot.flushed.load(Ordering::Relaxed) != shared.flushes.current()).then_some(slot)
+}
+
+#[inline(never)]
+fn flush<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M, slot: &Slot) {
+    let mut generation = shared.flushes.generation();
     loop {
         machine.flush_translations();
-        slot.flushed.store(current, Ordering::Release);
+        slot.flushed.store(generation, Ordering::Release);
         // An NMI in between may have seen a later generation, which this one has just taken back.
-        let now = shared.flushes.current();
-        if now == current {
+        let now = shared.flushes.generation();
+        if now == generation {
             return;
         }
-        current = now;
+        generation = now;
     }
 }
 
 /// Whether every processor that is online has flushed: only then may a page that was put back be handed out.
 pub fn is_flushed<const P: usize>(shared: &Shared<P>) -> bool {
-    let current = shared.flushes.current();
+    let current = shared.flushes.generation();
     shared
         .online()
         .all(|(_, slot)| slot.flushed.load(Ordering::Acquire) == current)
@@ -77,7 +116,7 @@ pub fn flush_everywhere<M: Machine, const P: usize>(shared: &Shared<P>, machine:
 /// before they have. Returns whether all have.
 pub(super) fn await_flush<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) -> bool {
     let mut all = true;
-    let current = shared.flushes.current();
+    let current = shared.flushes.generation();
     let mut wait = Wait::for_arrival(shared, machine);
     for (processor, slot) in shared.online() {
         if wait

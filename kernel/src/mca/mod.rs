@@ -12,6 +12,7 @@
 mod claim;
 mod counts;
 mod emptied;
+mod end;
 mod extent;
 mod flush;
 mod handle;
@@ -36,7 +37,8 @@ pub use crate::mc::grade::{Class, grade, grade_poll};
 pub use crate::mc::machine::{Addressee, Interrupted, Kept, Machine, Owner, Replaced};
 pub use crate::mc::registers;
 pub use crate::mc::registers::{McgCap, McgStatus, Misc, Status};
-pub use flush::{catch_up, flush_everywhere, is_flushed};
+pub use end::{await_reset, still_ending, stop_others};
+pub use flush::{catch_up, flush_everywhere, is_flushed, nmi};
 pub use handle::{Verdict, handle};
 pub use poll::poll;
 pub use shared::{Config, Shared};

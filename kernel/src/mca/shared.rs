@@ -33,6 +33,8 @@ pub(super) struct Slot {
     pub flushed: AtomicU64,
     /// When it last handled an #MC while it was being brought up, in time stamp ticks; 0 if it did not.
     pub apart: AtomicU64,
+    /// Not 0: it does nothing any more.
+    pub stopped: AtomicU32,
     /// What [`Emptied`] counted when this processor last had no #MC on its way.
     pub settled: AtomicU32,
     /// The vCPU whose context it has lost in this machine check: guest and vCPU, a byte each, plus one; 0 if it has not.
@@ -96,6 +98,7 @@ impl Slot {
                 missing: AtomicU32::new(0),
                 flushed: AtomicU64::new(0),
                 apart: AtomicU64::new(0),
+                stopped: AtomicU32::new(0),
                 settled: AtomicU32::new(0),
                 lost: AtomicU32::new(0),
             }

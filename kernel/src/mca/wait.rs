@@ -1,6 +1,6 @@
 //! Waiting for other processors: bounded, and never in anybody's way.
 
-use super::flush::catch_up;
+use super::flush::nmi;
 use super::shared::Shared;
 use crate::mc::machine::Machine;
 use crate::sync::Ordering;
@@ -82,7 +82,10 @@ impl<'a, M: Machine, const P: usize> Wait<'a, M, P> {
 
     /// What has to be done now and then while one waits, and whether it has taken too long.
     pub fn step(&mut self) -> Result<(), Stuck> {
-        catch_up(self.shared, self.machine);
+        // Should NMIs be blocked here, nothing else says that nobody goes on.
+        if nmi(self.shared, self.machine) {
+            return Err(Stuck);
+        }
         let progress = self.shared.progress.load(Ordering::Relaxed);
         if progress != self.progress {
             self.progress = progress;

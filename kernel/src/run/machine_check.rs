@@ -7,7 +7,7 @@ use kernel::mca::{self, Interrupted, Verdict};
 use super::host::{ENGINE, HOST};
 use super::{current_vcpu, local};
 use crate::machine::processor::{Processor, RAISE_MACHINE_CHECK};
-use crate::machine::{halt, log, power, traps};
+use crate::machine::{log, power, traps};
 use crate::vmx::operation;
 
 /// A machine check of this processor, in this context. Returns whether the copy that it interrupted has to fail.
@@ -29,11 +29,19 @@ pub fn machine_check(interrupted: Interrupted) -> bool {
 #[cold]
 fn end(resets: bool) -> ! {
     if !resets {
-        halt();
+        stop();
     }
-    // Nothing that was interrupted goes on, on any processor: whoever holds the log does not need it any more.
+    mca::stop_others(&ENGINE, &HOST);
+    // Nothing that was interrupted goes on, on any processor that takes an NMI: whoever holds the log does not need it any more.
     log::break_open();
-    super::log_last_events();
+    super::log_last_events(|| mca::still_ending(&ENGINE));
+    power::reset()
+}
+
+/// This processor does not go on. Another one resets the machine, or else this one.
+#[cold]
+fn stop() -> ! {
+    mca::await_reset(&ENGINE, &HOST);
     power::reset()
 }
 
@@ -47,7 +55,9 @@ pub fn machine_check_in_root_mode(fix_up: bool) -> bool {
 /// An NMI in root mode: whatever it was sent for is looked at before the next entry, or right after an entry that was already
 /// past the look.
 pub fn nmi_in_root_mode() {
-    mca::catch_up(&ENGINE, &HOST);
+    if mca::nmi(&ENGINE, &HOST) {
+        stop();
+    }
     let processor = Processor::current();
     let local = local(processor);
     if local.current.get().is_some() {
@@ -67,7 +77,9 @@ pub fn nmi_in_root_mode() {
 
 /// An NMI that ended a guest's run; what was asked is answered before the next entry.
 pub fn nmi_in_guest_mode() {
-    mca::catch_up(&ENGINE, &HOST);
+    if mca::nmi(&ENGINE, &HOST) {
+        stop();
+    }
 }
 
 /// Does what other processors ask of this one.

@@ -357,28 +357,38 @@ fn finish(processor: &Processor) -> ! {
 
 /// Writes to the log what all processors have kept.
 pub fn log_events() {
-    log_each_ring(|_| false);
-}
-
-/// The same at the end of all, where what a processor was about to keep when it was halted holds up nothing behind it.
-pub fn log_last_events() {
-    log_each_ring(|processor| processor.ring.give_up_unwritten());
-}
-
-fn log_each_ring(give_up: impl Fn(&Processor) -> bool) {
     let _held = log::hold();
     for processor in Processor::all() {
+        log_ring(processor, || ());
+    }
+}
+
+/// Events that are logged before a reset, at most: some 16 KiB, which COM1 takes in a second and a half.
+const LAST_EVENTS: u64 = 256;
+
+/// The same at the end of all, where what a processor was about to keep when it was halted holds up nothing behind it. Each processor has a share of
+/// what is written at most, for its newest ones; `step` is called after each.
+pub fn log_last_events(step: impl Fn()) {
+    let _held = log::hold();
+    let share = LAST_EVENTS / u64::from(Processor::count().max(1));
+    for processor in Processor::all() {
+        processor.ring.keep_newest(share);
         loop {
-            while let Some(stamped) = processor.ring.take(processor.number) {
-                messages::write(&stamped);
-            }
-            if !give_up(processor) {
+            log_ring(processor, &step);
+            if !processor.ring.give_up_unwritten() {
                 break;
             }
         }
-        let lost = processor.ring.take_lost();
-        if lost != 0 {
-            messages::write_lost(processor.number, tsc(), lost);
-        }
+    }
+}
+
+fn log_ring(processor: &Processor, step: impl Fn()) {
+    while let Some(stamped) = processor.ring.take(processor.number) {
+        messages::write(&stamped);
+        step();
+    }
+    let lost = processor.ring.take_lost();
+    if lost != 0 {
+        messages::write_lost(processor.number, tsc(), lost);
     }
 }

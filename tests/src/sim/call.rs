@@ -78,6 +78,11 @@ impl Call {
         state.mcg_status.set(mcg_status);
         state.in_machine_check.set(true);
         let verdict = handle(&**machine.shared, machine, interrupted);
+        if let Verdict::Fatal { resets, .. } = verdict
+            && machine.world.plays_end.get()
+        {
+            machine.end(resets);
+        }
         state.in_machine_check.set(false);
         if verdict == Verdict::Resume {
             self.go_on(machine);

@@ -97,6 +97,16 @@ impl Signal {
         }
     }
 
+    /// No #MC: the processor does what it does.
+    pub fn at_work(processor: u16) -> Self {
+        Self {
+            processor,
+            attendance: Attendance::Comes,
+            calls: Vec::new(),
+            starting: None,
+        }
+    }
+
     /// The same, with another attendance.
     pub fn attending(self, attendance: Attendance) -> Self {
         Self { attendance, ..self }
@@ -147,6 +157,12 @@ impl Simulation {
             empty_is_fatal: false,
             corrected_limit: 0,
         });
+        self
+    }
+
+    /// What follows a fatal machine check is played too, to the reset.
+    pub fn playing_the_end(self) -> Self {
+        self.world.plays_end.set(true);
         self
     }
 
@@ -207,7 +223,7 @@ impl Simulation {
             .map(|signal| self.prepare(signal.clone(), preemptible))
             .collect();
         let mut round = 0;
-        while running.iter().any(Running::is_awaited) {
+        while running.iter().any(Running::is_awaited) && !self.world.is_reset.get() {
             assert!(round < ROUNDS, "somebody waits for ever");
             if preemptible {
                 for _ in 0..running.len() {
@@ -228,6 +244,7 @@ impl Simulation {
         let (world, shared) = (self.world.clone(), self.shared.clone());
         let processor = Pcpu(signal.processor);
         let (calls, starting) = (signal.calls.clone(), signal.starting);
+        let is_at_work = calls.is_empty();
         let stack = DefaultStack::new(STACK).expect("memory for a stack");
         let coroutine = Coroutine::with_stack(stack, move |yielder, ()| {
             let machine = View {
@@ -254,6 +271,11 @@ impl Simulation {
                     verdicts.extend(call.take(&machine));
                 }
             }
+            if is_at_work {
+                loop {
+                    machine.relax();
+                }
+            }
             for call in calls {
                 if matches!(verdicts.last(), Some(Verdict::Fatal { .. })) {
                     break;
@@ -274,6 +296,10 @@ impl Simulation {
 
     /// Processors that are in no machine check take their NMIs, some time.
     fn take_interrupts(&self, running: &[Running], random: &mut fastrand::Rng) {
+        if self.world.plays_end.get() {
+            // Each takes its own: it may have to stop where it is.
+            return;
+        }
         for (number, processor) in self.world.processors.iter().enumerate() {
             let is_free = !processor.in_machine_check.get() && !is_dead(running, number as u16);
             if is_free && processor.nmi.get() && random.bool() {
@@ -328,8 +354,13 @@ fn is_dead(running: &[Running], processor: u16) -> bool {
 }
 
 impl Running {
-    /// The run goes on until it is done.
+    /// The run goes on until it is done. Nobody waits for one that does its work, unless it has stopped and waits for the reset.
     fn is_awaited(&self) -> bool {
+        let state = &self.world.processors[usize::from(self.signal.processor)];
+        self.can_go_on() && (!self.signal.calls.is_empty() || state.stopped.get())
+    }
+
+    fn can_go_on(&self) -> bool {
         !self.done
             && match self.signal.attendance {
                 Attendance::Comes | Attendance::Late(_) => true,
@@ -343,7 +374,7 @@ impl Running {
             Attendance::Late(rounds) => round >= rounds,
             _ => true,
         };
-        if !self.is_awaited() || !is_here {
+        if !self.can_go_on() || !is_here {
             return;
         }
         match self.coroutine.resume(()) {

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use corosensei::Yielder;
 use kernel::event::{Event, Stamped};
 use kernel::mca::{
-    Addressee, Kept, Machine, McgCap, Owner, Replaced, Shared, Verdict, catch_up, registers,
+    Addressee, Kept, Machine, McgCap, Owner, Replaced, Shared, Verdict, await_reset, nmi,
+    registers, still_ending, stop_others,
 };
 use kernel::units::{Bank, GuestId, Hpa, Pcpu, Tsc};
 
@@ -34,14 +35,49 @@ impl View<'_> {
         yielder.suspend(());
         self.take_interrupt();
         if self.state().nmi.replace(false) {
-            catch_up(
-                self.shared,
-                &View {
-                    yielder: None,
-                    ..*self
-                },
-            );
+            let view = View {
+                yielder: None,
+                ..*self
+            };
+            if nmi(self.shared, &view) && self.world.plays_end.get() {
+                self.stop();
+            }
         }
+    }
+
+    /// It waits for the reset, and sees to it if it takes too long. Does not come back.
+    pub(super) fn stop(&self) {
+        self.world.did(self.processor, Step::Stop);
+        self.state().stopped.set(true);
+        // It takes further NMIs, which change nothing.
+        let view = View {
+            preemptible: false,
+            ..*self
+        };
+        await_reset(self.shared, &view);
+        self.reset();
+    }
+
+    pub(super) fn reset(&self) {
+        self.world.did(self.processor, Step::Reset);
+        self.world.is_reset.set(true);
+        while let Some(yielder) = self.yielder {
+            yielder.suspend(());
+        }
+    }
+
+    /// What it does after a fatal machine check.
+    pub(super) fn end(&self, resets: bool) {
+        if !resets {
+            self.stop();
+        }
+        stop_others(self.shared, self);
+        // Its last words.
+        for _ in 0..100 {
+            self.relax();
+            still_ending(self.shared);
+        }
+        self.reset();
     }
 
     /// The #MC that comes in the middle of this processor's bring-up, should it be time.
@@ -204,10 +240,11 @@ impl Machine for View<'_> {
 
     fn kick(&self, processor: Pcpu) {
         assert_ne!(processor, self.processor, "no processor kicks itself");
+        let Some(other) = self.world.processors.get(usize::from(processor.0)) else {
+            return;
+        };
         self.world.did(self.processor, Step::Kick(processor));
-        self.world.processors[usize::from(processor.0)]
-            .nmi
-            .set(true);
+        other.nmi.set(true);
     }
 
     fn guest(&self, guest: GuestId) -> Option<Addressee<'_>> {

@@ -40,6 +40,10 @@ pub enum Step {
     Flush,
     /// It kicked another processor.
     Kick(Pcpu),
+    /// It has stopped: a reset is due.
+    Stop,
+    /// It reset the machine.
+    Reset,
 }
 
 /// What a processor has done so far in machine checks.
@@ -65,6 +69,8 @@ pub struct Processor {
     pub(super) work: Cell<Work>,
     pub(super) nmi: Cell<bool>,
     pub(super) in_machine_check: Cell<bool>,
+    /// It waits for the reset.
+    pub(super) stopped: Cell<bool>,
     /// An #MC that comes after so many suspensions of its bring-up.
     pub(super) interrupts: Cell<Option<(u64, Call)>>,
     /// What came of that.
@@ -90,6 +96,9 @@ pub struct World {
     pub(super) after_status_reads: RefCell<Option<Awaited>>,
     /// What happens in the middle of the next flush of translations.
     pub(super) in_flush: RefCell<Option<Box<dyn FnOnce()>>>,
+    /// What follows a fatal machine check is played, to the reset.
+    pub(super) plays_end: Cell<bool>,
+    pub(super) is_reset: Cell<bool>,
     /// How many processors have looked at what their banks hold from before the reset.
     pub(super) started: Cell<u16>,
     /// What hardware has written into banks as it raised #MCs: by which processor, into which of its banks.
@@ -116,6 +125,7 @@ impl World {
             work: Cell::default(),
             nmi: Cell::new(false),
             in_machine_check: Cell::new(false),
+            stopped: Cell::new(false),
             interrupts: Cell::new(None),
             interrupted: Cell::new(None),
             stale: RefCell::default(),
@@ -133,6 +143,8 @@ impl World {
             spares: RefCell::default(),
             after_status_reads: RefCell::default(),
             in_flush: RefCell::default(),
+            plays_end: Cell::new(false),
+            is_reset: Cell::new(false),
             started: Cell::new(0),
             raised: RefCell::default(),
             guests: Vec::new(),
@@ -295,6 +307,13 @@ impl World {
         if let Some((_, happens)) = due {
             happens();
         }
+    }
+
+    /// Who has reset the machine.
+    pub fn resets(&self) -> Vec<Pcpu> {
+        let steps = self.steps.borrow();
+        let resets = steps.iter().filter(|(_, step)| *step == Step::Reset);
+        resets.map(|&(processor, _)| processor).collect()
     }
 
     pub(super) fn did(&self, processor: Pcpu, step: Step) {
