@@ -157,6 +157,18 @@ fn moves(model: &Model, comparison: &Comparison, guest: &Machine, new: &Side) ->
     let msrs = versions
         .into_iter()
         .flat_map(|version| watched(model, version));
+    goes_on_as_said(comparison, &here, &there, msrs, place);
+    true
+}
+
+/// Two guests from one record answer alike but where a finding that is not safe says otherwise.
+fn goes_on_as_said(
+    comparison: &Comparison,
+    here: &Machine,
+    there: &Machine,
+    msrs: impl IntoIterator<Item = u32>,
+    place: impl Fn() -> String,
+) {
     for msr in msrs {
         // A finding that is safe excuses nothing but an answer where there was none.
         let named = |here: &Answer| {
@@ -184,7 +196,67 @@ fn moves(model: &Model, comparison: &Comparison, guest: &Machine, new: &Side) ->
             );
         }
     }
-    true
+}
+
+/// Between interfaces a record is converted. It is refused exactly if the verdict says so of the guest, or it would lose a pending
+/// machine check; what arrives meets nothing that is not said.
+#[test]
+fn verdicts_are_true_of_guests_that_are_converted() {
+    let models: Vec<Model> = SPECS.into_iter().map(model).collect();
+    let sides = |at: usize| released(SPECS[at], &models[at]);
+    let (mut arrived, mut lossy, mut refused) = (0, 0, 0);
+    for (old_at, new_at) in (0..SPECS.len()).flat_map(|a| (0..SPECS.len()).map(move |b| (a, b))) {
+        if old_at == new_at {
+            continue;
+        }
+        for (old, new) in sides(old_at)
+            .iter()
+            .flat_map(|old| sides(new_at).into_iter().map(move |new| (old, new)))
+        {
+            let comparison = compared(old, &new);
+            let verdict = &comparison.verdicts[0];
+            let msrs: Vec<u32> = [(old_at, old), (new_at, &new)]
+                .into_iter()
+                .flat_map(|(at, side)| watched(&models[at], side.view.version))
+                .collect();
+            // Each of the four kinds of guest that `guests` makes, of fewer words: there are many pairs.
+            for guest in guests(&models[old_at], &old.view).into_iter().step_by(7) {
+                let place = || {
+                    let names = &comparison.names;
+                    format!("{} → {}: {:x?}", names[0], names[1], guest.cells())
+                };
+                let record = guest.save();
+                let converted = convert_what_can_be(&old.view, &new.view, &record);
+                let Ok(converted) = converted else {
+                    let kept = kept_out(verdict, &guest) || guest.pending();
+                    assert!(kept, "{converted:?} {verdict:#?}: {}", place());
+                    refused += 1;
+                    continue;
+                };
+                assert!(!kept_out(verdict, &guest), "{verdict:#?}: {}", place());
+                arrived += 1;
+                let mut there = Machine::new(&new.view);
+                there
+                    .restore(&converted.record)
+                    .expect("a converted record");
+                let mut here = Machine::new(&old.view);
+                here.restore(&record).expect("its own record");
+                // What is lost is said guest by guest, and `convert` makes no record of it.
+                if converted.lost.is_empty() {
+                    goes_on_as_said(&comparison, &here, &there, msrs.iter().copied(), place);
+                    arrived += 1;
+                } else {
+                    assert_ne!(*verdict, Verdict::Safe, "{:?}: {}", converted.lost, place());
+                    assert!(convert(&old.view, &new.view, &record).is_err());
+                    lossy += 1;
+                }
+            }
+        }
+    }
+    assert!(
+        arrived > 20 && lossy > 20 && refused > 100,
+        "{arrived} arrived, {lossy} with losses, {refused} refused"
+    );
 }
 
 /// What generated code answers last to a witness; none if it has no such guest.
