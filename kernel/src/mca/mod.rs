@@ -40,6 +40,6 @@ pub use crate::mc::registers::{McgCap, McgStatus, Misc, Status};
 pub use end::{await_reset, still_ending, stop_others};
 pub use flush::{catch_up, flush_everywhere, is_flushed, nmi};
 pub use handle::{Verdict, handle};
-pub use poll::poll;
+pub use poll::{at_work, poll};
 pub use shared::{Config, Shared};
 pub use start::{join, online, start};

@@ -45,8 +45,7 @@ impl Polls {
 /// Logs, counts and clears the corrected errors in this processor's banks; counts those that machine checks have met. Called by
 /// housekeeping.
 pub fn poll<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
-    Rendezvous::seen_at_work(shared, machine.processor());
-    settle_at_work(shared, machine);
+    let _ = at_work(shared, machine);
     let polls = &shared.polls;
     if polls.busy.swap(1, Ordering::Acquire) != 0 {
         return;
@@ -60,6 +59,13 @@ pub fn poll<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) {
         poll_bank(shared, machine, bank, cap.ser_p());
     }
     polls.busy.store(0, Ordering::Release);
+}
+
+/// This processor is in ordinary context, and no #MC is on its way to it: one that did not come to a rendezvous is expected again. False if
+/// that rendezvous still goes on: then it looks again soon, or it would take its next #MC for that one.
+pub fn at_work<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M) -> bool {
+    settle_at_work(shared, machine);
+    Rendezvous::seen_at_work(shared, machine.processor())
 }
 
 fn poll_bank<M: Machine, const P: usize>(

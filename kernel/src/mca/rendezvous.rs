@@ -370,15 +370,20 @@ impl Rendezvous {
     }
 
     /// A processor that may have missed a rendezvous is in ordinary context: no #MC is on its way to it any more, and the next one is
-    /// a new one. While the rendezvous goes on it still counts as missing, and is kicked.
-    pub fn seen_at_work<const P: usize>(shared: &Shared<P>, processor: Pcpu) {
+    /// a new one. While the rendezvous goes on it still counts as missing, and is kicked. Returns whether it counts so no longer.
+    pub fn seen_at_work<const P: usize>(shared: &Shared<P>, processor: Pcpu) -> bool {
         let Some(slot) = shared.slot(processor) else {
-            return;
+            return true;
         };
         let missed = slot.missing.load(Ordering::Acquire);
-        if missed != 0 && shared.rendezvous.read().state() == State::Idle {
+        if missed == 0 {
+            return true;
+        }
+        let is_over = shared.rendezvous.read().state() == State::Idle;
+        if is_over {
             Self::make_good(shared, processor, missed);
         }
+        is_over
     }
 
     /// Leaves. The last one to do so makes the place ready for the next rendezvous.

@@ -7,7 +7,7 @@ use kernel::mca::{self, Interrupted, Verdict};
 use super::host::{ENGINE, HOST};
 use super::{current_vcpu, local};
 use crate::machine::processor::{Processor, RAISE_MACHINE_CHECK};
-use crate::machine::{log, power, traps};
+use crate::machine::{log, power, traps, tsc};
 use crate::vmx::operation;
 
 /// A machine check of this processor, in this context. Returns whether the copy that it interrupted has to fail.
@@ -98,6 +98,10 @@ fn answer(processor: &Processor) {
         super::faults::settle();
         // No copy is going on.
         let _ = machine_check(interrupted(processor));
+    } else if !mca::at_work(&ENGINE, &HOST) {
+        // A rendezvous goes on without it, and has kicked it: by then it is over.
+        const RENDEZVOUS: u64 = 20_000;
+        super::keep_house_at(tsc().saturating_add(RENDEZVOUS));
     }
 }
 

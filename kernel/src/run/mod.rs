@@ -183,7 +183,9 @@ fn look_round(processor: &'static Processor, local: &'static Local) -> ! {
     loop {
         machine_check::answer_requests(processor);
         deliver_at_once(processor, local);
-        keep_house(processor);
+        if !local.turns.has_urgent() {
+            keep_house(processor);
+        }
         if guests::running() == 0 && ENDS.load(Ordering::Relaxed) {
             finish(processor);
         }
@@ -261,6 +263,9 @@ fn rest(processor: &Processor) {
     if processor.number == Pcpu(0) {
         // Somebody has to look for commands and keep the log moving.
         core::hint::spin_loop();
+    } else if processor.requests.load(Ordering::Acquire) == 0 && !mca::at_work(&ENGINE, &HOST) {
+        // It has missed a rendezvous that still goes on, and stays awake until it is expected again.
+        core::hint::spin_loop();
     } else {
         let rests = &local(processor).rests;
         rests.store(true, Ordering::Release);
@@ -314,7 +319,7 @@ fn keep_house(processor: &Processor) {
     faults::settle();
     mca::poll(&ENGINE, &HOST);
     if !LOG_LATE.load(Ordering::Relaxed) {
-        log_events();
+        log_until(|| processor.requests.load(Ordering::Relaxed) != 0 || local.turns.has_urgent());
     }
     // However long the log took, guests run for a period before it is their turn to wait again, unless somebody has asked for more.
     let after = tsc().saturating_add(period);
@@ -326,9 +331,14 @@ fn keep_house(processor: &Processor) {
 
 /// Housekeeping is due before the next VM entry.
 fn keep_house_soon() {
+    keep_house_at(0);
+}
+
+/// Housekeeping is due then, or earlier.
+fn keep_house_at(time: u64) {
     local(Processor::current())
         .next_housekeeping
-        .store(0, Ordering::Relaxed);
+        .fetch_min(time, Ordering::Relaxed);
 }
 
 /// Lets machine checks follow that waited for their guest.
@@ -357,9 +367,19 @@ fn finish(processor: &Processor) -> ! {
 
 /// Writes to the log what all processors have kept.
 pub fn log_events() {
+    log_until(|| false);
+}
+
+/// The same, but for what is left when something has come up: it waits for the next time.
+fn log_until(has_come_up: impl Fn() -> bool) {
     let _held = log::hold();
     for processor in Processor::all() {
-        log_ring(processor, || ());
+        while !has_come_up()
+            && let Some(stamped) = processor.ring.take(processor.number)
+        {
+            messages::write(&stamped);
+        }
+        log_lost(processor);
     }
 }
 
@@ -374,7 +394,11 @@ pub fn log_last_events(step: impl Fn()) {
     for processor in Processor::all() {
         processor.ring.keep_newest(share);
         loop {
-            log_ring(processor, &step);
+            while let Some(stamped) = processor.ring.take(processor.number) {
+                messages::write(&stamped);
+                step();
+            }
+            log_lost(processor);
             if !processor.ring.give_up_unwritten() {
                 break;
             }
@@ -382,11 +406,7 @@ pub fn log_last_events(step: impl Fn()) {
     }
 }
 
-fn log_ring(processor: &Processor, step: impl Fn()) {
-    while let Some(stamped) = processor.ring.take(processor.number) {
-        messages::write(&stamped);
-        step();
-    }
+fn log_lost(processor: &Processor) {
     let lost = processor.ring.take_lost();
     if lost != 0 {
         messages::write_lost(processor.number, tsc(), lost);

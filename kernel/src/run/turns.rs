@@ -74,6 +74,12 @@ impl Turns {
         vcpus.get(place).copied()
     }
 
+    /// A machine check waits for a vCPU: nothing goes before that.
+    pub fn has_urgent(&self) -> bool {
+        let mut vcpus = self.vcpus.get().copied().unwrap_or(&[]).iter();
+        vcpus.any(|vcpu| is_urgent(vcpu))
+    }
+
     /// The vCPU that is here has a machine check to take: it stays at least for so long.
     #[inline(always)]
     pub fn keep(&self, now: u64, slice: u64) {

@@ -335,16 +335,26 @@ fn the_work_of_a_processor_is_the_same_on_every_machine() {
 /// The one that did not come may never have had that #MC. When it has been seen at work, its next is a new one: it opens the gate.
 #[test]
 fn one_that_was_missed_is_expected_again_once_it_has_been_seen_at_work() {
-    for seen_at_work in [true, false] {
+    for (seen_at_work, polls) in [(true, true), (true, false), (false, false)] {
         let simulation = Simulation::new(world(2));
         simulation.world.put(0, 1, SRAO, GUEST_0 + 0x1000, MISC);
         let [first, second] = both(BYSTANDER, BYSTANDER);
         let missed = [first.clone(), second.clone().attending(Attendance::Never)];
+        // Kicked in the middle, it is not yet.
+        simulation.in_flush(|simulation| {
+            let second = simulation.view(1);
+            assert!(!kernel::mca::at_work(simulation.shared(), &second));
+        });
         simulation.run(Order::Turns, &missed);
         simulation.enter(0);
         simulation.finish(0);
-        if seen_at_work {
+        if polls {
             kernel::mca::poll(simulation.shared(), &simulation.view(1));
+        } else if seen_at_work {
+            assert!(kernel::mca::at_work(
+                simulation.shared(),
+                &simulation.view(1)
+            ));
         }
         simulation.world.clear_log();
         simulation.world.put(0, 1, SRAO, GUEST_0 + 0x2000, MISC);
