@@ -152,14 +152,22 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 pub fn crc32c_sse42(crc: u32, bytes: &[u8]) -> u32 {
     use core::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u32, _mm_crc32_u64};
     let word = |crc, word: &[u8; 8]| _mm_crc32_u64(crc, u64::from_le_bytes(*word));
-    // Blocks spare most of the loop's own instructions.
-    let (blocks, rest) = bytes.as_chunks::<64>();
-    let (small, rest) = rest.as_chunks::<32>();
+    // Blocks spare most of the loop's own instructions; of each smaller size there is one at most.
+    let (blocks, rest) = bytes.as_chunks::<128>();
+    let (large, rest) = rest.as_chunks::<64>();
+    let (medium, rest) = rest.as_chunks::<32>();
+    let (small, rest) = rest.as_chunks::<16>();
     let (words, rest) = rest.as_chunks::<8>();
     let (halves, rest) = rest.as_chunks::<4>();
     let crc = blocks.iter().fold(u64::from(!crc), |crc, block| {
         block.as_chunks().0.iter().fold(crc, word)
     });
+    let crc = large
+        .iter()
+        .fold(crc, |crc, block| block.as_chunks().0.iter().fold(crc, word));
+    let crc = medium
+        .iter()
+        .fold(crc, |crc, block| block.as_chunks().0.iter().fold(crc, word));
     let crc = small
         .iter()
         .fold(crc, |crc, block| block.as_chunks().0.iter().fold(crc, word));

@@ -2,7 +2,7 @@
 
 use super::fields::doc;
 use super::names::{camel, snake};
-use super::record::refusals;
+use super::refused::refusals;
 use crate::model::{Register, Scope, View};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};

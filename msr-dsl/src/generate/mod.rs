@@ -10,6 +10,7 @@ mod injection;
 pub(crate) mod names;
 mod read;
 mod record;
+mod refused;
 mod shared;
 mod state;
 mod table;

@@ -2,7 +2,8 @@
 
 use super::expression::hex;
 use super::names::snake;
-use crate::model::{Field, Register, Scope, View};
+use super::refused::{Clear, Quick, quick, refusals};
+use crate::model::{Scope, View};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -42,6 +43,7 @@ pub fn record(view: &View, scope: Scope) -> (TokenStream, TokenStream) {
     });
     let mut found = Vec::new();
     let mut kept = Vec::new();
+    let mut clear = Clear::default();
     for ((id, tag, _), at) in saved.iter().zip(&places) {
         let register = view.register(*id);
         let (cells, count, item) = (
@@ -50,22 +52,32 @@ pub fn record(view: &View, scope: Scope) -> (TokenStream, TokenStream) {
             format_ident!("item_{}", tag),
         );
         found.push(quote!(let #item = record::take::<#count>(items, #at, #tag)?;));
-        let refused = refusals(view, register, &quote!());
         let words = quote!(#item.iter().map(|word| u64::from_le_bytes(*word)));
-        if let Some(outside) = refused.outside {
+        let Quick {
+            clear: bits,
+            alike,
+            illegal,
+        } = quick(view, register);
+        clear.add(bits, quote!(#words.fold(0, |all, word| all | word)));
+        for bits in alike {
+            clear.add(
+                bits,
+                quote!(#words.fold(0, |all, word| all | (word ^ (word << 1)))),
+            );
+        }
+        if !illegal.is_empty() {
             found.push(quote! {
-                if #words.fold(0, |all, word| all | #outside) != 0 { return None; }
+                for word in #words {
+                    #(if #illegal { return None; })*
+                }
             });
         }
-        if let Some(illegal) = refused.illegal {
-            found.push(quote! {
-                if #words.fold(false, |any, word| any | #illegal) { return None; }
-            });
-        }
+        // Word by word: an array that is made as a whole is made beside the state first.
+        let each = (0..count).map(|bank| quote!(u64::from_le_bytes(#item[#bank])));
         kept.push(if register.banked {
-            quote!(#cells: #item.map(u64::from_le_bytes))
+            quote!(#cells: [#(#each),*])
         } else {
-            quote!(#cells: u64::from_le_bytes(#item[0]))
+            quote!(#cells: #(#each)*)
         });
     }
     let items: Vec<_> = saved
@@ -114,6 +126,7 @@ pub fn record(view: &View, scope: Scope) -> (TokenStream, TokenStream) {
             state.#cells = #put;
         }
     });
+    let clear = clear.rust();
     let (mark, marked, stripped) = (&kind.mark, &kind.marked, &kind.stripped);
     let body = quote! {
         const RECORD_LENGTH: usize = #length;
@@ -151,6 +164,7 @@ pub fn record(view: &View, scope: Scope) -> (TokenStream, TokenStream) {
                 let items: &[u8; #items_length] = record.exactly()?;
                 #marked
                 #(#found)*
+                #clear
                 Some(Self { #(#kept,)* ..Self::new() })
             }
 
@@ -221,38 +235,4 @@ impl Kind {
             },
         }
     }
-}
-
-/// What a restore refuses of `word`, a register's cell.
-pub struct Refusals {
-    /// Its bits outside of what is accepted (`named` takes some away).
-    pub outside: Option<TokenStream>,
-    /// Whether it is a value that the register cannot have.
-    pub illegal: Option<TokenStream>,
-}
-
-/// See [`Refusals`].
-pub fn refusals(view: &View, register: &Register, named: &TokenStream) -> Refusals {
-    let outside = hex(!register.accepts);
-    let outside = (register.accepts != u64::MAX).then(|| quote!((word & #outside #named)));
-    let fields = register.fields.iter().filter_map(unnamed);
-    // A held register goes to hardware as it is: its rules about the value count here too.
-    let rules = register
-        .rules
-        .iter()
-        .filter(|rule| register.held && rule.is_about_value());
-    let rules = rules.map(|rule| {
-        let legal = super::write::legal(view, rule);
-        quote!({ let value = word; !#legal })
-    });
-    let all: Vec<TokenStream> = fields.chain(rules).collect();
-    let illegal = (!all.is_empty()).then(|| quote!((#(#all)|*)));
-    Refusals { outside, illegal }
-}
-
-/// Whether the field of `word` has a value that a restore does not take.
-fn unnamed(field: &Field) -> Option<TokenStream> {
-    let values = field.restored.as_ref()?.iter().map(|value| hex(*value));
-    let (mask, lo) = (hex(field.mask()), field.lo);
-    Some(quote!((!matches!((word & #mask) >> #lo, #(#values)|*))))
 }
