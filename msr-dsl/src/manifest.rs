@@ -6,8 +6,8 @@ mod file;
 pub use file::{Broken, Manifest};
 
 use crate::model::{
-    Absent, Argument, BitRule, Expr, Field, Illegal, Legal, Migrate, Offer, Op, Read, Register,
-    RegisterId, Rule, Scope, Set, View, Write,
+    Absent, Address, Argument, BitRule, Expr, Field, Illegal, Legal, Migrate, Offer, Op, Read,
+    Register, RegisterId, Rule, Scope, Set, View, Write,
 };
 use std::collections::BTreeMap;
 
@@ -54,8 +54,9 @@ pub fn compare(version: u16, released: &Lines, now: &Lines) -> Vec<Change> {
 
 /// The key of a register: its first MSR, or its tag if it has none.
 pub fn register_key(register: &Register) -> String {
-    match (register.addresses.first(), &register.migrate) {
-        (Some(address), _) => format!("{:#x}", address.first),
+    let first = register.addresses.iter().map(|one| one.first).min();
+    match (first, &register.migrate) {
+        (Some(first), _) => format!("{first:#x}"),
         (None, Migrate::Saved { tag, .. }) => format!("tag {tag}"),
         (None, _) => register.name.clone(),
     }
@@ -157,9 +158,8 @@ pub fn lines(view: &View) -> Lines {
 pub(crate) fn register_lines(view: &View, register: &Register) -> Vec<(String, String)> {
     let mut lines: Vec<(String, String)> = Vec::new();
     let mut put = |key: &str, value: String| lines.push((key.to_owned(), value));
-    let mut addresses: Vec<String> = register
-        .addresses
-        .iter()
+    let addresses: Vec<String> = addresses(view, register)
+        .into_iter()
         .map(|a| {
             if a.count == 1 && !register.banked {
                 format!("{:#x}", a.first)
@@ -170,7 +170,6 @@ pub(crate) fn register_lines(view: &View, register: &Register) -> Vec<(String, S
             }
         })
         .collect();
-    addresses.sort();
     put("addresses", addresses.join("; "));
     if let Some((condition, otherwise)) = &register.present {
         put(
@@ -225,6 +224,44 @@ pub(crate) fn register_lines(view: &View, register: &Register) -> Vec<(String, S
         Migrate::Derived => {}
     }
     lines
+}
+
+/// The addresses in order; those that follow each other as one range, where no place in it counts.
+fn addresses(view: &View, register: &Register) -> Vec<Address> {
+    let mut all = register.addresses.clone();
+    all.sort_by_key(|one| one.first);
+    if register.banked || crate::check::asks_for_place(register) || hooks_ask(view, register) {
+        return all;
+    }
+    let mut merged: Vec<Address> = Vec::new();
+    for one in all {
+        let is_range = one.stride == 1 || one.count == 1;
+        match merged.last_mut() {
+            Some(last) if is_range && last.first + last.count == one.first => {
+                *last = Address {
+                    first: last.first,
+                    count: last.count + one.count,
+                    stride: 1,
+                };
+            }
+            _ => merged.push(one),
+        }
+    }
+    merged
+}
+
+/// A hook of the register is told the place.
+fn hooks_ask(view: &View, register: &Register) -> bool {
+    let read = match register.read {
+        Read::Hook(hook) => Some(hook),
+        _ => None,
+    };
+    let write = match register.write {
+        Write::Hook(hook) | Write::Bits(Some(hook)) => Some(hook),
+        _ => None,
+    };
+    let mut hooks = read.into_iter().chain(write);
+    hooks.any(|hook| view.hooks[hook].arguments.contains(&Argument::Index))
 }
 
 /// What a write does to each bit, neighbours of one kind together.
@@ -362,7 +399,7 @@ fn rule(view: &View, rule: &Rule) -> String {
 }
 
 /// The same values said in one way: ranges in order, those that touch as one.
-fn in_order(sets: &[Set]) -> Vec<Set> {
+pub(crate) fn in_order(sets: &[Set]) -> Vec<Set> {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     let mut others: Vec<Set> = Vec::new();
     for set in sets {
@@ -385,23 +422,6 @@ fn in_order(sets: &[Set]) -> Vec<Set> {
     ranges.chain(others).collect()
 }
 
-/// The same comparison or combination with a number to the right.
-fn number_right<'e>(op: &'e Op, a: &'e Expr, b: &'e Expr) -> (&'e Op, &'e Expr, &'e Expr) {
-    let is_number = |expr: &Expr| matches!(expr, Expr::Number(_));
-    if !is_number(a) || is_number(b) {
-        return (op, a, b);
-    }
-    let turned = match op {
-        Op::Lt => &Op::Gt,
-        Op::Le => &Op::Ge,
-        Op::Gt => &Op::Lt,
-        Op::Ge => &Op::Le,
-        Op::Shl | Op::Shr => return (op, a, b),
-        Op::Or | Op::And | Op::Eq | Op::Ne | Op::Both | Op::Either => op,
-    };
-    (turned, b, a)
-}
-
 /// An expression, registers by their MSRs.
 fn expression(view: &View, expr: &Expr) -> String {
     let sub = |expr: &Expr| expression(view, expr);
@@ -421,23 +441,75 @@ fn expression(view: &View, expr: &Expr) -> String {
         Expr::If(condition, yes, no) => {
             format!("({} if {} else {})", sub(yes), sub(condition), sub(no))
         }
-        Expr::Binary(op, a, b) => {
-            let (op, a, b) = number_right(op, a, b);
-            let sign = match op {
-                Op::Or => "|",
-                Op::And => "&",
-                Op::Shl => "<<",
-                Op::Shr => ">>",
-                Op::Eq => "==",
-                Op::Ne => "!=",
-                Op::Lt => "<",
-                Op::Le => "<=",
-                Op::Gt => ">",
-                Op::Ge => ">=",
-                Op::Both => "&&",
-                Op::Either => "||",
-            };
-            format!("({} {sign} {})", sub(a), sub(b))
+        Expr::Binary(op @ (Op::Or | Op::And | Op::Both | Op::Either), ..) => {
+            let mut terms = Vec::new();
+            chain(op, expr, &mut terms);
+            let mut terms: Vec<(bool, String)> = terms
+                .into_iter()
+                .map(|term| (matches!(term, Expr::Number(_)), sub(term)))
+                .collect();
+            terms.sort();
+            terms.dedup();
+            let terms = terms.into_iter().map(|(_, text)| text);
+            let sign = sign(op);
+            terms
+                .reduce(|all, term| format!("({all} {sign} {term})"))
+                .unwrap_or_default()
         }
+        Expr::Binary(op, a, b) => {
+            let (op, a, b) = (*op, sub_of(view, a), sub_of(view, b));
+            let (op, a, b) = in_one_way(op, a, b);
+            format!("({} {} {})", a.1, sign(&op), b.1)
+        }
+    }
+}
+
+/// A side of a comparison: whether it is a number, and its text.
+type Side = (bool, String);
+
+fn sub_of(view: &View, expr: &Expr) -> Side {
+    (matches!(expr, Expr::Number(_)), expression(view, expr))
+}
+
+/// The terms of a chain of one operator.
+fn chain<'e>(op: &Op, expr: &'e Expr, terms: &mut Vec<&'e Expr>) {
+    match expr {
+        Expr::Binary(own, a, b) if own == op => {
+            chain(op, a, terms);
+            chain(op, b, terms);
+        }
+        other => terms.push(other),
+    }
+}
+
+/// The same comparison with a number to the right, and two other sides in order.
+fn in_one_way(op: Op, a: Side, b: Side) -> (Op, Side, Side) {
+    if matches!(op, Op::Shl | Op::Shr) || a <= b {
+        return (op, a, b);
+    }
+    let turned = match op {
+        Op::Lt => Op::Gt,
+        Op::Le => Op::Ge,
+        Op::Gt => Op::Lt,
+        Op::Ge => Op::Le,
+        same => same,
+    };
+    (turned, b, a)
+}
+
+fn sign(op: &Op) -> &'static str {
+    match op {
+        Op::Or => "|",
+        Op::And => "&",
+        Op::Shl => "<<",
+        Op::Shr => ">>",
+        Op::Eq => "==",
+        Op::Ne => "!=",
+        Op::Lt => "<",
+        Op::Le => "<=",
+        Op::Gt => ">",
+        Op::Ge => ">=",
+        Op::Both => "&&",
+        Op::Either => "||",
     }
 }

@@ -100,3 +100,84 @@ fn random_specs() {
         same(&format!("seed {seed}"), &spec(&mut random));
     }
 }
+
+/// What is said in other words or in another order is the same line.
+#[test]
+fn words_and_order_do_not_count() {
+    let lines = |body: &str| {
+        let text = format!(
+            "interface! {{ interface t {{ vendor any; version 1 \"t\"; }}
+             register A @ 0x10 {{ cite \"t\"; write store; migrate saved 1; }}
+             register B @ 0x11 {{ cite \"t\"; write store; migrate saved 2; }}
+             register R @ {body} }}"
+        );
+        let outcome = compile_text(&text);
+        let found = outcome.diagnostics.iter().map(|one| one.text());
+        let model = outcome
+            .model
+            .unwrap_or_else(|| panic!("{:?}", found.collect::<Vec<_>>()));
+        manifest::lines(model.newest())
+    };
+    let store = |rule: &str| format!("0x20 {{ cite \"t\"; write store; {rule} migrate saved 3; }}");
+    let same = [
+        [
+            "0x21, 0x20 { cite \"t\"; read A; write fault; }",
+            "0x20..=0x21 { cite \"t\"; read A; write fault; }",
+        ],
+        [
+            "0x20 { cite \"t\"; read A | B; write fault; }",
+            "0x20 { cite \"t\"; read B | A | B; write fault; }",
+        ],
+        [
+            "0x20 { cite \"t\"; read zero if A < B else 1; write fault; }",
+            "0x20 { cite \"t\"; read zero if B > A else 1; write fault; }",
+        ],
+        [
+            &store("legal 0..=2 else fault;"),
+            &store("legal 2, 0, 1 else fault;"),
+        ],
+        [
+            &store("require value != 3 && A == 0 else fault;"),
+            &store("require 0 == A && 3 != value else fault;"),
+        ],
+    ];
+    for [one, other] in same {
+        assert_eq!(lines(one), lines(other), "{one}\n{other}");
+    }
+    let unlike = [
+        [
+            "0x20, 0x22 { cite \"t\"; read A; write fault; }",
+            "0x20..=0x22 { cite \"t\"; read A; write fault; }",
+        ],
+        // Here the place in the range counts.
+        [
+            "0x20..=0x21 { cite \"t\"; read i; write fault; }",
+            "0x20..=0x22 { cite \"t\"; read i; write fault; }",
+        ],
+        [
+            "0x20 { cite \"t\"; read zero if A < B else 1; write fault; }",
+            "0x20 { cite \"t\"; read zero if B < A else 1; write fault; }",
+        ],
+        [
+            "0x20 { cite \"t\"; read A << 1; write fault; }",
+            "0x20 { cite \"t\"; read A << 2; write fault; }",
+        ],
+    ];
+    for [one, other] in unlike {
+        assert_ne!(lines(one), lines(other), "{one}\n{other}");
+    }
+}
+
+/// A version from before a tag never took it: a tombstone does not alter what it does, so that one can be added where it is released.
+#[test]
+fn a_tombstone_is_for_the_versions_after_its_tag() {
+    let text = "interface! { interface t { vendor any; version 1 \"a\"; version 2 \"b\"; version 3 \"c\"; version 4 \"d\"; }
+        register A @ 0x10 { cite \"t\"; write store; migrate saved 1; }
+        register B @ 0x11 in 2 { cite \"t\"; write store; migrate saved 2; }
+        register C @ 0x12 in 4.. { cite \"t\"; write store; migrate saved 3; }
+        removed tag 2 accepted \"t\"; removed tag 9 accepted \"t\"; }";
+    let model = compile_text(text).model.expect("no mistakes");
+    let dropped = model.views.iter().map(|view| view.dropped_tags.clone());
+    let dropped: Vec<Vec<u16>> = dropped.collect();
+    assert_eq!(dropped, [vec![9], vec![9], vec![2, 9], vec![2, 9]]);
+}
