@@ -99,7 +99,7 @@ codes! {
     E207 WRITE_UNSEEN "written and never read"
         "Reads are computed, so what a write stores is never seen: neither by a read nor by a rule or another register.";
     E208 RULE_WITHOUT_EFFECT "rule without effect"
-        "The register as a whole answers accesses in another way, so the line is never applied; or its condition always holds, so it asks nothing. A line that is accepted and ignored would be worse.";
+        "The register as a whole answers accesses in another way, so the line is never applied; or its condition, or a comparison in it, is the same in every guest, or what is said before leaves it nothing to refuse. A line that is accepted and ignored would be worse.";
     E209 KEEP_WHOLE "keep for a whole register"
         "`else keep` lets a field keep its value while the rest of the write counts. For a whole register that is `else ignore`.";
 
@@ -136,8 +136,8 @@ codes! {
     E412 UNREACHABLE "never reached"
         "No guest can ever reach the register or field: its condition is false for new guests, features and restored ones alike, or neither reads nor writes are listed.";
 
-    E413 CONSTANT_OUTSIDE "constant outside of the bits"
-        "A read gives a constant that has more bits than the field, or bits of the register that no field has.";
+    E413 CONSTANT_OUTSIDE "read outside of the bits"
+        "A read gives more bits than the field has, a value for which a closed enumeration has no name, or a constant with bits of the register that no field has.";
     E414 NO_LEGAL_VALUE "no legal value"
         "The rules of a register, or of a field, leave no value that a guest could write.";
 
@@ -180,7 +180,7 @@ codes! {
     E603 NO_SUCH_BANK "no such bank"
         "The bank has no state.";
     E604 WHICH_BANK "which bank"
-        "A banked register is named with its bank, another one without.";
+        "A banked register is named with its bank, another one without; and `i`, the bank or the place in a range of MSRs, is said where there are several.";
 
     E701 MIGRATE_UNSAID "migration"
         "State that is neither saved nor said to be transient is state that somebody forgot: a guest would lose it when it moves.";
@@ -228,4 +228,6 @@ codes! {
         "A record could bring bits into the register that neither reset, guest nor injection can set.";
     W005 FEATURE_WITHOUT_EFFECT "feature on which nothing depends"
         "No register, field or rule asks whether a guest has the feature, so its bit is all that it brings. Often a `when FEATURE else fault;` was forgotten.";
+    W006 DELIVERY "delivery of another vendor"
+        "Guests' systems expect what their vendor's processors do: Intel's tell every processor of a machine check (`deliver broadcast;`), AMD's the one that met the error (`deliver one;`).";
 }

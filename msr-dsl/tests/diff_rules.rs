@@ -101,7 +101,7 @@ fn cases() -> Vec<Case> {
                 banks(SPEC.word, BANKS),
                 banks(
                     SPEC.word,
-                    "banks { count 2; limit 4; stored 4; beyond fault; }",
+                    "banks { count 2; limit 4; stored 2; beyond fault; }",
                 ),
             ],
         ),

@@ -16,6 +16,7 @@ const SPEC: &str = r#"interface! {
         reset 2;
         write ignore;
         migrate saved 1;
+        restore accepts COUNT;
         [7:0] COUNT: u8;
     }
     register GLOBAL @ 0x17a {

@@ -228,7 +228,10 @@ fn register(random: &mut Random, number: u64, tag: &mut u64, shared: bool) -> St
             let _ = write!(
                 lines,
                 " read {};",
-                random.one(&["CAP.A_P", "PLAIN", "0x1", "CAP.COUNT"])
+                match width {
+                    1 => random.one(&["CAP.A_P", "PLAIN.HIGH", "0x1", "PLAIN & 1"]),
+                    _ => random.one(&["CAP.A_P", "PLAIN & 3", "0x1", "CAP.COUNT & 3"]),
+                }
             );
         } else if let Some(value) = kind
             .values

@@ -5,7 +5,7 @@ use super::expression::{Scope, value_in};
 use super::select::{select, single};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
-use crate::model::{Banks, Expr, Read, Register, View};
+use crate::model::{Banks, Expr, Op, Read, Register, View};
 
 /// Most banks that any processor has: MCG_CAP.COUNT has eight bits, and MSRs end earlier.
 const MOST: u64 = 64;
@@ -104,6 +104,9 @@ pub fn banks(cx: &Context, diagnostics: &mut Diagnostics) -> Option<Banks> {
 /// A new guest has at least one bank, and not more than have addresses.
 pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
     let Some(banks) = &view.banks else { return };
+    if super::features::unset(cx, view).is_some() {
+        return;
+    }
     let said = select(&cx.spec.interfaces[0].banks, cx.version).next();
     let Some(count) = said.and_then(|said| select(&said.what.count, cx.version).next()) else {
         return;
@@ -128,7 +131,31 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
             ),
             "lower the count's reset value, or raise the limit",
         );
+    } else if let Some(most) = most(view, banks).filter(|most| *most < u64::from(banks.stored)) {
+        let stored = said.and_then(|said| select(&said.what.stored, cx.version).next());
+        diagnostics.add(
+            &codes::BANK_COUNT,
+            stored.map_or(count.what.span, |stored| stored.what.span),
+            format!(
+                "{} banks have state, and no guest of version {} counts more than {most}",
+                banks.stored, cx.version
+            ),
+            format!("write `stored {most};`, or let `restore accepts` take higher counts"),
+        );
     }
+}
+
+/// The most banks that any guest counts, up to those that have state; none if that is not decided by the capability register.
+fn most(view: &View, banks: &Banks) -> Option<u64> {
+    let (_, register) = view.ids().find(|(_, register)| register.banked)?;
+    let at_least = |number: u64| {
+        let number = Box::new(Expr::Number(number));
+        let condition = Expr::Binary(Op::Ge, Box::new(banks.count.clone()), number);
+        super::guests::same_for_all(view, register, &condition) != Some(false)
+    };
+    (0..=u64::from(banks.stored))
+        .rev()
+        .find(|number| at_least(*number))
 }
 
 /// The MSR in whose bits 7:0 a guest reads how many banks it has (SDM vol. 3, 16.3.1.1).

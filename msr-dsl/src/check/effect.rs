@@ -1,12 +1,12 @@
 //! Every line has an effect: what is accepted and ignored would be worse than an error.
 
 use super::select::select;
-use super::{Context, legal};
+use super::{Context, guests, legal, width};
 use crate::ast::{self, FieldStatement, Statement};
 use crate::codes::{self, Code};
 use crate::diagnostics::Diagnostics;
 use crate::model::{
-    BitRule, Expr, Field, Illegal, Migrate, Read, Register, RegisterId, View, Write,
+    BitRule, Expr, Field, Illegal, Legal, Migrate, Read, Register, RegisterId, Rule, View, Write,
 };
 use proc_macro2::Span;
 
@@ -20,16 +20,30 @@ pub fn effects(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
             diagnostics,
         };
         // The rules stand in the model as they do in the spec.
-        let mut rules = register.rules.iter();
+        let mut rules = register.rules.iter().enumerate();
         for said in select(&cx.registers[id.0].statements, cx.version) {
             let rule = match said.what {
                 Statement::Legal(..) | Statement::Require(..) => rules.next(),
                 _ => None,
             };
-            let about_value = rule.is_none_or(|rule| rule.is_about_value());
+            let about_value = rule.is_none_or(|(_, rule)| rule.is_about_value());
             lines.statement(&said.what, about_value, said.span);
-            if rule.is_some_and(legal::asks_nothing) {
+            let Some((at, rule)) = rule else { continue };
+            let before: Vec<&Rule> = register.rules[..at].iter().collect();
+            if legal::asks_nothing(rule) {
                 lines.asks_nothing(said.span, "every value is legal anyway");
+            } else if legal::follows(&before, rule, u64::MAX) {
+                lines.asks_nothing(said.span, "what is said before asks for it already");
+            } else if matches!(&rule.legal, Legal::Holds(one) if width::keeps_state(one))
+                && lines.by_bits()
+            {
+                let message =
+                    "no write changes the state: the value has to be what the state is".to_owned();
+                lines.without_effect(
+                    said.span,
+                    message,
+                    "write `write fault_on_change;` (or `write ignore;`) and leave this out",
+                );
             }
         }
         for ast in cx.fields(id) {
@@ -136,7 +150,7 @@ impl Lines<'_> {
         };
         let when = said(|what| matches!(what, Statement::When(..)));
         if let (Some((condition, _)), Some(span)) = (&register.present, when)
-            && legal::always(condition)
+            && self.always(condition) == Some(true)
         {
             self.asks_nothing(span, "the condition holds in every guest");
         }
@@ -149,19 +163,24 @@ impl Lines<'_> {
             .chain(fields)
             .find_map(BitRule::lock);
         if let (Some(span), Some(by)) = (locks, by)
-            && by.is_constant()
+            && let Some(always) = self.always(by)
         {
-            self.constant_lock(by, span);
+            self.constant_lock(always, span);
         }
     }
 
-    fn constant_lock(&mut self, by: &Expr, span: Span) {
-        let (message, help) = match crate::interpret::constant(by) {
-            0 => (
+    /// What a condition is in every guest, if it is the same in all.
+    fn always(&self, condition: &Expr) -> Option<bool> {
+        guests::same_for_all(self.view, self.register, condition)
+    }
+
+    fn constant_lock(&mut self, always: bool, span: Span) {
+        let (message, help) = match always {
+            false => (
                 "the condition never holds: nothing is locked",
                 "write `store`",
             ),
-            _ => (
+            true => (
                 "the condition always holds: nothing is ever stored",
                 "write `ignore`",
             ),
@@ -230,14 +249,22 @@ impl Lines<'_> {
                 "let the register read a value, or give the field another type",
             );
         }
+        let mut rules = field.rules.iter();
         for said in select(&ast.statements, version) {
+            if let FieldStatement::Legal(..) = said.what
+                && let Some(rule) = rules.next()
+            {
+                self.legal_of_field(field, rule, said.span);
+            }
             match &said.what {
-                FieldStatement::When(_) if field.present.as_ref().is_some_and(legal::always) => {
+                FieldStatement::When(_)
+                    if field.present.as_ref().and_then(|when| self.always(when)) == Some(true) =>
+                {
                     self.asks_nothing(said.span, "the condition holds in every guest");
                 }
                 FieldStatement::Write(rule) if is_lock(&rule.value) => {
-                    if let Some(by) = field.write.lock().filter(|by| by.is_constant()) {
-                        self.constant_lock(by, said.span);
+                    if let Some(always) = field.write.lock().and_then(|by| self.always(by)) {
+                        self.constant_lock(always, said.span);
                     }
                 }
                 FieldStatement::Read(_) if !readable => self.without_effect(
@@ -277,6 +304,26 @@ impl Lines<'_> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A rule of a field refuses something that is not refused already.
+    fn legal_of_field(&mut self, field: &Field, rule: &Rule, span: Span) {
+        let rank = |rule: &Rule| match rule.otherwise {
+            Illegal::Fault => 0,
+            Illegal::Ignore => 1,
+            Illegal::Keep => 2,
+        };
+        let at = field.rules.iter().position(|one| std::ptr::eq(one, rule));
+        let earlier = |(number, other): &(usize, &Rule)| {
+            rank(other) < rank(rule) || rank(other) == rank(rule) && Some(*number) < at
+        };
+        let before = field.rules.iter().enumerate().filter(earlier);
+        let before: Vec<&Rule> = before.map(|(_, other)| other).collect();
+        if legal::follows(&[], rule, field.mask() >> field.lo) {
+            self.asks_nothing(span, "every value is legal anyway");
+        } else if legal::follows(&before, rule, field.mask() >> field.lo) {
+            self.asks_nothing(span, "what is said before asks for it already");
         }
     }
 

@@ -176,6 +176,21 @@ fn binary(
         );
         return None;
     }
+    if let Some(always) = super::width::decided(op, &left, &right) {
+        let other = match &left {
+            Expr::Number(_) => &right,
+            _ => &left,
+        };
+        diagnostics.add(
+            &codes::RULE_WITHOUT_EFFECT,
+            left_at.span,
+            format!("this comparison is always {always}"),
+            format!(
+                "what is compared goes up to {:#x}: compare it with something that it can be, or leave the comparison out",
+                super::width::bits(other)
+            ),
+        );
+    }
     Some(Expr::Binary(op, Box::new(left), Box::new(right)))
 }
 
@@ -213,7 +228,20 @@ fn path(
                 return None;
             }
             "state" => Some(Expr::State),
-            "i" => return Some(Expr::Index),
+            "i" => {
+                if !super::width::has_places(cx.registers[own.0]) {
+                    diagnostics.add(
+                        &codes::WHICH_BANK,
+                        base.span,
+                        format!(
+                            "`i` is always 0: `{}` is a single register",
+                            cx.registers[own.0].name.text
+                        ),
+                        "it is the bank, or the place in a range of MSRs: leave it out",
+                    );
+                }
+                return Some(Expr::Index);
+            }
             _ => None,
         };
         if let Some(whole) = whole {
@@ -235,8 +263,9 @@ fn path(
         };
     }
     if let Some(feature) = cx.features().find(|feature| feature.name.text == base.text) {
-        let bit = feature.bit.first()?;
-        return condition_in(cx, bit, Scope::OUTSIDE, diagnostics);
+        // What is no bit is told of at the feature.
+        let bit = resolve(cx, feature.bit.first()?, Scope::OUTSIDE, diagnostics)?;
+        return (bit.ty() == Type::Bool).then_some(bit);
     }
     unknown(cx, base, scope, diagnostics);
     None
@@ -417,7 +446,7 @@ impl<'a> Context<'a> {
         let banks = super::select::select(&self.spec.interfaces[0].banks, self.version).next();
         let stored =
             banks.and_then(|banks| super::select::select(&banks.what.stored, self.version).next());
-        Some(stored.map_or(0, |said| said.what.value.min(64) as u32))
+        Some(stored?.what.value.min(64) as u32)
     }
 }
 
@@ -506,7 +535,10 @@ pub fn cycles(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
                 view.register(first).name,
                 names.join(" -> ")
             ),
-            "break the circle: let one of them be state",
+            match cycle.len() {
+                1 => "inside of a register say `state`, or its own fields by their names alone",
+                _ => "break the circle: let one of them be state",
+            },
         );
         return;
     }

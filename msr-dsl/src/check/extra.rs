@@ -4,7 +4,7 @@ use super::select::{select, single};
 use super::{Context, field};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
-use crate::model::{ExtraLimits, FieldType, View};
+use crate::model::{ExtraLimits, Field, FieldType, View};
 use msr_runtime::extra::MOST;
 
 /// The limits of this version; none if nothing may be named. After `capability`.
@@ -77,6 +77,10 @@ pub fn extra(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Option
     let mut capability = 0;
     if let Some((bits, at)) = bits {
         let Some(id) = view.capability else {
+            // Features lack it too, and say so.
+            if cx.features().next().is_some() {
+                return None;
+            }
             diagnostics.add(
                 &codes::EXTRA_BIT,
                 at,
@@ -87,11 +91,10 @@ pub fn extra(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Option
         };
         capability = field::bits(cx, id, bits, diagnostics)?;
         let register = view.register(id);
-        let other = register
-            .fields
-            .iter()
-            .find(|field| field.ty != FieldType::Bool && field.mask() & capability != 0);
-        if let Some(field) = other {
+        let wide = register.fields.iter().rev();
+        let wide: Vec<&Field> = wide.filter(|field| field.ty != FieldType::Bool).collect();
+        if let Some(field) = wide.iter().find(|field| field.mask() & capability != 0) {
+            let names: Vec<&str> = wide.iter().map(|field| field.name.as_str()).collect();
             diagnostics.add(
                 &codes::EXTRA_BIT,
                 at,
@@ -99,7 +102,7 @@ pub fn extra(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Option
                     "bits of `{}.{}`, which is no single bit",
                     register.name, field.name
                 ),
-                format!("write `all less {}`, or name the bits", field.name),
+                format!("write `all less {}`, or name the bits", names.join(" | ")),
             );
         }
     }

@@ -1,12 +1,12 @@
 //! Features and the capability register.
 
 use super::Context;
-use super::expression::{Scope, condition_in};
+use super::expression::{Scope, resolve};
 use super::select::{lives, single};
 use crate::ast::{self, Statement};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, start};
-use crate::model::{Expr, Feature, Migrate, Offer, Read, Register, RegisterId, View, Write};
+use crate::model::{Expr, Feature, Migrate, Offer, Read, RegisterId, View};
 use crate::words::suggest;
 use std::collections::BTreeSet;
 
@@ -51,6 +51,28 @@ pub fn capability(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> O
 
 /// The features of this version.
 pub fn features(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Vec<Feature> {
+    let interface = &cx.spec.interfaces[0];
+    if interface.capability.is_empty()
+        && let Some(feature) = cx.features().next()
+    {
+        if !interface.may_say("capability") {
+            diagnostics.add(
+                &codes::CAPABILITY,
+                interface.name.span,
+                format!(
+                    "`{}` has features (`{}`), and no capability register that tells a guest of them",
+                    interface.name.text, feature.name.text
+                ),
+                match feature.bit.first().map(|bit| &bit.kind) {
+                    Some(ast::ExprKind::Path { base, .. }) => {
+                        format!("add `capability {};` to the interface", base.text)
+                    }
+                    _ => "name it in the interface: `capability REGISTER;`".to_owned(),
+                },
+            );
+        }
+        return Vec::new();
+    }
     cx.features()
         .filter_map(|feature| one(cx, view, feature, diagnostics))
         .collect()
@@ -75,7 +97,7 @@ fn one(
         );
         return None;
     };
-    let bit = match condition_in(cx, path, Scope::OUTSIDE, diagnostics)? {
+    let bit = match resolve(cx, path, Scope::OUTSIDE, diagnostics)? {
         Expr::IsSet(field) => match *field {
             Expr::Field(of, bit, _) if matches!(*of, Expr::Register(id) if Some(id) == view.capability) => {
                 bit
@@ -273,6 +295,23 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
     };
     let register = view.register(capability);
     let had = within_reach(view);
+    let unset = unset(cx, view);
+    if let Some(unset) = &unset {
+        diagnostics.add(
+            &codes::FEATURE_RESET,
+            cx.registers[capability.0].name.span,
+            format!(
+                "`{}` has no reset value in version {}: every new guest has {}, and nothing says so",
+                register.name,
+                cx.version,
+                unset.names.join(", ")
+            ),
+            format!(
+                "add `reset {:#x};`, with the bank count and what else every new guest has",
+                unset.bits
+            ),
+        );
+    }
     for (i, feature) in view.features.iter().enumerate() {
         let Some(span) = span_of(&feature.name) else {
             continue;
@@ -293,7 +332,7 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
         }
         let born = register.reset >> feature.bit & 1 == 1;
         match feature.offer {
-            Offer::Default if !born => diagnostics.add(
+            Offer::Default if !born && unset.is_none() => diagnostics.add(
                 &codes::FEATURE_RESET,
                 span,
                 format!(
@@ -323,7 +362,7 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
                     "a guest with `{}` is saved, and its record is refused",
                     feature.name
                 ),
-                format!("add its field to `restore accepts` of `{}`", register.name),
+                restore_help(cx, view, capability),
             );
         }
         let default = |name: &String| {
@@ -350,6 +389,48 @@ pub fn consistent(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
         }
     }
     circle(cx, &had, diagnostics);
+}
+
+/// How the capability register comes to accept a feature's bit.
+fn restore_help(cx: &Context, view: &View, capability: RegisterId) -> String {
+    let (ast, register) = (cx.registers[capability.0], view.register(capability));
+    let mut said = super::select::select(&ast.statements, cx.version);
+    if said.any(|said| matches!(said.what, Statement::Accepts(_))) {
+        return format!("add its field to `restore accepts` of `{}`", register.name);
+    }
+    let features = view.features.iter();
+    let wanted = features.fold(register.accepts, |all, one| all | 1 << one.bit);
+    let fields = register.fields.iter().rev();
+    let names = fields.filter(|field| field.mask() & wanted != 0);
+    let names: Vec<&str> = names.map(|field| field.name.as_str()).collect();
+    format!(
+        "add `restore accepts {};` to `{}`: without it a restore takes the reset value's bits alone",
+        names.join(" | "),
+        register.name
+    )
+}
+
+/// The default features whose bits nothing sets in a new guest.
+pub struct Unset<'v> {
+    names: Vec<&'v str>,
+    bits: u64,
+}
+
+/// These, where the capability register has no reset value at all: that is one mistake, whatever follows from it.
+pub fn unset<'v>(cx: &Context, view: &'v View) -> Option<Unset<'v>> {
+    let own = cx.registers[view.capability?.0];
+    let mut said = super::select::select(&own.statements, cx.version);
+    if said.any(|said| matches!(said.what, Statement::Reset(_))) {
+        return None;
+    }
+    let default = view
+        .features
+        .iter()
+        .filter(|one| one.offer == Offer::Default);
+    let (names, bits): (Vec<&str>, Vec<u64>) =
+        default.map(|one| (one.name.as_str(), 1 << one.bit)).unzip();
+    let bits = bits.into_iter().fold(0, |all, bit| all | bit);
+    (!names.is_empty()).then_some(Unset { names, bits })
 }
 
 /// The features that some guest can be the first to have: what they require can be had without them.
@@ -396,108 +477,4 @@ fn circle(cx: &Context, had: &[&str], diagnostics: &mut Diagnostics) {
             "take one `requires` out of the circle",
         );
     }
-}
-
-/// The most bits of the capability word that are tried in every combination.
-const DECIDED: u32 = 16;
-
-/// Some guest has each register: a new one, one with features, or a restored one. Every capability word that a guest can have is
-/// tried, as far as a condition asks for it; a condition that asks for more than [`DECIDED`] bits is not doubted.
-pub fn unreachable(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
-    for (id, register) in view.ids() {
-        let mut never = |condition: &Expr, what: &str, name: &ast::Name| {
-            if !may_hold(view, register, condition) {
-                diagnostics.add(
-                    &codes::UNREACHABLE,
-                    name.span,
-                    format!("no guest of version {} can have `{}`", cx.version, name.text),
-                    format!("its condition holds for no capability word that a feature, the reset value or a restore gives: add the feature, or take the {what} out"),
-                );
-            }
-        };
-        if let Some((condition, _)) = &register.present {
-            never(condition, "register", &cx.registers[id.0].name);
-        }
-        for ast in cx.fields(id) {
-            let field = register.fields.iter().find(|one| one.name == ast.name.text);
-            if let Some(condition) = field.and_then(|field| field.present.as_ref()) {
-                never(condition, "field", &ast.name);
-            }
-        }
-        if matches!(
-            (&register.read, &register.write),
-            (Read::Unlisted, Write::Unlisted)
-        ) {
-            let name = &cx.registers[id.0].name;
-            diagnostics.add(
-                &codes::UNREACHABLE,
-                name.span,
-                format!(
-                    "`{}` lists neither reads nor writes: no access reaches it",
-                    name.text
-                ),
-                "take the register out: what no spec lists is answered so anyway",
-            );
-        }
-    }
-}
-
-/// Whether some guest meets a condition, at some index of the register; yes if that is more than can be decided.
-fn may_hold(view: &View, register: &Register, condition: &Expr) -> bool {
-    let Some(asked) = asked(view, condition) else {
-        return true;
-    };
-    let indices = register.addresses.iter().map(|address| address.count).max();
-    asked.count_ones() > DECIDED
-        || crate::interpret::holds_with_one_of(
-            view,
-            words(view, asked),
-            indices.unwrap_or(1),
-            condition,
-        )
-}
-
-/// The bits of the capability word that a condition asks for; none if it asks for anything else.
-fn asked(view: &View, condition: &Expr) -> Option<u64> {
-    let is_capability =
-        |expr: &Expr| matches!(expr, Expr::Register(id) if view.capability == Some(*id));
-    match condition {
-        Expr::Number(_) | Expr::Bool(_) => Some(0),
-        // Every bank, or place of a range, is tried.
-        Expr::Index => Some(0),
-        Expr::Value | Expr::State | Expr::Cell(..) => None,
-        Expr::Register(_) => is_capability(condition).then_some(u64::MAX),
-        Expr::Field(inner, hi, lo) if is_capability(inner) => Some(crate::model::mask(*hi, *lo)),
-        Expr::Field(inner, ..) | Expr::IsSet(inner) | Expr::AsBit(inner) | Expr::Not(inner) => {
-            asked(view, inner)
-        }
-        Expr::Binary(_, a, b) => Some(asked(view, a)? | asked(view, b)?),
-        Expr::If(a, b, c) => Some(asked(view, a)? | asked(view, b)? | asked(view, c)?),
-    }
-}
-
-/// Every capability word of a guest, where the words differ in these bits: the reset value with any features, and what a restore accepts.
-fn words(view: &View, asked: u64) -> impl Iterator<Item = u64> {
-    let register = view.capability.map(|id| view.register(id));
-    let reset = register.map_or(0, |register| register.reset);
-    let restored = match register {
-        Some(register) if matches!(register.migrate, Migrate::Saved { .. }) => register.accepts,
-        _ => 0,
-    };
-    let features = view
-        .features
-        .iter()
-        .fold(0, |bits, feature| bits | 1u64 << feature.bit);
-    let selected = subsets(features & asked).map(move |bits| reset & !features | bits);
-    selected.chain(subsets(restored & asked))
-}
-
-/// Every subset of the bits of a mask.
-fn subsets(mask: u64) -> impl Iterator<Item = u64> {
-    let mut next = Some(0u64);
-    std::iter::from_fn(move || {
-        let this = next?;
-        next = (this != mask).then(|| this.wrapping_sub(mask) & mask);
-        Some(this)
-    })
 }

@@ -1,8 +1,8 @@
 //! Fields: their bits, types and rules.
 
-use super::Context;
 use super::expression::{Scope, condition_in, constant, value_in};
 use super::select::{select, single};
+use super::{Context, width};
 use crate::ast::{self, BitItem, FieldStatement};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, start};
@@ -122,6 +122,9 @@ fn one(
             format!("at most {:#x}", mask((field.hi - field.lo) as u32, 0)),
         );
     }
+    if let (Some(expr), Some((_, span)), Some(ty)) = (&value, read, &ty) {
+        read_fits(cx, id, field, (expr, ty), span, diagnostics);
+    }
     let computed = value.is_some();
     let rule = match write {
         Some((FieldStatement::Write(rule), span)) => {
@@ -199,6 +202,62 @@ fn one(
         );
     }
     Some(made)
+}
+
+/// What is read fits the field and its type.
+fn read_fits(
+    cx: &Context,
+    id: RegisterId,
+    field: &ast::Field,
+    (read, ty): (&Expr, &FieldType),
+    span: proc_macro2::Span,
+    diagnostics: &mut Diagnostics,
+) {
+    let name = &field.name.text;
+    let most = mask((field.hi - field.lo) as u32, 0);
+    if width::bits(read) & !most != 0 {
+        // Of a constant that is said already.
+        if !read.is_constant() {
+            diagnostics.add(
+                &codes::CONSTANT_OUTSIDE,
+                span,
+                format!(
+                    "what `{name}` reads can have bits {}, and the field has {}",
+                    super::register::ranges(width::bits(read)),
+                    field.hi - field.lo + 1
+                ),
+                match field.hi == field.lo {
+                    true => {
+                        "say which bit: `REGISTER.FIELD`, `... & 1`, or a comparison (`... != 0`)"
+                            .to_owned()
+                    }
+                    false => format!("say which bits: `REGISTER.FIELD`, or `... & {most:#x}`"),
+                },
+            );
+        }
+        return;
+    }
+    let FieldType::Enum {
+        values,
+        other: false,
+    } = ty
+    else {
+        return;
+    };
+    let named = |value: &u64| values.iter().any(|(_, own)| own == value);
+    let message = match width::values(cx, cx.registers[id.0], read) {
+        Some(all) => match all.iter().find(|value| !named(value)) {
+            Some(value) => format!("`{name}` can read as {value:#x}, which has no name"),
+            None => return,
+        },
+        None => format!("`{name}` can read as values that have no name"),
+    };
+    diagnostics.add(
+        &codes::CONSTANT_OUTSIDE,
+        span,
+        message,
+        "name it, or end the names with `_`",
+    );
 }
 
 fn field_type(field: &ast::Field, diagnostics: &mut Diagnostics) -> Option<FieldType> {

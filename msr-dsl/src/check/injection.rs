@@ -7,7 +7,7 @@ use crate::ast::Spec;
 use crate::codes;
 use crate::diagnostics::Diagnostics;
 use crate::model::{GlobalBits, Injection, Read, RegisterId, View};
-use crate::words::suggest;
+use crate::words::{closest, suggest};
 
 /// What an injection may set in this version.
 pub fn injection(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Option<Injection> {
@@ -40,6 +40,15 @@ pub fn injection(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Op
     let pending = pending.and_then(|(name, _)| {
         let found = view.find(&name.text).filter(|id| cx.registers[id.0].hidden);
         if found.is_none() {
+            let hidden = cx.registers.iter().filter(|one| one.hidden);
+            let hidden = hidden.map(|one| one.name.text.as_str());
+            let help = match closest(&name.text, hidden) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!(
+                    "declare it: `hidden register {} {{ migrate saved TAG; }}`",
+                    name.text
+                ),
+            };
             diagnostics.add(
                 &codes::HIDDEN,
                 name.span,
@@ -47,10 +56,7 @@ pub fn injection(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Op
                     "`{}` is not a hidden register of version {}",
                     name.text, cx.version
                 ),
-                format!(
-                    "declare it: `hidden register {} {{ migrate saved TAG; }}`",
-                    name.text
-                ),
+                help,
             );
         }
         found

@@ -6,7 +6,7 @@ use crate::ast::{FieldStatement, Statement};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
 use crate::interpret::allows;
-use crate::model::{BitRule, Expr, Field, Legal, Register, Rule, Set, View, Write, mask};
+use crate::model::{BitRule, Expr, Field, Legal, Op, Register, Rule, Set, View, Write, mask};
 use proc_macro2::Span;
 
 /// The most values that are tried one by one.
@@ -91,7 +91,7 @@ fn faulting(register: &Register) -> u64 {
 }
 
 /// The first rule with which no value is left; none if some is left, or if that is more than can be decided here.
-fn first_without(rules: &[Rule], clear: u64, most: u64) -> Option<usize> {
+fn first_without(rules: &[Rule], mut clear: u64, most: u64) -> Option<usize> {
     let mut pieces = vec![Piece {
         low: 0,
         high: most,
@@ -119,7 +119,15 @@ fn first_without(rules: &[Rule], clear: u64, most: u64) -> Option<usize> {
                     return Some(at);
                 }
             }
-            Legal::Holds(_) => {}
+            Legal::Holds(condition) => {
+                let (set, unset) = demanded(condition);
+                clear |= unset;
+                pieces.iter_mut().for_each(|one| one.set |= set);
+                pieces.retain(|one| one.first(clear).is_some());
+                if pieces.is_empty() {
+                    return Some(at);
+                }
+            }
         }
         let own = &rules[..=at];
         if pieces.iter().map(Piece::size).fold(0, u64::saturating_add) <= TRIED
@@ -134,6 +142,40 @@ fn first_without(rules: &[Rule], clear: u64, most: u64) -> Option<usize> {
         }
     }
     None
+}
+
+/// Bits of the value that a condition wants set, and clear, as far as it says so plainly.
+fn demanded(condition: &Expr) -> (u64, u64) {
+    let bits = |expr: &Expr| match expr {
+        Expr::Value => Some((u64::MAX, 0)),
+        Expr::Field(of, hi, lo) if **of == Expr::Value => Some((mask(*hi, *lo), *lo)),
+        Expr::Binary(Op::And, of, by) => match (&**of, &**by) {
+            (Expr::Value, Expr::Number(bits)) | (Expr::Number(bits), Expr::Value) => {
+                Some((*bits, 0))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    match condition {
+        Expr::Binary(Op::Both, a, b) => {
+            let (a, b) = (demanded(a), demanded(b));
+            (a.0 | b.0, a.1 | b.1)
+        }
+        Expr::Binary(Op::Eq, a, b) => match (bits(a), &**b) {
+            (Some((own, lo)), Expr::Number(number)) => (number << lo, own & !(number << lo)),
+            _ => (0, 0),
+        },
+        Expr::IsSet(of) => match bits(of) {
+            Some((own, _)) if own.is_power_of_two() => (own, 0),
+            _ => (0, 0),
+        },
+        Expr::Not(of) => match &**of {
+            Expr::IsSet(of) => (0, bits(of).map_or(0, |(own, _)| own)),
+            _ => (0, 0),
+        },
+        _ => (0, 0),
+    }
 }
 
 /// Values from one to another that have some bits set.
@@ -190,9 +232,52 @@ impl Piece {
 /// What a rule asks is always so: it lets every value through.
 pub fn asks_nothing(rule: &Rule) -> bool {
     match &rule.legal {
-        Legal::Sets(sets) => sets.contains(&Set::Range(0, u64::MAX)),
+        Legal::Sets(sets) => {
+            let all = [Set::Range(0, u64::MAX), Set::AllOnesLess(u64::MAX)];
+            crate::manifest::in_order(sets)
+                .iter()
+                .any(|one| all.contains(one))
+        }
         Legal::Holds(condition) => always(condition),
     }
+}
+
+/// Whether a rule lets every value up to `most` through that the rules before it do, as far as that is decided here.
+pub fn follows(before: &[&Rule], rule: &Rule, most: u64) -> bool {
+    let same = |other: &&Rule| match (&other.legal, &rule.legal) {
+        (Legal::Holds(one), Legal::Holds(own)) => one == own,
+        (Legal::Sets(one), Legal::Sets(own)) => {
+            crate::manifest::in_order(one) == crate::manifest::in_order(own)
+        }
+        _ => false,
+    };
+    if before.iter().any(same) {
+        return true;
+    }
+    let mut pieces = vec![Piece {
+        low: 0,
+        high: most,
+        set: 0,
+    }];
+    for rule in before {
+        if let Legal::Sets(sets) = &rule.legal {
+            let meet = |one: &Piece| {
+                sets.iter()
+                    .map(|set| one.and(set, most))
+                    .collect::<Vec<_>>()
+            };
+            pieces = pieces.iter().flat_map(meet).collect();
+        }
+    }
+    let few = pieces.len() as u64 <= TRIED
+        && pieces.iter().map(Piece::size).fold(0, u64::saturating_add) <= TRIED;
+    let asked = before.iter().copied().chain([rule]);
+    if !few || !asked.into_iter().all(Rule::is_about_value) {
+        return false;
+    }
+    let values = pieces.iter().flat_map(|one| one.low..=one.high);
+    let mut let_through = values.filter(|value| before.iter().all(|rule| allows(rule, *value)));
+    let_through.all(|value| allows(rule, value))
 }
 
 /// A condition that asks for nothing and holds.

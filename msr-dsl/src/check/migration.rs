@@ -30,11 +30,12 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
         let default_accepts = given | writable(register) | holdable(register);
         let migrate = match said {
             // A constant: a later pass says so.
-            None if register.stored
-                && writable(register) == 0
-                && default_accepts == register.reset
-                && !register.held
-                && view.capability != Some(id) =>
+            None | Some((ast::Migrate::Derived, _))
+                if register.stored
+                    && writable(register) == 0
+                    && default_accepts == register.reset
+                    && !register.held
+                    && view.capability != Some(id) =>
             {
                 continue;
             }

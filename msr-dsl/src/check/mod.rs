@@ -5,22 +5,26 @@ mod addresses;
 mod banks;
 mod beyond;
 mod closed;
+mod dead;
 mod effect;
 mod expression;
 mod extra;
 mod features;
 mod field;
+mod guests;
 mod injection;
 mod legal;
 mod lock;
 mod migration;
 pub(crate) mod register;
+pub(crate) use width::asks_for_place;
 mod rust_names;
 mod scope;
 mod select;
 mod state;
 mod versions;
 mod warnings;
+mod width;
 
 use crate::ast::Spec;
 use crate::codes;
@@ -75,6 +79,7 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
     closed::restored(spec, &mut views, diagnostics);
     migration::dropped(&mut views);
     migration::across(spec, &views, diagnostics);
+    dead::dead(spec, &views, diagnostics);
     versions::changes(interface, &views, diagnostics);
     warnings::warnings(spec, &views, diagnostics);
     warnings::waivers(spec, diagnostics);
@@ -180,7 +185,7 @@ impl<'a> Context<'a> {
         if !diagnostics.has_errors() {
             banks::consistent(self, &view, diagnostics);
             features::consistent(self, &view, diagnostics);
-            features::unreachable(self, &view, diagnostics);
+            guests::unreachable(self, &view, diagnostics);
             injection::consistent(self, &view, diagnostics);
         }
         view

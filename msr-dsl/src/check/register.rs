@@ -49,7 +49,7 @@ pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> 
                 ),
                 "add `write store;`, `write ignore;`, `write fault;`, ...",
             );
-            (Write::Fault, BitRule::Ignore)
+            (Write::Bits(None), BitRule::Ignore)
         }
     };
     let by_bits = matches!(write, Write::Bits(_));
@@ -159,12 +159,15 @@ fn hidden(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) {
             .injections
             .iter()
             .any(|one| one.lost.iter().any(|lost| lost.may_say("pending")));
-    if register.banked
-        || !lost
-            && !used
-                .into_iter()
-                .any(|said| said.what.text == register.name.text)
-    {
+    // A name that is none is told of where it stands.
+    let is_hidden = |name: &str| {
+        let mut all = cx.spec.registers.iter();
+        all.any(|one| one.hidden && one.name.text == name)
+    };
+    let may_be_meant = |said: &ast::Said<ast::Name>| {
+        said.what.text == register.name.text || !is_hidden(&said.what.text)
+    };
+    if register.banked || !lost && !used.into_iter().any(may_be_meant) {
         diagnostics.add(
             &codes::HIDDEN,
             register.name.span,

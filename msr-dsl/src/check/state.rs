@@ -167,6 +167,18 @@ fn unchanged(cx: &Context, view: &View, id: RegisterId, diagnostics: &mut Diagno
         .any(|said| matches!(said.what, Statement::Reserved(_)));
     let told = !saved.is_empty() && register.fields.is_empty() && said_reserved;
     if register.stored && !changed && !restored && !told {
+        if let Some(field) = super::dead::computed(cx, id) {
+            diagnostics.add(
+                &codes::CONSTANT_STATE,
+                field.name.span,
+                format!(
+                    "reads of `{}` are computed, so a write stores nothing in `{}`{saved}",
+                    field.name.text, register.name
+                ),
+                "let the register say `write ignore;` and leave `migrate` out, or take the field's `read` out",
+            );
+            return;
+        }
         let help = match saved {
             "" => format!("write `read {:#x};`", register.reset),
             _ => "let the guest write it (`write store;`), say that the hypervisor has it (`held;`), or leave `migrate` out".to_owned(),

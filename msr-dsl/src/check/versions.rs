@@ -166,20 +166,32 @@ pub fn ranges(spec: &Spec, numbers: &[u16], diagnostics: &mut Diagnostics) {
         .iter()
         .flat_map(|interface| &interface.extra);
     all.extend(extras.filter_map(|said| said.versions));
+    let mut every: Vec<Versions> = Vec::new();
+    let mut some_unknown = false;
     for versions in all {
         let unknown = [Some(versions.from).filter(|from| *from != 0), versions.to]
             .into_iter()
             .flatten()
             .find(|n| !numbers.contains(n));
         if let Some(unknown) = unknown {
+            some_unknown = true;
             let known: Vec<String> = numbers.iter().map(u16::to_string).collect();
             diagnostics.add(
                 &codes::UNKNOWN_VERSION,
                 versions.span,
                 format!("there is no version {unknown}"),
-                format!("versions of this interface: {}", known.join(", ")),
+                format!(
+                    "versions of this interface: {}; another one has a line there: `version {unknown} \"what is new\";`",
+                    known.join(", ")
+                ),
             );
         } else if numbers.iter().all(|n| versions.contain(*n)) {
+            every.push(versions);
+        }
+    }
+    // Where a version's line is missing, others are not all there are.
+    if !some_unknown {
+        for versions in every {
             diagnostics.add(
                 &codes::ALL_VERSIONS,
                 versions.span,

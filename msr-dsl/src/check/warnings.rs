@@ -26,6 +26,7 @@ pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
             );
         }
     }
+    delivery(spec, diagnostics);
     let documented = spec
         .registers
         .iter()
@@ -107,6 +108,32 @@ pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
                 );
             }
         }
+    }
+}
+
+/// Who is told of a machine check, against whose processors these are.
+fn delivery(spec: &Spec, diagnostics: &mut Diagnostics) {
+    let vendor = spec.interfaces.iter().find_map(|one| one.vendor.first());
+    let deliver = spec.injections.iter().find_map(|one| one.deliver.first());
+    let (Some(vendor), Some(deliver)) = (vendor, deliver) else {
+        return;
+    };
+    let usual = match vendor.text.as_str() {
+        "intel" => "broadcast",
+        "amd" => "one",
+        _ => return,
+    };
+    if deliver.text != usual {
+        let (told, whose) = match usual {
+            "one" => ("the one that met the error", "AMD"),
+            _ => ("every processor", "Intel"),
+        };
+        diagnostics.warn(
+            &codes::DELIVERY,
+            deliver,
+            format!("a machine check of {whose}'s processors is told to {told}"),
+            format!("write `deliver {usual};`, or `vendor any;`"),
+        );
     }
 }
 

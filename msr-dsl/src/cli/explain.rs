@@ -128,6 +128,7 @@ examples! {
     W003 "warning_hook";
     W004 "warning_accepts";
     W005 "feature_without_effect";
+    W006 "warning_delivery";
 }
 
 /// What a code means.

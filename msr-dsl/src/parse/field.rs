@@ -4,6 +4,7 @@ use super::words::{doc, error, integer, maybe_versions, name, peek, take, unknow
 use super::{Lines, bits, block, expression, lost, semicolon, words};
 use crate::ast::{At, Field, FieldStatement, FieldType, Name, Statement};
 use crate::diagnostics::Diagnostics;
+use crate::words::closest;
 use proc_macro2::{Delimiter, Ident, TokenTree};
 use syn::parse::ParseStream;
 use syn::{Token, token};
@@ -131,7 +132,12 @@ fn field_type(input: ParseStream) -> syn::Result<At<FieldType>> {
                 format!("unknown type `{text}`"),
                 format!("{width} bits are `u{width}`"),
             )),
-            None => Err(unknown(input, "type", &expected)),
+            None if closest(&text, expected).is_some() => Err(unknown(input, "type", &expected)),
+            None => Err(error(
+                span,
+                format!("unknown type `{text}`"),
+                "one of: bool, u1 to u64, const, enum",
+            )),
         },
     }
 }

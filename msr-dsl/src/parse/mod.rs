@@ -322,7 +322,8 @@ fn skip_to_block(input: ParseStream) {
 pub(super) fn lost(start: Cursor, end: Cursor, known: &[&str]) -> Lost {
     let first = start.ident().map(|(word, _)| word.to_string());
     let (mut words, mut field, mut at) = (Vec::new(), first.is_none(), start);
-    let mut anything = false;
+    // A line of a field begins with its bits, any other one with a word.
+    let mut anything = first.is_none() && start.group(Delimiter::Bracket).is_none();
     if let Some(first) = first.filter(|word| !known.contains(&word.as_str())) {
         // A word that is nearly right is meant to be that one.
         match closest(&first, known.iter().copied()) {
