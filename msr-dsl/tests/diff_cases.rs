@@ -350,6 +350,12 @@ fn a_pool_says_what_is_lost_and_why() {
     lacks(&text, "new side");
     let (text, _) = msr(&["pool", "specs/vmce.msr@4+LMCE", "specs/vmce.msr@2"]);
     has(&text, "MCG_EXT_CTL 0x4d0: register-removed: ");
+    // What a host without local machine checks never had it does not lose.
+    let (text, _) = msr(&["pool", "specs/vmce.msr@3", "specs/vmce.msr@2"]);
+    has(&text, "register-removed: read or write: ");
+    lacks(&text, "injection-sets-less");
+    let (text, _) = msr(&["pool", "specs/vmce.msr@3+LMCE", "specs/vmce.msr@2"]);
+    has(&text, "injection-sets-less");
     let (text, status) = msr(&["pool", "specs/vmce.msr+X"]);
     assert_eq!(status, 2);
     assert_eq!(text.matches("LMCE").count(), 1, "{text}");

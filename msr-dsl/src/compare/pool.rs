@@ -3,10 +3,10 @@
 use super::compare;
 use super::finding::Finding;
 use super::product::TooLarge;
-use super::rules::{Effect, Subject};
+use super::rules::{self, Effect, Subject};
 use super::side::Side;
 use crate::interpret::{Answer, Machine};
-use crate::model::{Feature, Offer, View};
+use crate::model::{Expr, Feature, Offer, View};
 
 /// A host: the versions that it ships, and what its hardware has.
 pub struct Host {
@@ -225,7 +225,29 @@ impl<'a> Had<'a> {
         let absent = |msr: &u32| matches!(self.guest.read(*msr), Answer::Fault | Answer::Unlisted);
         let item = finding.about.tag.is_some() && !finding.about.msrs.is_empty();
         possible
+            && !self.only_locally(finding)
             && shown.is_none_or(|word| word & self.never == 0)
             && !(item && finding.about.msrs.iter().all(absent))
+    }
+
+    /// It is about the flag of a local machine check alone, and this guest has no way to ask for local ones.
+    fn only_locally(&self, finding: &Finding) -> bool {
+        let Some(injection) = &self.guest.view().injection else {
+            return false;
+        };
+        let mut asks = false;
+        if let Some(local) = &injection.local {
+            local.walk(&mut |part| {
+                if let Expr::Register(id) | Expr::Cell(id, _) = part {
+                    let register = self.guest.view().register(*id);
+                    let msrs = register.addresses.iter().flat_map(|address| address.msrs());
+                    let mut answers = msrs.map(|(msr, _)| self.guest.read(msr));
+                    asks |= answers.any(|answer| matches!(answer, Answer::Value(_)));
+                }
+            });
+        }
+        let bits = finding.about.bits;
+        let flag = bits != 0 && bits & !injection.bits.lmce_s == 0;
+        finding.rule == &rules::INJECTION_SETS_LESS && flag && !asks
     }
 }
