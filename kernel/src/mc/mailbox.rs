@@ -120,8 +120,27 @@ const DELIVERING: u32 = 2;
 /// Mail is being put there.
 const WRITING: u32 = 3;
 
-/// Mail that can wait in a box.
-pub const DEPTH: usize = 8;
+/// Mail that can wait in a box: with what is due, more than the errors of one machine check that find room at once, all of them in one guest's memory. Few
+/// where every interleaving is explored.
+pub const DEPTH: usize = if cfg!(loom) { 4 } else { 32 };
+
+// Numbers of mail wrap, and a place is such a number's remainder.
+const _: () = assert!(DEPTH.is_power_of_two());
+
+/// Where mail waits.
+struct Slots([Slot; DEPTH]);
+
+impl Slots {
+    #[cfg(not(loom))]
+    const fn new() -> Self {
+        Self([const { Slot::new() }; DEPTH])
+    }
+
+    #[cfg(loom)]
+    fn new() -> Self {
+        Self(core::array::from_fn(|_| Slot::new()))
+    }
+}
 
 /// The mailbox of one vCPU.
 pub struct Mailbox {
@@ -138,7 +157,7 @@ pub struct Mailbox {
     tail: AtomicU32,
     /// Pages of the first waiting mail that the vCPU has been told of. The reader's.
     pages_told: AtomicU32,
-    slots: [Slot; DEPTH],
+    slots: Slots,
     /// A [`StopReason`] plus one, or 0.
     stop: AtomicU32,
     /// The interrupted context of the vCPU cannot go on (RIPV = 0), and it has not been told yet: an [`ErrorIp`] plus one, or 0.
@@ -168,16 +187,7 @@ impl Mailbox {
                 head: AtomicU32::new(0),
                 tail: AtomicU32::new(0),
                 pages_told: AtomicU32::new(0),
-                slots: [
-                    Slot::new(),
-                    Slot::new(),
-                    Slot::new(),
-                    Slot::new(),
-                    Slot::new(),
-                    Slot::new(),
-                    Slot::new(),
-                    Slot::new(),
-                ],
+                slots: Slots::new(),
                 stop: AtomicU32::new(0),
                 context_lost: AtomicU32::new(0),
                 seen: AtomicU64::new(0),
@@ -354,7 +364,7 @@ impl Mailbox {
         }
         let tail = self.tail.load(Ordering::Relaxed);
         let waiting = tail.wrapping_sub(self.head.load(Ordering::Acquire)) as usize;
-        match self.slots.get(tail as usize % DEPTH) {
+        match self.slots.0.get(tail as usize % DEPTH) {
             Some(slot) if waiting < DEPTH => {
                 slot.store(about, &mail.record);
                 self.tail.store(tail.wrapping_add(1), Ordering::Release);
@@ -496,7 +506,7 @@ impl Mailbox {
         let head = self.head.load(Ordering::Relaxed);
         let waiting = self.tail.load(Ordering::Acquire).wrapping_sub(head);
         (0..waiting)
-            .filter_map(move |n| self.slots.get(head.wrapping_add(n) as usize % DEPTH))
+            .filter_map(move |n| self.slots.0.get(head.wrapping_add(n) as usize % DEPTH))
             .map(Slot::load)
     }
 

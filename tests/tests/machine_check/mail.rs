@@ -378,12 +378,30 @@ fn init_in_a_handler_leaves_it_unfinished() {
 #[test]
 fn errors_that_cannot_be_kept_stop_the_guest() {
     let simulation = Simulation::new(world(2));
-    for page in 0..10u64 {
+    let raise = |page: u64| {
         simulation
             .world
             .put(0, 0, SRAO, GUEST_0 + page * 0x1000, MISC);
         assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
-    }
+    };
+    (0..33).for_each(raise);
+    let stopped = || {
+        simulation.world.picked(|_, event| {
+            let is_stopped = |event: &Event| {
+                matches!(
+                    event,
+                    Event::Posted {
+                        outcome: Told::Stopped,
+                        ..
+                    }
+                )
+            };
+            is_stopped(event).then_some(())
+        })
+    };
+    assert!(stopped().is_empty(), "one is due, and 32 can wait");
+    raise(33);
+    assert!(!stopped().is_empty());
     assert_eq!(
         simulation.enter(0)[0],
         Delivery::Stop(StopReason::TooManyErrors)

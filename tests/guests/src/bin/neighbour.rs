@@ -180,6 +180,8 @@ fn raise(vcpu: usize) {
     const MISC: u64 = 0x8c;
     const LMCE_S: u64 = 1 << 3;
     const PAGE_BYTES: u64 = 4096;
+    /// What is more than one processor has goes to processors 1, 2 and so on.
+    const BANKS: u64 = 16;
     for (name, (status, mcg_status)) in [("srao", SRAO), ("srar", SRAR)] {
         let guest = arguments::number(name, NOBODY);
         if guest == NOBODY {
@@ -192,15 +194,20 @@ fn raise(vcpu: usize) {
             (FAULT_BROADCAST, 0)
         };
         let flags = (broadcast | FAULT_OTHER_GUEST) << 8;
-        let put = |bank: u64, mcg_status: u64, page: u64| {
-            let where_to = bank | flags | THIS_PROCESSOR | guest << 32;
+        let put_at = |processor: u64, bank: u64, mcg_status: u64, page: u64| {
+            let where_to = bank | flags | processor | guest << 32;
             let what = [where_to, status, mcg_status, PAGE + page * PAGE_BYTES, MISC];
             let answer = hypercall::call(Hypercall::Fault, what);
             assert!(answer == 0, "the fault was refused: {answer:#x}");
         };
+        let put = |bank, mcg_status, page| put_at(THIS_PROCESSOR, bank, mcg_status, page);
         for more in 1..=arguments::number("two", 0) {
             // Without MCIP it raises nothing, and is found with the other one, which is in bank 1.
-            put(if more == 1 { 0 } else { more }, 0, more);
+            match more {
+                1 => put(0, 0, more),
+                2..BANKS => put(more, 0, more),
+                _ => put_at((more / BANKS) << 16, more % BANKS, 0, more),
+            }
         }
         put(1, mcg_status | local, 0);
         if arguments::number("more", 0) != 0 {
