@@ -515,9 +515,9 @@ const SDM: &[Line] = &[
         msrs: one(0x17a),
         born: is(0),
         writes: &[
-            (7, OK, is(7)),
-            (8, GP, is(7)),
-            (0x10, GP, is(7)),
+            (7, GP, is(0)),
+            (4, GP, is(0)),
+            (1 << 63, GP, is(0)),
             (0, OK, is(0)),
         ],
     },
@@ -525,7 +525,7 @@ const SDM: &[Line] = &[
         cap: SDM_PLAIN | 1 << 27,
         msrs: one(0x17a),
         born: is(0),
-        writes: &[(0xf, OK, is(0xf))],
+        writes: &[(0xf, GP, is(0)), (0, OK, is(0))],
     },
     Line {
         cap: SDM_PLAIN | 1 << 27,
