@@ -12,6 +12,7 @@ use msr_dsl::compare::{Comparison, compare};
 use msr_dsl::model::View;
 use msr_dsl::source::compile_text;
 use msr_runtime::record;
+use std::collections::HashMap;
 
 const SPECS: [&str; 5] = ["vmce", "vmce-amd", "kvm", "sdm", "platform"];
 
@@ -115,17 +116,30 @@ fn names(
     names
 }
 
+/// What `msr sim` printed for some arguments and lines: one side answers the same in many comparisons.
+type Printed = HashMap<(Vec<String>, String), Vec<String>>;
+
 /// What `msr sim` prints for the lines of a witness.
-fn simulated(witness: &Witness, side: usize, name: &str) -> Vec<String> {
-    let options = witness.start[side].options();
-    let mut arguments = vec!["sim", name];
-    arguments.extend(options.iter().map(String::as_str));
-    let lines: String = witness
-        .steps
-        .iter()
-        .map(|step| format!("{step}\n"))
-        .collect();
-    let output = msr(&arguments, &lines);
+fn simulated(known: &mut Printed, witness: &Witness, side: usize, name: &str) -> Vec<String> {
+    let mut arguments = vec!["sim".to_owned(), name.to_owned()];
+    arguments.extend(witness.start[side].options());
+    let steps = witness.steps.iter();
+    let lines: String = steps.map(|step| format!("{step}\n")).collect();
+    let run = |(arguments, lines): &(Vec<String>, String)| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        printed(&arguments, lines)
+    };
+    let asked = (arguments, lines);
+    let answers = known.get(&asked).cloned();
+    answers.unwrap_or_else(|| {
+        let answers = run(&asked);
+        known.insert(asked, answers.clone());
+        answers
+    })
+}
+
+fn printed(arguments: &[&str], lines: &str) -> Vec<String> {
+    let output = msr(arguments, lines);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match output.status.code() {
         Some(0) => text(&output.stdout).lines().map(str::to_owned).collect(),
@@ -142,7 +156,7 @@ fn the_command_reproduces_every_witness() {
         let next = sides.get(at + 1);
         next.is_some_and(|next| next.view.name != sides[at].view.name)
     };
-    let mut run = 0;
+    let (mut run, mut known) = (0, Printed::new());
     for (at, old) in sides.iter().enumerate() {
         for (to, new) in sides.iter().enumerate().skip(at + 1) {
             if !(to == at + 1 || newest(at) && newest(to)) {
@@ -153,8 +167,8 @@ fn the_command_reproduces_every_witness() {
                 let Some(witness) = &finding.witness else {
                     continue;
                 };
-                let mut printed =
-                    [(0, old), (1, new)].map(|(side, named)| simulated(witness, side, &named.name));
+                let mut printed = [(0, old), (1, new)]
+                    .map(|(side, named)| simulated(&mut known, witness, side, &named.name));
                 for (own, said) in printed.iter_mut().zip(&witness.answers) {
                     if said.starts_with("no such guest") && own[0].starts_with("no such guest") {
                         *own = vec![said.clone()];

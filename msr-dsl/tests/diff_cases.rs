@@ -244,7 +244,7 @@ fn sets_of_values_are_named() {
     // None of these: how many there are, and one of them.
     says(
         "require value & 0x1f == value >> 8 & 0x1f else fault;",
-        "17870283321406128128 values, of which 0x1 is the least",
+        "any of 17870283321406128128 values (the least is 0x1)",
     );
     let text = pair(store, &format!("legal 0, 5 else fault; {store}")).text();
     has(

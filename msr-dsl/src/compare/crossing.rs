@@ -4,7 +4,7 @@
 use super::accesses::Setting;
 use super::finding::Witness;
 use super::items::{Item, record, tag};
-use super::steps::{Start, Step};
+use super::steps::{Guest, Start, Step};
 use crate::model::View;
 
 /// A record of one side with one of these words as an item, after which the sides differ; best one after which they would not
@@ -26,10 +26,14 @@ pub(super) fn witness(
         if unlisted && second.is_some() {
             break;
         }
+        let words = words.iter();
+        let restored: Vec<Restored> = words
+            .filter_map(|words| crossing.restored(item, words, capability))
+            .collect();
         for last in &lasts {
-            let shown: Vec<Witness> = words
-                .iter()
-                .filter_map(|words| crossing.run(item, words, capability, last.as_ref()))
+            let shown = restored.iter();
+            let shown: Vec<Witness> = shown
+                .filter_map(|one| one.and_then(last.as_ref()))
                 .collect();
             let untold = shown.iter().any(|witness| !witness.tells());
             let told = shown.into_iter().find(Witness::tells);
@@ -91,26 +95,55 @@ impl Crossing<'_, '_> {
         words.map(|word| Some((tag, word))).collect()
     }
 
-    fn run(
+    /// The record in two guests, which is as far as all that are asked the same go.
+    fn restored(
         &self,
         item: &Item,
         words: &[u64],
         capability: Option<(u16, u64)>,
-        last: Option<&Step>,
-    ) -> Option<Witness> {
+    ) -> Option<Restored<'_>> {
         let own = (item.tag, words.to_vec());
         let word = capability.map(|(tag, word)| (tag, vec![word]));
         let items: Vec<(u16, Vec<u64>)> = word.into_iter().chain([own]).collect();
         let restore = Step::Restore(record(self.view(), &items));
         let mut start = [Start::default(), Start::default()];
         start[1 - self.side].from = Some(self.view().name.clone());
-        let witness = |steps| Witness::of(self.setting.views, start.clone(), steps);
-        let restored = witness(vec![restore.clone()]);
-        match last {
-            None => Some(restored),
+        let guest = |side: usize| start[side].guest_of(self.setting.views, side).ok();
+        let mut guests = [guest(0)?, guest(1)?];
+        let answers = guests
+            .each_mut()
+            .map(|guest| guest.execute(&restore).unwrap_or_default());
+        Some(Restored {
+            witness: Witness {
+                start,
+                steps: vec![restore],
+                answers,
+                before: None,
+            },
+            guests,
+        })
+    }
+}
+
+/// Two guests after a restore.
+struct Restored<'v> {
+    witness: Witness,
+    guests: [Guest<'v>; 2],
+}
+
+impl Restored<'_> {
+    /// What a last step shows, if the restore itself does not; or what the restore does.
+    fn and_then(&self, last: Option<&Step>) -> Option<Witness> {
+        let mut witness = self.witness.clone();
+        if let Some(last) = last {
             // What follows a difference is not another one.
-            Some(_) if restored.tells() => None,
-            Some(last) => Some(witness(vec![restore, last.clone()])),
+            if witness.tells() {
+                return None;
+            }
+            let answer = |guest: &Guest| guest.clone().execute(last).unwrap_or_default();
+            witness.answers = self.guests.each_ref().map(answer);
+            witness.steps.push(last.clone());
         }
+        Some(witness)
     }
 }

@@ -82,7 +82,7 @@ pub fn describe(table: &mut Table, places: &[Bit; 64], values: Truth) -> Values 
     }
     let least = edge(table, places, values, false);
     let all = table.count(values, places);
-    Values::named(format!("{all} values, of which {least:#x} is the least"))
+    Values::named(format!("any of {all} values (the least is {least:#x})"))
 }
 
 /// Values with any of some bits.
