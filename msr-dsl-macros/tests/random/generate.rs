@@ -62,7 +62,8 @@ fn condition(random: &mut Random) -> String {
     }
 }
 
-fn value(random: &mut Random) -> String {
+/// `placed`: there is more than one bank, or MSR, so that `i` says something.
+fn value(random: &mut Random, placed: bool) -> String {
     match random.below(8) {
         0 => "zero".to_owned(),
         1 => "all_ones".to_owned(),
@@ -74,7 +75,7 @@ fn value(random: &mut Random) -> String {
         ),
         4 => "PLAIN & 0xff | 1 << 9".to_owned(),
         5 => "state".to_owned(),
-        6 => "i | state << 3".to_owned(),
+        6 if placed => "i | state << 3".to_owned(),
         _ => "PLAIN >> 2".to_owned(),
     }
 }
@@ -162,13 +163,15 @@ fn register(random: &mut Random, number: u64, tag: &mut u64, shared: bool) -> St
         );
     }
     let read = match random.below(6) {
-        0 => value(random),
+        0 => value(random, banked || address.contains("..=")),
         1 => random
             .one(&["fault", "unlisted", "pass", "hook Look"])
             .to_owned(),
         _ => "state".to_owned(),
     };
     let _ = writeln!(out, "        read {read};");
+    // What a write only clears, something has to set.
+    let clears = |rule: &str| rule.contains("clears");
     let write = match random.below(8) {
         0 => random
             .one(&["fault", "unlisted", "pass", "hook Poke"])
@@ -239,8 +242,15 @@ fn register(random: &mut Random, number: u64, tag: &mut u64, shared: bool) -> St
         {
             reset |= value << bit;
         }
-        if random.chance(40) {
-            let _ = write!(lines, " write {};", random.one(RULES));
+        let own = match random.chance(40) {
+            true => Some(random.one(RULES)),
+            false => None,
+        };
+        if let Some(rule) = own {
+            let _ = write!(lines, " write {rule};");
+        }
+        if clears(own.unwrap_or(&write)) && kind.values.contains(&1) && !lines.contains("read") {
+            reset = reset & !(u64::MAX >> (63 - (hi - bit)) << bit) | 1 << bit;
         }
         if random.chance(25) {
             let how = random.one(&["fault", "ignore", "keep"]);
@@ -263,7 +273,7 @@ fn register(random: &mut Random, number: u64, tag: &mut u64, shared: bool) -> St
     }
     let reset = match whole {
         Some(value) => value,
-        None if fields == 0 && random.chance(30) => random.next(),
+        None if fields == 0 && (random.chance(30) || clears(&write)) => random.next(),
         None => reset,
     };
     if reset != 0 {

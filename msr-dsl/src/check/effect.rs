@@ -30,7 +30,12 @@ pub fn effects(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
             lines.statement(&said.what, about_value, said.span);
             let Some((at, rule)) = rule else { continue };
             let before: Vec<&Rule> = register.rules[..at].iter().collect();
-            if legal::asks_nothing(rule) {
+            if let Legal::Holds(condition) = &rule.legal
+                && !condition.is_constant()
+                && let Some(always) = lines.always(condition)
+            {
+                lines.same_in_every_guest(said.span, always);
+            } else if legal::asks_nothing(rule) {
                 lines.asks_nothing(said.span, "every value is legal anyway");
             } else if legal::follows(&before, rule, u64::MAX) {
                 lines.asks_nothing(said.span, "what is said before asks for it already");
@@ -139,6 +144,18 @@ impl Lines<'_> {
             format!("{why}: the line asks nothing"),
             "leave it out",
         );
+    }
+
+    /// A `require` that does not depend on the value.
+    fn same_in_every_guest(&mut self, span: Span, always: bool) {
+        match always {
+            true => self.asks_nothing(span, "the condition holds in every guest"),
+            false => self.without_effect(
+                span,
+                "the condition holds in no guest: every write is refused".to_owned(),
+                "write `write fault;` (or `write ignore;`) and leave this out",
+            ),
+        }
     }
 
     /// Conditions that are the same in every guest.
