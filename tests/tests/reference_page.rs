@@ -80,6 +80,16 @@ fn it_fits_a_phone_and_a_desk() {
     }
 }
 
+/// On a phone nothing of a witness is cut off, and a map begins with the low bits, which have the names.
+#[test]
+fn a_phone_shows_whole_witnesses_and_the_low_bits() {
+    let script = "const cut = [...page.querySelectorAll('pre')].filter((one) => one.scrollWidth > one.clientWidth);
+      see(page.querySelectorAll('pre').length > 4 && cut.length == 0);
+      const maps = [...page.querySelectorAll('svg.map')].filter((one) => one.getBoundingClientRect().width > 0);
+      see(maps.length > 4 && maps.every((one) => one.getBoundingClientRect().right <= 390))";
+    assert_eq!(seen("", 390, script), ["true", "true"]);
+}
+
 #[test]
 fn a_link_shows_the_version_that_it_leads_to() {
     let at = "see(shown().join()); const top = page.getElementById('v2.MCG_STATUS.MCIP').getBoundingClientRect().top; see(0 <= top && top < 800)";
