@@ -8,6 +8,7 @@ use crate::check_image;
 use crate::error::{Doing, Error, Result, read};
 use crate::interrupt::interrupted;
 use crate::progress::Progress;
+use crate::scenario::Scenario;
 
 /// The workspace.
 #[derive(Clone, Debug)]
@@ -51,11 +52,35 @@ impl Workspace {
         Ok(Self { root })
     }
 
-    /// Builds the image and the guests, and checks the image.
+    /// Builds the image with the fault injector and the guests, and checks the image.
     ///
     /// # Errors
     /// What cargo says, or what the image gets wrong.
     pub fn build(&self) -> Result<Artifacts> {
+        self.build_with(&["--features", "kernel/faults"])
+    }
+
+    /// The same for production, without the injector. In a folder of its own: both images may be wanted at once.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_for_production(&self) -> Result<Artifacts> {
+        self.build_with(&["--target-dir", "target/production"])
+    }
+
+    /// What `scenario` boots.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_for(&self, scenario: &Scenario) -> Result<Artifacts> {
+        if scenario.production {
+            self.build_for_production()
+        } else {
+            self.build()
+        }
+    }
+
+    fn build_with(&self, options: &[&str]) -> Result<Artifacts> {
         let _progress = Progress::start("building the hypervisor and the guests");
         let mut cargo = self.cargo();
         cargo.args([
@@ -67,12 +92,8 @@ impl Workspace {
             "-p",
             "guests",
         ]);
-        cargo.args([
-            "--features",
-            "kernel/faults",
-            "--message-format",
-            "json-render-diagnostics",
-        ]);
+        cargo.args(["--message-format", "json-render-diagnostics"]);
+        cargo.args(options);
         if std::io::stderr().is_terminal() {
             cargo.args(["--color", "always"]);
         }

@@ -12,7 +12,7 @@ use kernel::mca::{Class, FatalReason, Interrupted, Status, Verdict, grade};
 use kernel::units::{Hpa, PAGE_SIZE, VcpuId};
 use kernel::vmce::StopReason;
 use tests::sim::{
-    After, Attendance, Call, Order, Outcome, Raise, Seen, Signal, Simulation, World, running,
+    After, Attendance, Call, Order, Outcome, Raise, Seen, Signal, Simulation, Step, World, running,
 };
 
 const GUESTS: u8 = 3;
@@ -264,6 +264,7 @@ fn check(tally: &mut Tally, seed: u64, processors: u16, attendants: Attendants, 
     }
     check_records(&storm, &about);
     check_memory(&storm, &about);
+    check_flushes(&storm, &about);
     storm.drain(&about);
     for guest in 0..GUESTS {
         check_guest(&storm, guest, &about);
@@ -314,6 +315,41 @@ fn check_memory(storm: &Storm, about: &str) {
         if signal.attendance != Attendance::Never {
             assert!(!world.has_stale_translations(on), "{about}: processor {on}");
             assert_eq!(world.mcg_status(on), 0, "{about}: processor {on}");
+        }
+    }
+}
+
+/// Whoever has taken a page out of use goes on when all processors have flushed since, local machine check or not.
+fn check_flushes(storm: &Storm, about: &str) {
+    let world = storm.world();
+    let is_named = |event: &Event| {
+        matches!(
+            event,
+            Event::Missing { .. } | Event::Unflushed { .. } | Event::Late {}
+        )
+    };
+    if !world
+        .picked(|_, event| is_named(event).then_some(()))
+        .is_empty()
+    {
+        return;
+    }
+    let steps = world.steps();
+    for (at, (by, step)) in steps.iter().enumerate() {
+        let Step::Retire(page) = step else { continue };
+        let until = steps[at..]
+            .iter()
+            .position(|(on, step)| on == by && *step == Step::ClearMcgStatus);
+        let until = at + until.expect("it goes on");
+        for signal in &storm.signals {
+            let has_flushed = steps[at..until]
+                .iter()
+                .any(|(on, step)| on.0 == signal.processor && *step == Step::Flush);
+            let on = signal.processor;
+            assert!(
+                has_flushed,
+                "{about}: processor {on} has {page:x?} when {by:?} goes on"
+            );
         }
     }
 }

@@ -29,7 +29,8 @@ fn sources(folder: &Path) -> String {
 fn every_named_proof_exists() {
     let table = read("tests/mca-table.toml");
     let simulated = sources(&root().join("tests/tests/machine_check"))
-        + &read("tests/tests/machine_check_random.rs");
+        + &read("tests/tests/machine_check_random.rs")
+        + &read("tests/tests/machine_check_storm.rs");
     let interleavings = read("tests/interleavings/tests/rendezvous.rs");
     let unit = sources(&root().join("kernel/src")) + &read("tests/tests/machine_check_stacks.rs");
     let end_to_end = sources(&root().join("tests/tests/end_to_end"));

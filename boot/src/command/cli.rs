@@ -80,6 +80,9 @@ pub enum Command {
         /// Where to
         #[arg(short, long, default_value = "bankshot.iso")]
         output: PathBuf,
+        /// Leave the fault injector out: no guest and no command can raise errors
+        #[arg(long)]
+        production: bool,
         /// The scenario whose guests it holds; without one it is that of a plain `cargo boot`
         scenario: Option<String>,
     },

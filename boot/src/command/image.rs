@@ -12,23 +12,33 @@ use crate::scenario::Scenario;
 use crate::setup::{Purpose, ensure};
 use crate::workspace::Workspace;
 
-/// Writes a hybrid ISO with a scenario's guests.
+/// Writes a hybrid ISO with a scenario's guests. For production it has no fault injector, whatever the scenario says.
 ///
 /// # Errors
 /// What keeps it from being made.
-pub fn image(output: &Path, scenario: Option<&str>) -> Result<Answer> {
+pub fn image(output: &Path, scenario: Option<&str>, production: bool) -> Result<Answer> {
     let workspace = Workspace::find()?;
     check_place(output)?;
-    let scenario = Scenario::named(&workspace.root, scenario.unwrap_or(default_scenario()))?;
+    let mut scenario = Scenario::named(&workspace.root, scenario.unwrap_or(default_scenario()))?;
+    scenario.production |= production;
+    if scenario.production {
+        // The loader would hand over errors to raise, which this image refuses.
+        scenario.faults.clear();
+    }
     ensure(&[Purpose::Iso])?;
-    let artifacts = workspace.build()?;
+    let artifacts = workspace.build_for(&scenario)?;
     let payload = payload(&scenario, &artifacts)?;
     {
         let _progress = Progress::start("writing the ISO");
         write_iso(&payload, output)?;
     }
+    let injector = if scenario.production {
+        "for production"
+    } else {
+        "with the fault injector"
+    };
     eprintln!(
-        "wrote {} with the guests of {}",
+        "wrote {} with the guests of {}, {injector}",
         output.display(),
         scenario.name
     );

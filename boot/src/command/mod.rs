@@ -73,7 +73,11 @@ fn dispatch(cli: Cli) -> Result<Answer> {
         Some(Command::Mce(arguments)) => mce::mce(&arguments),
         Some(Command::McaTable(arguments)) => mca_table::mca_table(&arguments),
         Some(Command::LinuxTable(arguments)) => linux_table::linux_table(&arguments),
-        Some(Command::Image { output, scenario }) => image::image(&output, scenario.as_deref()),
+        Some(Command::Image {
+            output,
+            production,
+            scenario,
+        }) => image::image(&output, scenario.as_deref(), production),
         Some(Command::Watch(arguments)) => watch::watch(&arguments),
         Some(Command::Setup) => {
             crate::setup::ensure(&crate::setup::Purpose::ALL).map(|()| Answer::Yes)

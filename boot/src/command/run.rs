@@ -93,7 +93,7 @@ pub fn execute(
 ) -> Result<(Verdict, Followed)> {
     let options = Options::from(options);
     ensure(&purposes(&options))?;
-    let artifacts = workspace.build()?;
+    let artifacts = workspace.build_for(scenario)?;
     let remote = Remote::open(&workspace.root, scenario)?;
     let progress = Progress::start(format!("running {}", scenario.name));
     run_within_reach(scenario, &artifacts, &options, Some(&remote), |event| {

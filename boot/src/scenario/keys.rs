@@ -103,6 +103,12 @@ pub static MACHINE: Section = Section {
             "false",
             "Whether the banks fault on every value but zero, as hardware's. Otherwise they take any, and an injected error survives a reset.",
         ),
+        may(
+            "production",
+            "true or false",
+            "false",
+            "Whether the image is the one for production, without the fault injector: then there is nothing to raise a `fault`.",
+        ),
     ],
 };
 

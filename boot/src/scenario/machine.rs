@@ -26,13 +26,22 @@ fn check_bits(mcg_cap: &Located<u64>, problems: &mut Problems) {
     }
 }
 
+/// What `[machine]` says.
+pub struct Said {
+    /// The machine.
+    pub machine: Machine,
+    /// The image has no fault injector.
+    pub production: bool,
+}
+
 /// Reads the table.
-pub fn read(mut fields: Fields<'_, '_>) -> Option<Machine> {
+pub fn read(mut fields: Fields<'_, '_>) -> Option<Said> {
     let processors = fields.number("processors", 1..=MOST_PROCESSORS);
     let memory = fields.number("memory", 64..=2048);
     let banks = fields.number("banks", 1..=32);
     let mcg_cap = fields.number("mcg_cap", 0..=u64::MAX);
     let strict_banks = fields.flag("strict_banks");
+    let production = fields.flag("production");
 
     let count = banks.as_ref().map_or(4, |banks| banks.value);
     let capabilities = mcg_cap
@@ -56,11 +65,15 @@ pub fn read(mut fields: Fields<'_, '_>) -> Option<Machine> {
             ),
         );
     }
-    Some(Machine {
+    let machine = Machine {
         processors: u32::try_from(processors?.value).ok()?,
         memory_mib: u32::try_from(memory.map_or(128, |memory| memory.value)).ok()?,
         banks: u8::try_from(count).ok()?,
         mcg_cap: capabilities,
         strict_banks,
+    };
+    Some(Said {
+        machine,
+        production,
     })
 }

@@ -47,6 +47,8 @@ pub struct Scenario {
     pub command_line: String,
     /// The emulated machine.
     pub machine: Machine,
+    /// The image is the one for production: it has no fault injector.
+    pub production: bool,
     /// The guests, in order.
     pub guests: Vec<Guest>,
     /// The errors to raise.
@@ -136,6 +138,8 @@ fn read(
     let machine = machine.and_then(|(table, span)| {
         machine::read(Fields::new(table, span, &keys::MACHINE, problems))
     });
+    let production = machine.as_ref().is_some_and(|said| said.production);
+    let machine = machine.map(|said| said.machine);
     let guests: Vec<_> = guests
         .into_iter()
         .enumerate()
@@ -160,6 +164,12 @@ fn read(
         .into_iter()
         .filter_map(|(table, span)| {
             let fields = Fields::new(table, span, &keys::FAULT, problems);
+            if production && table.contains_key("at") {
+                let message = "an image for production has no injector that could raise this";
+                let help =
+                    "with `after` its command is sent, and refused; or leave `production` out";
+                fields.problems.add_with_help(&fields.span, message, help);
+            }
             fault::read(fields, machine.as_ref(), &guests, &mut captured, source)
         })
         .collect();
@@ -190,6 +200,7 @@ fn read(
         title: title?.value,
         command_line: command_line.map_or_else(String::new, |line| line.value),
         machine: machine?,
+        production,
         guests: guests.into_iter().map(|guest| guest.value).collect(),
         faults,
         expects,

@@ -25,18 +25,33 @@ fn medians(events: &[Event]) -> BTreeMap<String, u64> {
 fn bench() {
     let medians = medians(&met("bench", &BOCHS));
     for (name, most) in [
-        ("rdmsr-mcg-cap", 108),
-        ("rdmsr-mc1-status", 108),
-        ("rdmsr-slowest", 108),
-        ("wrmsr-mc1-status-0", 130),
-        ("cpuid-0", 108),
-        ("machine-check", 1550),
+        ("rdmsr-mcg-cap", 85),
+        ("rdmsr-mc1-status", 90),
+        ("rdmsr-slowest", 90),
+        ("wrmsr-mc1-status-0", 100),
+        ("cpuid-0", 100),
+        ("machine-check", 1500),
     ] {
         assert!(
             (1..=most).contains(&medians[name]),
             "{name} takes {}, at most {most}",
             medians[name]
         );
+    }
+}
+
+/// The image without the injector costs a guest no more. With two processors a tick is 5 instructions.
+#[test]
+fn production() {
+    let medians = medians(&met("production", &BOCHS));
+    for (name, most) in [
+        ("rdmsr-mcg-cap", 85),
+        ("rdmsr-mc1-status", 90),
+        ("rdmsr-slowest", 90),
+        ("wrmsr-mc1-status-0", 100),
+        ("cpuid-0", 100),
+    ] {
+        assert!((1..=most).contains(&medians[name]), "{name} {medians:?}");
     }
 }
 

@@ -40,8 +40,22 @@ fn artifacts() -> &'static Artifacts {
     })
 }
 
+/// The same without the injector.
+fn artifacts_for_production() -> &'static Artifacts {
+    static ARTIFACTS: OnceLock<Artifacts> = OnceLock::new();
+    ARTIFACTS.get_or_init(|| {
+        let built = workspace().build_for_production();
+        built.unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
 fn boot(scenario: &Scenario, options: &Options) -> (Verdict, Followed) {
-    run(scenario, artifacts(), options, |_| {}).unwrap_or_else(|error| panic!("{error}"))
+    let artifacts = if scenario.production {
+        artifacts_for_production()
+    } else {
+        artifacts()
+    };
+    run(scenario, artifacts, options, |_| {}).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Runs a scenario to its good end.

@@ -45,6 +45,7 @@ fn no_scenario_is_forgotten() {
             "no-recovery.toml",
             "nobody-hit.toml",
             "page-put-back.toml",
+            "production.toml",
             "required-pages.toml",
             "reserved-writes.toml",
             "retired-page.toml",
