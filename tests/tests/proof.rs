@@ -31,7 +31,7 @@ fn every_named_proof_exists() {
     let simulated = sources(&root().join("tests/tests/machine_check"))
         + &read("tests/tests/machine_check_random.rs")
         + &read("tests/tests/machine_check_storm.rs");
-    let interleavings = read("tests/interleavings/tests/rendezvous.rs");
+    let interleavings = sources(&root().join("tests/interleavings/tests"));
     let unit = sources(&root().join("kernel/src")) + &read("tests/tests/machine_check_stacks.rs");
     let end_to_end = sources(&root().join("tests/tests/end_to_end"));
     // Its attributes stand between the function before and its name.

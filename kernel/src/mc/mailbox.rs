@@ -438,9 +438,9 @@ impl Mailbox {
 
     // The reader's side: the vCPU's processor, ordinary context.
 
-    /// Has [`Mailbox::is_pending`] say yes.
+    /// Has [`Mailbox::is_pending`] say yes. Not a plain store: two may do this at once, and [`Mailbox::lower`] must see what both did before.
     pub(crate) fn raise(&self) {
-        self.attention.store(1, Ordering::Release);
+        self.attention.swap(1, Ordering::AcqRel);
     }
 
     /// Mail that comes after this raises attention again.

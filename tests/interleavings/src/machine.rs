@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kernel::event::Event;
 use kernel::mca::{self, Addressee, Kept, McgCap, Owner, Replaced, registers};
-use kernel::units::{Gpa, GuestId, Hpa, Pcpu, Tsc};
-use kernel::vmce::Mailbox;
+use kernel::units::{Gpa, GuestId, Hpa, Pcpu, Tsc, VcpuId};
+use kernel::vmce::{HANDLER_LEAVES, Mailbox, after_write};
 use msr_runtime::{MachineCheck, MachineCheckEvent};
 
 /// The machine.
@@ -182,6 +182,15 @@ pub struct Vcpu {
     in_progress: bool,
     /// What it got.
     pub seen: Vec<MachineCheckEvent>,
+}
+
+impl Vcpu {
+    /// Its handler comes to its end, and leaves its stack.
+    pub fn finish(&mut self, processor: &Processor<'_>, vcpu: VcpuId, mailbox: &Mailbox) {
+        self.in_progress = false;
+        after_write(processor, vcpu, self, mailbox);
+        mailbox.ran(HANDLER_LEAVES);
+    }
 }
 
 impl MachineCheck for Vcpu {

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use interleavings::{Machine, Processor, Vcpu};
+use interleavings::{Machine, Processor, Vcpu, booted, explore};
 use kernel::event::Event;
 use kernel::mca::mutant::{self, Mutant};
-use kernel::mca::{Config, Interrupted, Shared, Verdict, catch_up, handle, join, registers, start};
+use kernel::mca::{Interrupted, Shared, Verdict, catch_up, handle, registers};
 use kernel::ring::EventRing;
 use kernel::units::{GuestId, Pcpu, Tsc, VcpuId};
 use kernel::vmce::{Delivery, deliver};
@@ -24,33 +24,6 @@ fn vcpu(index: u8) -> VcpuId {
         guest: GuestId(0),
         index,
     }
-}
-
-fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 20_000;
-    builder.check(model);
-}
-
-/// A machine with `P` processors that are up.
-fn booted<const P: usize>(machine: Machine) -> (Arc<Machine>, Arc<Shared<P>>) {
-    let shared = Shared::new();
-    shared.configure(Config {
-        timeout: 3,
-        empty_is_fatal: true,
-        corrected_limit: 0,
-    });
-    let processors = (0..P as u16).map(|number| Processor {
-        machine: &machine,
-        number,
-    });
-    processors
-        .clone()
-        .for_each(|processor| start(&shared, &processor));
-    processors.for_each(|processor| join(&shared, &processor));
-    machine.events.lock().unwrap().clear();
-    (Arc::new(machine), Arc::new(shared))
 }
 
 /// An #MC on every processor.
