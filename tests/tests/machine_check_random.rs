@@ -391,7 +391,7 @@ fn check_guests(
     about: &str,
 ) {
     let simulation = &trial.simulation;
-    const DEPTH: usize = 8;
+    const DEPTH: usize = 32;
     for guest in 0..GUESTS {
         let state = &simulation.world.guests[usize::from(guest)];
         let mut deliveries = simulation.enter(guest);

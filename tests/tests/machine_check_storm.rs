@@ -395,7 +395,7 @@ fn check_guest(storm: &Storm, guest: u8, about: &str) {
         let is_due = match reason {
             StopReason::ForeignPage => has_foreign,
             StopReason::InProgress => machine_checks > 1,
-            StopReason::TooManyErrors => lost.len() > 8,
+            StopReason::TooManyErrors => lost.len() > 32,
             _ => false,
         };
         assert!(is_due, "{about}: {reason:?} of {machine_checks}");
