@@ -6,3 +6,4 @@ pub mod msr_bitmap;
 pub mod page_entry;
 pub mod pvh;
 pub mod spare_page;
+pub mod waits;

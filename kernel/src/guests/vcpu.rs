@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use kernel::guest::pvh::Start;
+use kernel::guest::waits::Waits;
 use kernel::units::{Hpa, VcpuId};
 use kernel::vmce::Mailbox;
 use specs::McState;
@@ -12,7 +13,6 @@ use super::console::Line;
 use super::registry::Guest;
 use crate::machine::own_cell::OwnCell;
 use crate::machine::processor::Processor;
-use crate::vmx::event::Waiting;
 use crate::vmx::registers::{FxState, Registers};
 use crate::vmx::unswitched::Unswitched;
 
@@ -69,8 +69,8 @@ pub struct Own {
     pub platform: PlatformState,
     /// Where vCPU 0 starts; taken when its VMCS is filled in.
     pub start: Option<Start>,
-    /// An event that gave way to #MC and waits until the vCPU can take it.
-    pub waiting: Option<Waiting>,
+    /// Events that gave way to #MC, or that the vCPU does not take yet.
+    pub waits: Waits,
     /// Console output that has not yet ended in a line feed.
     pub console: Line,
     /// x87 and XMM state between exit and entry on the slow path.
@@ -221,7 +221,7 @@ impl Own {
             exits: [0; EXIT_COUNTERS],
             platform,
             start: None,
-            waiting: None,
+            waits: Waits::NOTHING,
             console: Line::new(),
             fxsave: FxState::RESET,
             unswitched: Unswitched::RESET,

@@ -5,9 +5,11 @@
 use core::marker::PhantomData;
 
 use kernel::guest::control_registers::CR4_MACHINE_CHECK;
+use kernel::guest::interruption::Interruption;
+use kernel::guest::waits::Waiting;
 use x86::vmx::vmcs::{control, guest, ro};
 
-use super::event::{self, Waiting};
+use super::event;
 use super::instructions::{self, vmread, vmwrite};
 
 /// The current VMCS of this processor.
@@ -131,13 +133,18 @@ impl Current {
     /// Gives the guest #MC before its next instruction and before whatever else was about to be delivered. A halted vCPU wakes; neither
     /// the shadow of STI or MOV SS nor a blocked NMI holds it up. An event that has to wait now is given back.
     #[must_use]
-    pub fn inject_machine_check(&mut self) -> Option<Waiting> {
+    pub fn inject_machine_check(&mut self) -> Option<Interruption> {
         event::inject_machine_check(self)
     }
 
     /// Gives the guest an event that had to wait, if it takes it now.
     pub fn inject_waiting(&mut self, waiting: Waiting) -> bool {
         event::inject_waiting(self, waiting)
+    }
+
+    /// The guest would take an event that had to wait now.
+    pub fn lets_in(&self, waiting: Waiting) -> bool {
+        event::let_in(self, waiting).is_some()
     }
 
     /// The next entry delivers an event.

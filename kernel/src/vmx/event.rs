@@ -2,6 +2,7 @@
 
 use kernel::guest::control_registers::CR0_PROTECTION;
 use kernel::guest::interruption::{Fate, Interruption, Kind, without_nmi_blocking};
+use kernel::guest::waits::Waiting;
 use x86::vmx::vmcs::{control, guest, ro};
 
 use super::current::Current;
@@ -36,13 +37,10 @@ pub(super) fn inject_fault(vmcs: &mut Current, fault: Fault) {
 
 /// #MC goes before whatever else was about to be delivered. What does not come again by itself and is not lost is given back: it has
 /// to wait.
-pub(super) fn inject_machine_check(vmcs: &mut Current) -> Option<Waiting> {
+pub(super) fn inject_machine_check(vmcs: &mut Current) -> Option<Interruption> {
     let event = pending(vmcs).filter(|event| event.fate() == Fate::Waits);
     inject(vmcs, Interruption::MACHINE_CHECK);
-    event.map(|event| Waiting {
-        event,
-        was_let_in: true,
-    })
+    event
 }
 
 /// The event that the next VM entry delivers.
@@ -50,28 +48,28 @@ pub(super) fn pending(vmcs: &Current) -> Option<Interruption> {
     Interruption::from_field(vmcs.read(control::VMENTRY_INTERRUPTION_INFO_FIELD))
 }
 
-/// An event that waits until the vCPU can take it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// The event.
-    pub event: Interruption,
-    /// The vCPU was taking it when #MC came: no NMI is blocked but by itself. Some processors forget that at the entry that delivers #MC.
-    pub was_let_in: bool,
-}
-
 /// Has the next VM entry deliver an event that had to wait, if it delivers no other and the vCPU takes it now.
 pub(super) fn inject_waiting(vmcs: &mut Current, waiting: Waiting) -> bool {
+    if pending(vmcs).is_some() {
+        return false;
+    }
+    let Some(state) = let_in(vmcs, waiting) else {
+        return false;
+    };
+    vmcs.write(guest::INTERRUPTIBILITY_STATE, state);
+    inject(vmcs, waiting.event);
+    true
+}
+
+/// The interruptibility state with which the vCPU takes an event that had to wait; none if it does not take it now.
+pub(super) fn let_in(vmcs: &Current, waiting: Waiting) -> Option<u64> {
     let Waiting { event, was_let_in } = waiting;
     let mut state = vmcs.read(guest::INTERRUPTIBILITY_STATE);
     if was_let_in {
         state = without_nmi_blocking(state);
     }
-    if pending(vmcs).is_some() || !event.is_let_in(vmcs.read(guest::RFLAGS), state) {
-        return false;
-    }
-    vmcs.write(guest::INTERRUPTIBILITY_STATE, state);
-    inject(vmcs, event);
-    true
+    let is_let_in = event.is_let_in(vmcs.read(guest::RFLAGS), state);
+    is_let_in.then_some(state)
 }
 
 pub(super) fn reinject_interrupted(vmcs: &mut Current) {

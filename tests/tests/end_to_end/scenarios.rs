@@ -30,6 +30,7 @@ fn no_scenario_is_forgotten() {
             "fatal-reset.toml",
             "foreign-page.toml",
             "free-vcpus.toml",
+            "halted-nmi.toml",
             "handler-still-runs.toml",
             "idle-processor.toml",
             "init-while-waiting.toml",
@@ -64,6 +65,12 @@ fn no_scenario_is_forgotten() {
             "vectors.toml",
         ]
     );
+}
+
+/// What wakes an idle vCPU may come in the instruction before.
+#[test]
+fn halted_nmi() {
+    met("halted-nmi", &BOCHS);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! A plain match over the exit reasons; what has no arm stops the guest with a record, never the host.
 
 use kernel::event::Event;
-use kernel::guest::interruption::Interruption;
+use kernel::guest::waits::Waits;
 use kernel::mca::{Interrupted, Machine};
 use kernel::units::{Gpa, VcpuId};
 use kernel::vmce::{self, Delivery, StopReason};
@@ -19,7 +19,7 @@ use crate::run::host::HOST;
 use crate::vmx::control_registers::{self, Outcome};
 use crate::vmx::current::Current;
 use crate::vmx::ept::Violation;
-use crate::vmx::event::{Fault, Waiting};
+use crate::vmx::event::Fault;
 use crate::vmx::guest_state;
 use crate::vmx::platform;
 use crate::vmx::registers::Registers;
@@ -74,7 +74,14 @@ fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
             if !vmcs.has_pending_debug_exception() {
                 vmcs.halt();
                 own.mailbox.halts();
-                own.shared.set_activity(Activity::Halted);
+                // What has waited behind the instruction before wakes it at once, and nobody will tell of that again.
+                if !own
+                    .waits
+                    .next()
+                    .is_some_and(|waiting| vmcs.lets_in(waiting))
+                {
+                    own.shared.set_activity(Activity::Halted);
+                }
             }
         }
         // There is nothing to write back that the guest could tell: caches are coherent.
@@ -232,23 +239,22 @@ pub fn before_entry(own: &mut Own, vmcs: &mut Current) -> bool {
             Delivery::Nothing => {}
             Delivery::Inject => {
                 shared.set_activity(Activity::Active);
-                own.waiting = vmcs.inject_machine_check().or(own.waiting);
+                if let Some(event) = vmcs.inject_machine_check() {
+                    own.waits.give_way(event);
+                }
             }
             Delivery::Shutdown => end_guest(own, End::Stop(StopReason::MceDisabled)),
             Delivery::Stop(reason) => end_guest(own, End::Stop(reason)),
         }
     }
     if shared.take_nmi() {
-        own.waiting.get_or_insert(Waiting {
-            event: Interruption::NMI,
-            was_let_in: false,
-        });
+        own.waits.add_nmi();
     }
-    if let Some(waiting) = own.waiting
+    if let Some(waiting) = own.waits.next()
         && vmcs.inject_waiting(waiting)
     {
         shared.set_activity(Activity::Active);
-        own.waiting = None;
+        own.waits.taken();
     }
     !shared.guest.has_ended()
 }
@@ -257,7 +263,7 @@ pub fn before_entry(own: &mut Own, vmcs: &mut Current) -> bool {
 /// another event it waits for no instruction of the guest.
 pub fn ask_again(own: &Own, vmcs: &Current) -> Option<u64> {
     const BLOCKED: u64 = 1000;
-    own.waiting?;
+    own.waits.next()?;
     Some(if vmcs.delivers() { 0 } else { BLOCKED })
 }
 
@@ -281,7 +287,7 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
                 outcome,
             });
         }
-        own.waiting = None;
+        own.waits = Waits::NOTHING;
         own.shared.set_activity(Activity::WaitForStartup);
     }
     if let (Activity::WaitForStartup, Some(vector)) = (own.shared.activity(), sipi) {

@@ -3,10 +3,12 @@
 //!
 //! vCPU 0 stays in long mode; vCPU 1 is started in real mode and goes on to protected mode. Every line on the console is one thing
 //! that an exception handler saw: `STATE EVENT at=DISTANCE ...`, the distance from where the saved instruction pointer must be.
-//! Command line: `stack=1`, nothing of that: the error hits the stack that the handler of machine checks would run on.
+//! Command line: `stack=1`, nothing of that: the error hits the stack that the handler of machine checks would run on. `idle=1`, nothing of that
+//! either: an NMI comes between STI and HLT.
 #![no_std]
 #![no_main]
 
+mod idle;
 mod long;
 mod old;
 
@@ -24,6 +26,10 @@ fn run() -> u64 {
     if arguments::number("stack", 0) != 0 {
         long::lose_own_stack();
         return LATE;
+    }
+    if arguments::number("idle", 0) != 0 {
+        idle::run();
+        return 0;
     }
     long::run();
     if old::run() { 0 } else { LATE }
