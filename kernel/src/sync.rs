@@ -1,9 +1,9 @@
 //! The atomics of the engine: the processor's own, or loom's when every interleaving is explored (`--cfg loom`).
 
 #[cfg(not(loom))]
-pub use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+pub use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+pub use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Defines a constructor that is `const`, so that statics can hold the value, but for loom, whose atomics cannot.
 macro_rules! constructor {

@@ -255,7 +255,7 @@ macro_rules! for_each_event {
             /// An #MC without a record was injected into a vCPU: its banks are clean.
             warn InjectedClean "vmce.injected cpu={=u16} guest={=u8} vcpu={=u8} mcg_status={=u64:#x} record=no"
                 { guest: GuestId, vcpu: u8, mcg_status: u64 }
-            /// The vCPU's handler has cleared MCIP.
+            /// The vCPU's handler has cleared MCIP, which an #MC that was injected had set.
             info Handled "vmce.handled cpu={=u16} guest={=u8} vcpu={=u8}"
                 { guest: GuestId, vcpu: u8 }
             /// A record of the reason for which a guest is being stopped: the earlier one (`which` 1), the later one (2).

@@ -10,7 +10,7 @@ use msr_runtime::ErrorRecord;
 
 use super::event::words;
 use super::stop::StopReason;
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, constructor};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, constructor};
 use crate::units::PAGE_SIZE;
 
 words! {
@@ -120,6 +120,13 @@ const DELIVERING: u32 = 2;
 /// Mail is being put there.
 const WRITING: u32 = 3;
 
+/// MCIP is clear.
+const CLEAR: u8 = 0;
+/// The guest has set MCIP itself: 1, as `bool` has it.
+const SET: u8 = 1;
+/// A handler has been given an #MC, and has not cleared MCIP.
+const HANDLING: u8 = 2;
+
 /// Mail that can wait in a box: with what is due, more than the errors of one machine check that find room at once, all of them in one guest's memory. Few
 /// where every interleaving is explored.
 pub const DEPTH: usize = if cfg!(loom) { 4 } else { 32 };
@@ -166,9 +173,10 @@ pub struct Mailbox {
     seen: AtomicU64,
     /// The last machine check that told it something. The writer's.
     told: AtomicU32,
-    /// What the vCPU's state says, for readers in #MC context and on other processors.
-    pub(crate) in_progress: AtomicBool,
-    pub(crate) local_enabled: AtomicBool,
+    /// What the vCPU's state says of MCIP, for readers in #MC context and on other processors: [`CLEAR`] and what stands there.
+    in_progress: AtomicU8,
+    /// What it says of local machine checks.
+    local_enabled: AtomicBool,
     /// For how many ticks the vCPU has still to run until the handler that has cleared MCIP has left its stack. Its processor's.
     leaving: AtomicU64,
     /// The last record that the vCPU got. The reader's.
@@ -192,7 +200,7 @@ impl Mailbox {
                 context_lost: AtomicU32::new(0),
                 seen: AtomicU64::new(0),
                 told: AtomicU32::new(0),
-                in_progress: AtomicBool::new(false),
+                in_progress: AtomicU8::new(CLEAR),
                 local_enabled: AtomicBool::new(false),
                 leaving: AtomicU64::new(0),
                 last: Slot::new(),
@@ -222,7 +230,7 @@ impl Mailbox {
     }
 
     /// The vCPU waits for SIPI again (INIT). Called by its processor. True if mail is lost. What INIT makes of its registers,
-    /// [`Mailbox::mirror`] says.
+    /// [`Mailbox::after_init`] says.
     pub fn park(&self) -> bool {
         self.started.store(false, Ordering::Release);
         let lost = self.has_mail();
@@ -240,10 +248,22 @@ impl Mailbox {
         self.leaving.store(0, Ordering::Relaxed);
     }
 
-    /// The vCPU's handler has cleared MCIP; it runs on for a while, on the stack that the next #MC would overwrite.
-    pub(crate) fn finished(&self) {
-        self.leaving.store(HANDLER_LEAVES, Ordering::Relaxed);
-        self.in_progress.store(false, Ordering::Release);
+    /// Keeps up with the vCPU's state after any write of its guest. Returns whether a handler that had been given an #MC has cleared MCIP;
+    /// it runs on for a while, on the stack that the next #MC would overwrite.
+    pub(crate) fn keep_up<S: msr_runtime::MachineCheck>(&self, state: &S) -> bool {
+        self.local_enabled
+            .store(state.local_enabled(), Ordering::Relaxed);
+        let was = self.in_progress.load(Ordering::Relaxed);
+        if state.in_progress() == (was != CLEAR) {
+            return false;
+        }
+        let finished = was == HANDLING;
+        if finished {
+            self.leaving.store(HANDLER_LEAVES, Ordering::Relaxed);
+        }
+        let now = if was == CLEAR { SET } else { CLEAR };
+        self.in_progress.store(now, Ordering::Release);
+        finished
     }
 
     /// The vCPU's handler has cleared MCIP and may still be running.
@@ -266,24 +286,30 @@ impl Mailbox {
     pub(crate) fn is_busy(&self) -> bool {
         self.is_started()
             && (self.is_due.load(Ordering::Acquire) != EMPTY
-                || self.in_progress.load(Ordering::Acquire)
+                || self.in_progress.load(Ordering::Acquire) != CLEAR
                 || self.leaving.load(Ordering::Acquire) != 0)
     }
 
     /// The vCPU's handler has not cleared MCIP. For the vCPU's own processor.
     #[inline(always)]
     pub fn is_in_progress(&self) -> bool {
-        self.in_progress.load(Ordering::Relaxed)
+        self.in_progress.load(Ordering::Relaxed) != CLEAR
     }
 
-    /// Keeps up with the vCPU's state after a write by a guest that was not in its handler, and after INIT. For the vCPU's own processor;
+    /// Keeps up with the vCPU's state after a write by a guest with MCIP clear. For the vCPU's own processor;
     /// [`crate::vmce::after_write`] is for one that was.
     #[inline(always)]
     pub fn mirror<S: msr_runtime::MachineCheck>(&self, state: &S) {
         self.in_progress
-            .store(state.in_progress(), Ordering::Relaxed);
+            .store(state.in_progress().into(), Ordering::Relaxed);
         self.local_enabled
             .store(state.local_enabled(), Ordering::Relaxed);
+    }
+
+    /// Keeps up with what INIT has made of the vCPU's registers. For the vCPU's own processor.
+    pub fn after_init<S: msr_runtime::MachineCheck>(&self, state: &S) {
+        // Where INIT leaves MCIP set, the handler has still to clear it.
+        self.keep_up(state);
     }
 
     // The writer's side: #MC context.
@@ -352,7 +378,7 @@ impl Mailbox {
     fn post_behind(&self, mail: Mail, is_delivering: bool) -> Outcome {
         let mut about = mail.about;
         // With MCIP set nothing of a later machine check can wait, whatever waits already.
-        let can_wait = is_delivering || !self.in_progress.load(Ordering::Acquire);
+        let can_wait = is_delivering || self.in_progress.load(Ordering::Acquire) == CLEAR;
         if can_wait && !about.follows() {
             // Where there is a record, all vCPUs get as many #MCs, for the guest's handlers wait for each other.
             if !about.has_record() {
@@ -520,7 +546,7 @@ impl Mailbox {
         if !about.due() {
             self.told_waiting(about);
         }
-        self.in_progress.store(true, Ordering::Release);
+        self.in_progress.store(HANDLING, Ordering::Release);
         self.is_due.store(EMPTY, Ordering::Release);
     }
 

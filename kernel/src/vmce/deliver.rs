@@ -7,7 +7,6 @@ use crate::mc::machine::Machine;
 use crate::mc::mailbox::{ErrorIp, Mail, Mailbox};
 use crate::mc::registers::{McgStatus, Misc, Status};
 use crate::mc::stop::StopReason;
-use crate::sync::Ordering;
 use crate::units::VcpuId;
 
 /// What is to be done with a vCPU before it may run.
@@ -84,29 +83,23 @@ fn for_guest(mut record: ErrorRecord, is_bystander: bool) -> ErrorRecord {
 }
 
 /// Keeps the mailbox in step with the vCPU's state. Called by the vCPU's processor after every write that the guest made to
-/// its machine-check registers, and after a restore.
+/// its machine-check registers, and after a restore. Returns whether a handler has finished: MCIP that the guest has set itself, as it
+/// may, makes none.
 #[inline]
 pub fn after_write<S: MachineCheck, M: Machine>(
     machine: &M,
     vcpu: VcpuId,
     state: &S,
     mailbox: &Mailbox,
-) {
-    mailbox
-        .local_enabled
-        .store(state.local_enabled(), Ordering::Relaxed);
-    let in_progress = state.in_progress();
-    if mailbox.in_progress.load(Ordering::Relaxed) != in_progress {
-        if in_progress {
-            mailbox.in_progress.store(true, Ordering::Release);
-        } else {
-            mailbox.finished();
-            machine.emit(Event::Handled {
-                guest: vcpu.guest,
-                vcpu: vcpu.index,
-            });
-        }
+) -> bool {
+    let finished = mailbox.keep_up(state);
+    if finished {
+        machine.emit(Event::Handled {
+            guest: vcpu.guest,
+            vcpu: vcpu.index,
+        });
     }
+    finished
 }
 
 /// Lets the machine checks follow that were left over from an earlier one, once every vCPU of the guest has finished with that.

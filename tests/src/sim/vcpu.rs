@@ -124,6 +124,13 @@ impl Guest {
         );
     }
 
+    /// The guest sets MCIP of vCPU `index` itself.
+    pub fn set_in_progress(&self, index: u8) {
+        let mut vcpu = self.vcpus[usize::from(index)].borrow_mut();
+        vcpu.mcg_status = 4;
+        self.mailboxes[usize::from(index)].mirror(&*vcpu);
+    }
+
     /// The guest's handler on vCPU `index` does its work and leaves, and housekeeping looks whether something follows.
     pub fn handle(&self, machine: &impl Machine, guest: u8, index: u8) {
         self.finish(machine, guest, index);

@@ -407,3 +407,28 @@ fn errors_that_cannot_be_kept_stop_the_guest() {
         Delivery::Stop(StopReason::TooManyErrors)
     );
 }
+
+/// A guest may set MCIP itself and clear it again, as often as it likes: that is no handler's end, of which anybody would be told, or for which
+/// housekeeping would be due.
+#[test]
+fn what_a_guest_does_to_mcip_by_itself_is_no_handlers_end() {
+    let simulation = Simulation::new(world(2));
+    let guest = &simulation.world.guests[0];
+    let handled = || {
+        simulation.world.picked(|_, event| match *event {
+            Event::Handled { vcpu, .. } => Some(vcpu),
+            _ => None,
+        })
+    };
+    guest.set_in_progress(0);
+    assert!(guest.mailboxes[0].is_in_progress());
+    guest.finish(&simulation.view(0), 0, 0);
+    assert!(!guest.mailboxes[0].is_in_progress() && !guest.mailboxes[0].is_leaving());
+    assert_eq!(handled(), []);
+    simulation.world.put(0, 0, SRAO, GUEST_0, MISC);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    guest.finish(&simulation.view(0), 0, 0);
+    assert!(guest.mailboxes[0].is_leaving());
+    assert_eq!(handled(), [0]);
+}

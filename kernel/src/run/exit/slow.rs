@@ -180,10 +180,8 @@ fn read_msr(own: &Own, vmcs: &Current) -> Option<u64> {
 /// WRMSR of what the fast half did not take. False is #GP.
 fn write_msr(own: &mut Own, vmcs: &mut Current) -> bool {
     let (msr, value) = (own.registers.rcx as u32, own.registers.edx_eax());
-    let was_in_progress = own.mailbox.is_in_progress();
     let result = own.machine_check.write(msr, value);
-    vmce::after_write(&HOST, own.shared.id, &own.machine_check, own.mailbox);
-    if was_in_progress && !own.mailbox.is_in_progress() {
+    if vmce::after_write(&HOST, own.shared.id, &own.machine_check, own.mailbox) {
         run::handler_finished();
     }
     match result {
@@ -272,7 +270,7 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
     let (init, sipi) = own.shared.take_startup();
     if init {
         own.machine_check.reset(Reset::Init);
-        own.mailbox.mirror(&own.machine_check);
+        own.mailbox.after_init(&own.machine_check);
         if let Err(excluded) = platform::take(vmcs, &mut own.platform) {
             HOST.emit(excluded.event(own.shared.id));
         }
