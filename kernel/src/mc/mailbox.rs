@@ -282,10 +282,12 @@ impl Mailbox {
         self.leaving.store(0, Ordering::Release);
     }
 
-    /// Something is under way that mail which [follows](About::follows) has to wait for: an #MC that was not delivered yet, or its handler.
+    /// Something is under way that mail which [follows](About::follows) has to wait for: an #MC that was not delivered yet (one that has followed
+    /// included), or its handler.
     pub(crate) fn is_busy(&self) -> bool {
         self.is_started()
             && (self.is_due.load(Ordering::Acquire) != EMPTY
+                || self.is_pending() && self.has_mail()
                 || self.in_progress.load(Ordering::Acquire) != CLEAR
                 || self.leaving.load(Ordering::Acquire) != 0)
     }

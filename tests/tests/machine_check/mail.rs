@@ -432,3 +432,25 @@ fn what_a_guest_does_to_mcip_by_itself_is_no_handlers_end() {
     assert!(guest.mailboxes[0].is_leaving());
     assert_eq!(handled(), [0]);
 }
+
+/// No vCPU gets the second #MC that follows before another one has had the first.
+#[test]
+fn what_follows_comes_to_all_before_the_next_does() {
+    let simulation = Simulation::new(world(2));
+    // Four pages.
+    simulation.world.put(0, 0, SRAO, GUEST_0, 0x8e);
+    assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+    assert!(simulation.finish(0), "the second page");
+    let guest = &simulation.world.guests[0];
+    let enter = |vcpu| guest.before_entry(&simulation.view(0), 0, vcpu);
+    // vCPU 0's processor is busy with something else.
+    assert_eq!(enter(1), Delivery::Inject);
+    guest.finish(&simulation.view(0), 0, 1);
+    guest.mailboxes[1].ran(HANDLER_LEAVES);
+    assert!(!follow_up(&guest.mailboxes), "vCPU 0 has not had it yet");
+    assert_eq!(enter(1), Delivery::Nothing);
+    assert_eq!(enter(0), Delivery::Inject);
+    assert!(simulation.finish(0), "the third");
+    assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
+}
