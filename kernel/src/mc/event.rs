@@ -258,7 +258,8 @@ macro_rules! for_each_event {
             /// The vCPU's handler has cleared MCIP, which an #MC that was injected had set.
             info Handled "vmce.handled cpu={=u16} guest={=u8} vcpu={=u8}"
                 { guest: GuestId, vcpu: u8 }
-            /// A record of the reason for which a guest is being stopped: the earlier one (`which` 1), the later one (2).
+            /// A record of the reason for which a guest is being stopped: the earlier one (`which` 1), the later one (2; all
+            /// zero if that #MC has none, for a context is lost).
             error StopRecord "vmce.stop-record cpu={=u16} guest={=u8} vcpu={=u8} which={=u8} status={=u64:#x} addr={=u64:#x} misc={=u64:#x}"
                 { guest: GuestId, vcpu: u8, which: u8, status: u64, addr: u64, misc: u64 }
             /// A guest has been stopped.

@@ -117,8 +117,16 @@ pub fn follow_up(mailboxes: &[Mailbox]) -> bool {
     mailboxes.iter().any(|mailbox| waits(&mailbox))
 }
 
+const NO_RECORD: ErrorRecord = ErrorRecord {
+    status: 0,
+    address: 0,
+    misc: 0,
+};
+
 fn report_both<M: Machine>(machine: &M, vcpu: VcpuId, mailbox: &Mailbox, mail: &Mail) {
-    for (which, record) in [(1, mailbox.last()), (2, mail.record())] {
+    // The later one is always told: one without a record (a lost context) as the zeros that its banks hold.
+    let later = mail.record().unwrap_or(NO_RECORD);
+    for (which, record) in [(1, mailbox.last()), (2, Some(later))] {
         if let Some(record) = record {
             machine.emit(Event::StopRecord {
                 guest: vcpu.guest,

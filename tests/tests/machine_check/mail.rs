@@ -41,7 +41,10 @@ fn a_guest_that_has_not_finished_is_stopped_with_both_records() {
 
 #[test]
 fn a_guest_that_has_not_finished_is_stopped_whatever_waits() {
-    for (second, status) in [(GUEST_0 + 0x8000, 5), (0x7000_0000, 4)] {
+    for (second, status, told) in [
+        (GUEST_0 + 0x8000, 5, (SRAO, 0x8000)),
+        (0x7000_0000, 4, (0, 0)),
+    ] {
         let simulation = Simulation::new(world(2));
         // Two pages: one waits until the guest has finished.
         simulation.world.put(0, 0, SRAO, GUEST_0, 0x8d);
@@ -55,6 +58,16 @@ fn a_guest_that_has_not_finished_is_stopped_whatever_waits() {
             simulation.enter(0),
             [Delivery::Stop(StopReason::InProgress); 2]
         );
+        let later = simulation.world.picked(|_, event| match *event {
+            Event::StopRecord {
+                which: 2,
+                status,
+                addr,
+                ..
+            } => Some((status, addr)),
+            _ => None,
+        });
+        assert_eq!(later, [told; 2], "told even if it has no record");
     }
 }
 
