@@ -1,8 +1,8 @@
 //! Looking for errors that raise no #MC: corrected ones, and uncorrected ones that need no action.
 //!
 //! Ordinary context, which an #MC may interrupt anywhere. A poll never resets the machine, and leaves to the #MC handler what was
-//! signalled. A bank is cleared only if it still holds what was read; an error that comes between that look and the write is
-//! lost, as on every system that polls.
+//! signalled. A bank is cleared when what it holds has been told, and only if it still holds that; an error that comes between that last look
+//! and the write is lost, as on every system that polls.
 
 use msr_runtime::ErrorRecord;
 
@@ -79,15 +79,18 @@ fn poll_bank<M: Machine, const P: usize>(
         return;
     };
     let record = record(machine, bank, status);
-    let is_signalled = McgStatus::from(machine.read_msr(MCG_STATUS)).mcip();
     // With MCIP set an #MC is on its way to this processor, and the bank is its handler's.
-    if is_signalled || machine.read_msr(bank.status()) != record.status {
+    let is_ours = || {
+        let is_signalled = McgStatus::from(machine.read_msr(MCG_STATUS)).mcip();
+        !is_signalled && machine.read_msr(bank.status()) == record.status
+    };
+    if !is_ours() {
         return;
     }
-    machine.write_msr(bank.status(), 0);
+    // First the record, then the bank: a fatal #MC in between leaves at least one of the two.
     let code = status.code();
     let (status, addr, misc) = (record.status, record.address, record.misc);
-    if class == Class::Ucna {
+    let count = if class == Class::Ucna {
         machine.emit(Event::UncorrectedError {
             bank,
             code,
@@ -95,18 +98,25 @@ fn poll_bank<M: Machine, const P: usize>(
             addr,
             misc,
         });
-        return;
+        None
+    } else {
+        let count = count(shared, &record);
+        machine.emit(Event::CorrectedError {
+            bank,
+            code,
+            status,
+            addr,
+            misc,
+            count,
+        });
+        Some(count)
+    };
+    if is_ours() {
+        machine.write_msr(bank.status(), 0);
     }
-    let count = count(shared, &record);
-    machine.emit(Event::CorrectedError {
-        bank,
-        code,
-        status,
-        addr,
-        misc,
-        count,
-    });
-    limit(shared, machine, &record, count);
+    if let Some(count) = count {
+        limit(shared, machine, &record, count);
+    }
 }
 
 /// Counts a corrected error. Returns how many its page has had.

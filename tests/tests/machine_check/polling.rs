@@ -1,5 +1,8 @@
 //! Errors that no #MC announces: from before the reset, and those that polling finds.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use kernel::event::Event;
 use kernel::mca::Kept;
 use kernel::vmce::Delivery;
@@ -283,5 +286,36 @@ fn an_error_that_is_overwritten_between_the_rounds_is_in_a_record() {
         }
         assert_eq!(pages, [0x1000, 0x2000][..2 - usize::from(is_worse)]);
         assert_eq!(simulation.world.retired().len(), pages.len());
+    }
+}
+
+/// A fatal #MC may come at any point of a poll, and this processor then never goes on.
+#[test]
+fn a_poll_tells_of_an_error_before_it_clears_it() {
+    // Corrected, and one that needs no action.
+    for status in [0x9c00_0040_0000_009f, 0xbc00_0000_0000_009f] {
+        let simulation = Simulation::new(world(1));
+        simulation.world.put(0, 0, status, GUEST_0 + 0x1000, MISC);
+        let told = move |simulation: &Simulation| {
+            let told = simulation.world.picked(|_, event| match *event {
+                Event::CorrectedError { status, .. } | Event::UncorrectedError { status, .. } => {
+                    Some(status)
+                }
+                _ => None,
+            });
+            told == [status]
+        };
+        // One look to grade it, one for the record, the last before the clearing.
+        const LAST_LOOK: u32 = 3;
+        let was_told = Rc::new(Cell::new(false));
+        let seen = was_told.clone();
+        simulation.after_status_reads(LAST_LOOK, move |simulation| {
+            assert_eq!(simulation.world.bank(0, 0).status, status);
+            seen.set(told(simulation));
+        });
+        kernel::mca::poll(simulation.shared(), &simulation.view(0));
+        assert!(was_told.get());
+        assert!(told(&simulation));
+        assert_eq!(simulation.world.bank(0, 0).status, 0);
     }
 }
