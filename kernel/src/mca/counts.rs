@@ -14,6 +14,22 @@ pub(super) struct Counts {
     pages: [AtomicU64; PAGES],
 }
 
+/// How many errors a page has had since it is counted; 4095 stands for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// Before the last addition.
+    before: u32,
+    /// With it.
+    pub now: u32,
+}
+
+impl Counted {
+    /// The last addition has brought them to `limit`. Never twice for a page that goes on being counted.
+    pub fn has_reached(self, limit: u32) -> bool {
+        (self.before + 1..=self.now).contains(&limit)
+    }
+}
+
 impl Counts {
     constructor! {
         pub fn new() -> Self {
@@ -28,9 +44,8 @@ impl Counts {
         }
     }
 
-    /// Adds `errors` to a page. Returns how many it has had since it is counted (4095 stands for more). Without room the page
-    /// with the fewest is forgotten.
-    pub fn add(&self, page: Hpa, errors: u32) -> u32 {
+    /// Adds `errors` to a page. Without room the page with the fewest is forgotten.
+    pub fn add(&self, page: Hpa, errors: u32) -> Counted {
         let page = page.page().0;
         let is_it = |word: u64| word & COUNT != 0 && word & !COUNT == page;
         let place = self
@@ -42,12 +57,20 @@ impl Counts {
                     .iter()
                     .min_by_key(|place| place.load(Ordering::Relaxed) & COUNT)
             });
-        let Some(place) = place else { return errors };
+        let Some(place) = place else {
+            return Counted {
+                before: 0,
+                now: errors,
+            };
+        };
         let word = place.load(Ordering::Relaxed);
         let before = if is_it(word) { word & COUNT } else { 0 };
         let count = (before + u64::from(errors)).min(COUNT);
         place.store(page | count, Ordering::Relaxed);
-        count as u32
+        Counted {
+            before: before as u32,
+            now: count as u32,
+        }
     }
 }
 
@@ -58,11 +81,11 @@ mod tests {
     #[test]
     fn pages_are_counted_apart() {
         let counts = Counts::new();
-        assert_eq!(counts.add(Hpa(0x5123), 1), 1);
-        assert_eq!(counts.add(Hpa(0x5fff), 2), 3);
-        assert_eq!(counts.add(Hpa(0), 1), 1);
-        assert_eq!(counts.add(Hpa(0x5000), 5000), 4095);
-        assert_eq!(counts.add(Hpa(0), 1), 2);
+        assert_eq!(counts.add(Hpa(0x5123), 1).now, 1);
+        assert_eq!(counts.add(Hpa(0x5fff), 2).now, 3);
+        assert_eq!(counts.add(Hpa(0), 1).now, 1);
+        assert_eq!(counts.add(Hpa(0x5000), 5000).now, 4095);
+        assert_eq!(counts.add(Hpa(0), 1).now, 2);
     }
 
     #[test]
@@ -71,8 +94,19 @@ mod tests {
         for page in 1..=PAGES as u64 {
             counts.add(Hpa(page << 12), if page == 7 { 1 } else { 2 });
         }
-        assert_eq!(counts.add(Hpa(0x100_0000), 3), 3);
-        assert_eq!(counts.add(Hpa(1 << 12), 1), 3, "still counted");
-        assert_eq!(counts.add(Hpa(7 << 12), 1), 1, "forgotten");
+        assert_eq!(counts.add(Hpa(0x100_0000), 3).now, 3);
+        assert_eq!(counts.add(Hpa(1 << 12), 1).now, 3, "still counted");
+        assert_eq!(counts.add(Hpa(7 << 12), 1).now, 1, "forgotten");
+    }
+
+    #[test]
+    fn a_limit_is_reached_once_however_many_errors_come() {
+        for limit in [1, 10, 4094, 4095] {
+            for errors in [1, 7, 3000, 0x7fff] {
+                let counts = Counts::new();
+                let reached = |_: &u32| counts.add(Hpa(0x5000), errors).has_reached(limit);
+                assert_eq!((0..9000).filter(reached).count(), 1, "{limit} {errors}");
+            }
+        }
     }
 }

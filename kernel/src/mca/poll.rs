@@ -6,7 +6,7 @@
 
 use msr_runtime::ErrorRecord;
 
-use super::counts::Counts;
+use super::counts::{Counted, Counts};
 use super::emptied::settle_at_work;
 use super::extent::Extent;
 use super::noted::Noted;
@@ -107,7 +107,7 @@ fn poll_bank<M: Machine, const P: usize>(
             status,
             addr,
             misc,
-            count,
+            count: count.now,
         });
         Some(count)
     };
@@ -119,8 +119,8 @@ fn poll_bank<M: Machine, const P: usize>(
     }
 }
 
-/// Counts a corrected error. Returns how many its page has had.
-fn count<const P: usize>(shared: &Shared<P>, record: &ErrorRecord) -> u32 {
+/// Counts a corrected error of its page.
+fn count<const P: usize>(shared: &Shared<P>, record: &ErrorRecord) -> Counted {
     let page = Extent::of(record).map_or(Hpa(0), |extent| extent.first);
     shared.polls.counts.add(page, corrected(record.status))
 }
@@ -130,16 +130,14 @@ fn limit<M: Machine, const P: usize>(
     shared: &Shared<P>,
     machine: &M,
     record: &ErrorRecord,
-    count: u32,
+    count: Counted,
 ) {
     let limit = shared.config().corrected_limit;
     // Once, when the limit is reached: a page that stays in use is not tried again at each error.
-    let is_reached = count >= limit && count.saturating_sub(corrected(record.status)) < limit;
     if let Some(extent) = Extent::of(record)
-        && is_reached
-        && limit != 0
+        && count.has_reached(limit)
     {
-        replace(machine, extent, count);
+        replace(machine, extent, count.now);
     }
 }
 
