@@ -32,12 +32,17 @@ pub fn owner_of(page: Hpa) -> Option<Owner> {
     })
 }
 
-/// Takes a page for a guest. None if all are in use or out of use.
-pub fn take(guest: GuestId, gpa: Gpa) -> Option<Hpa> {
+/// Reserves a page for a guest, to be filled. None if all are in use or out of use.
+pub fn reserve(guest: GuestId, gpa: Gpa) -> Option<Hpa> {
     let spares = SPARES.get()?;
     let pages = (0..).map(|index| spares.base.plus(index * PAGE_SIZE));
     let mut owners = spares.owners.iter().zip(pages);
-    owners.find_map(|(owner, page)| owner.take(guest, gpa).then_some(page))
+    owners.find_map(|(owner, page)| owner.reserve(guest, gpa).then_some(page))
+}
+
+/// A page that is filled becomes the guest's for which it was reserved. False if it has gone out of use.
+pub fn give(page: Hpa) -> bool {
+    find(page).is_some_and(SparePage::give)
 }
 
 /// A page is no guest's any more, or has not become one's. Nothing, if it is none of these.

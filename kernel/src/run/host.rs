@@ -93,8 +93,9 @@ impl Machine for Host {
             Owner::Firmware => return Err(Kept::Firmware),
         };
         let guest_memory = &Guest::get(guest).ok_or(Kept::OutOfUse)?.memory;
-        let by = spare::take(guest, gpa).ok_or(Kept::NoSpare)?;
-        let moved = guest_memory.replace(gpa, by, || mca::flush_everywhere(&ENGINE, &HOST));
+        let by = spare::reserve(guest, gpa).ok_or(Kept::NoSpare)?;
+        let flush = || mca::flush_everywhere(&ENGINE, &HOST);
+        let moved = guest_memory.replace(gpa, by, flush, || spare::give(by));
         if let Err(reason) = moved {
             spare::give_back(by);
             return Err(reason);

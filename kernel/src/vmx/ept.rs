@@ -189,11 +189,18 @@ impl GuestMemory {
     }
 
     /// Puts another page in the place of one, with the same content, while the guest runs: its processors that touch it meanwhile
-    /// wait. In ordinary context. `flush` has every processor flush its translations, and says whether all have.
+    /// wait. In ordinary context. `flush` has every processor flush its translations, and says whether all have. `give` makes
+    /// the other page, which is filled, the guest's; false if it has failed meanwhile.
     ///
     /// # Errors
     /// Why the page stays where it is.
-    pub fn replace(&self, page: Gpa, by: Hpa, flush: impl FnOnce() -> bool) -> Result<(), Kept> {
+    pub fn replace(
+        &self,
+        page: Gpa,
+        by: Hpa,
+        flush: impl FnOnce() -> bool,
+        give: impl FnOnce() -> bool,
+    ) -> Result<(), Kept> {
         let _moves = self.moving.lock();
         let (Some(entry), Some(large)) = (
             self.entry(page),
@@ -215,7 +222,9 @@ impl GuestMemory {
             Err(Kept::OutOfUse)
         } else {
             // Nobody changes the page now. An error that is met there takes it out of use.
-            guest_copy::copy_page(old, by).map_err(|Unreadable| Kept::Unreadable)
+            guest_copy::copy_page(old, by)
+                .map_err(|Unreadable| Kept::Unreadable)
+                .and_then(|()| give().then_some(()).ok_or(Kept::NoSpare))
         };
         entry.map(if moved.is_ok() { by } else { old });
         moved
