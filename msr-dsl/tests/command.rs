@@ -556,18 +556,29 @@ fn sim_takes_what_an_administrator_names() {
     expect(&[&sim[..], &named].concat(), lines, 0, &answers, "");
     let refused = "`MCG_CAP` 0x9000c02 is refused: unknown bits 0x8000000\n";
     expect(&sim, "", 2, "", refused);
-    // A record of version 3 with LMCE, under version 2.
+    // A record of version 3 with LMCE and LMCE_EN, under version 2, with what the manual says to name.
     let vmce3 = format!("{}@3", spec("vmce.msr"));
     let saved = msr(&["sim", &vmce3, "--feature", "LMCE"], "wrmsr 4d0 1\nsave\n");
     let saved = String::from_utf8_lossy(&saved.stdout).into_owned();
     let restore = format!(
-        "restore {}\nrdmsr 179\n",
+        "restore {}\nrdmsr 179\nrdmsr 4d0\nrdmsr 3a\n",
         saved.lines().nth(1).expect("a record")
     );
-    let without = "refused: item 3 is unknown and not zero\n0x0000000001000c02\n";
-    expect(&["sim", &vmce2], &restore, 0, without, "");
-    let all = ["sim", &vmce2, "--extra", "cap:27,tag:3,msr:0x4d0"];
-    expect(&all, &restore, 0, "ok\n0x0000000009000c02\n", "");
+    let without = "refused: item 3 is unknown and not zero\n0x0000000001000c02\n#GP\n#GP\n";
+    for too_few in [&[][..], &["--extra", "cap:27,msr:0x4d0,msr:0x3a"]] {
+        let sim = [&["sim", vmce2.as_str()][..], too_few].concat();
+        let told = match too_few {
+            [] => without.replace("#GP", "unhandled"),
+            _ => without.replace("#GP", zero),
+        };
+        expect(&sim, &restore, 0, &told, "");
+    }
+    let manual = include_str!("../../docs/language.md");
+    let list = "cap:27,tag:3,msr:0x4d0,msr:0x3a";
+    assert!(manual.contains(list), "the manual names another list");
+    let all = ["sim", &vmce2, "--extra", list];
+    let answers = format!("ok\n0x0000000009000c02\n{zero}\n{zero}\n");
+    expect(&all, &restore, 0, &answers, "");
     let wrong = ["sim", &vmce2, "--extra", "cap:27,msr"];
     let told = "--extra: `msr` is not cap:BIT, tag:NUMBER, msr:ADDRESS or msr:FIRST-LAST\n";
     expect(&wrong, "", 2, "", told);
