@@ -45,7 +45,7 @@ codes! {
     E103 UNKNOWN_NAME "unknown name"
         "Nothing of that name can stand here. The help names the closest one that can.";
     E104 NAME_TWICE "name used twice"
-        "Two things with one name exist in the same version.";
+        "Two things with one name exist in the same version; or a field has the name of a feature or of a register, which it would hide inside of its register.";
     E105 NAME_TAKEN "name with a meaning of its own"
         "`value`, `state` and `i` mean the written value, the register's state and the bank.";
     E106 SAID_TWICE "said twice"
@@ -128,7 +128,7 @@ codes! {
     E408 NO_VALUE "no value is written here"
         "`value` is the value that WRMSR brings; a read or a condition of presence has none.";
     E409 CYCLE "reads in a circle"
-        "What a register reads would depend on itself.";
+        "What a register reads, or whether it or a field is there, would depend on itself.";
     E410 OUT_OF_RANGE "out of range"
         "The number is outside what the tool or the machine can do.";
     E411 NOT_READABLE "not readable"

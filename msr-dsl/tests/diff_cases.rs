@@ -192,10 +192,10 @@ fn a_verdict_says_what_becomes_of_the_default_guest() {
 
 #[test]
 fn what_is_reached_by_a_difference_alone_is_told() {
-    let lines = "write store; reserved fault_if_set; [0] A: bool;";
+    let lines = "write store; reserved fault_if_set; [0] ON: bool;";
     let more =
         "} register S @ 0x12 { cite \"t\"; when R.B else fault; write store; migrate saved 3;";
-    let wider = "write store; reserved fault_if_set; [0] A: bool; [1] B: bool;";
+    let wider = "write store; reserved fault_if_set; [0] ON: bool; [1] B: bool;";
     let text = pair(lines, &format!("{wider} {more}")).text();
     has(&text, "  register-added  S 0x12");
     has(

@@ -37,7 +37,7 @@ const CLAUSES: &str = "interface! {
       [7:4] MID: u4 { when CAP.B_P; read CAP.COUNT & 7 if CAP.A_P else 3; write fault_on_change; } }
     register CALLS @ 0x15 { cite \"t\"; when !CAP.A_P || CAP.B_P && CAP.C_P else zero; read state; write store then hook Look;
       require value & 1 == 0 || CAP.A_P else fault; legal 0..=0xffff, all_ones less [3] [9:7] else ignore; migrate saved 8; }
-    register DEAF @ 0x16, 0x15f { cite \"t\"; read LOCKED; write fault; [0] A: bool { when CAP.A_P; } }
+    register DEAF @ 0x16, 0x15f { cite \"t\"; read LOCKED; write fault; [0] ON: bool { when CAP.A_P; } }
     register ASKS @ 0x17 { cite \"t\"; read hook Read; write fault; }
     register WHOLE @ 0xd7, 0xc00000d7 { cite \"t\"; write locked CLOSED.M == 1; migrate saved 6; [63:0] V: u64 { write store; } }
     bank register EACH @ 0x20 + 2 * i { cite \"t\"; write store; require i != 1 || value < 8 else ignore; migrate saved 5; }

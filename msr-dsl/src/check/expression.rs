@@ -250,8 +250,8 @@ fn path(
                 None => Some(whole),
             };
         }
-        if index.is_none() && field.is_none() && field_names(cx, own).contains(&base.text.as_str())
-        {
+        let own_field = index.is_none() && field.is_none() && !cx.is_said_outside(&base.text);
+        if own_field && field_names(cx, own).contains(&base.text.as_str()) {
             return field_of(cx, own, base, Expr::State, diagnostics);
         }
     }
@@ -434,6 +434,11 @@ impl<'a> Context<'a> {
             .features
             .iter()
             .filter(move |feature| super::select::lives(feature.versions, version))
+    }
+
+    /// It is the name of a register or of a feature. A field of that name, which would hide it, is told of where it stands.
+    pub fn is_said_outside(&self, name: &str) -> bool {
+        self.names.contains_key(name) || self.features().any(|feature| feature.name.text == name)
     }
 
     /// How many banks have state, as the spec says.

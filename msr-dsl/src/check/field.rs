@@ -18,6 +18,7 @@ pub fn fields(
     diagnostics: &mut Diagnostics,
 ) -> Vec<Field> {
     overlaps(cx, id, diagnostics);
+    hiding(cx, id, diagnostics);
     let mut fields: Vec<Field> = cx
         .fields(id)
         .filter_map(|field| one(cx, id, field, default, by_bits, diagnostics))
@@ -54,6 +55,32 @@ fn overlaps(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) {
     }
 }
 
+/// Inside of its register a field's name alone is the field: it would hide a feature or a register of that name.
+fn hiding(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) {
+    for field in cx.fields(id) {
+        let name = &field.name.text;
+        let registers = cx.registers.iter().map(|one| (&one.name, "register"));
+        let features = cx.features().map(|one| (&one.name, "feature"));
+        let Some((first, what)) = registers.chain(features).find(|(own, _)| own.text == *name)
+        else {
+            continue;
+        };
+        let at = start(first.span);
+        diagnostics.add(
+            &codes::NAME_TWICE,
+            field.name.span,
+            format!(
+                "`{name}` is the name of a {what} too (at {}:{})",
+                at.line, at.column
+            ),
+            format!(
+                "rename the field: inside of `{}` its name would hide the {what}",
+                cx.registers[id.0].name.text
+            ),
+        );
+    }
+}
+
 fn one(
     cx: &Context,
     id: RegisterId,
@@ -85,7 +112,10 @@ fn one(
     );
     let present = match when {
         Some((FieldStatement::When(condition), _)) => {
-            Some(condition_in(cx, condition, Scope::of(id), diagnostics)?)
+            let asked = condition_in(cx, condition, Scope::of(id), diagnostics)?;
+            let own = mask(field.hi as u32, field.lo as u32);
+            by_own_state(&field.name, (&asked, own), condition.span, diagnostics);
+            Some(asked)
         }
         _ => None,
     };
@@ -202,6 +232,23 @@ fn one(
         );
     }
     Some(made)
+}
+
+/// Whether something is there does not depend on its own bits: the bits of a guest that lacks it could never be set.
+pub fn by_own_state(
+    name: &ast::Name,
+    (condition, own): (&Expr, u64),
+    span: proc_macro2::Span,
+    diagnostics: &mut Diagnostics,
+) {
+    if width::asked_of_state(condition) & own != 0 {
+        diagnostics.add(
+            &codes::CYCLE,
+            span,
+            format!("whether `{}` is there depends on its own state", name.text),
+            "ask another register, or a feature",
+        );
+    }
 }
 
 /// What is read fits the field and its type.

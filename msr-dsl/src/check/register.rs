@@ -103,10 +103,9 @@ pub fn register(cx: &Context, id: RegisterId, diagnostics: &mut Diagnostics) -> 
         scope: shared,
         held: held(cx, id, diagnostics),
         present: present.and_then(|((condition, absent), _)| {
-            Some((
-                condition_in(cx, condition, Scope::of(id), diagnostics)?,
-                absent,
-            ))
+            let asked = condition_in(cx, condition, Scope::of(id), diagnostics)?;
+            field::by_own_state(&ast.name, (&asked, u64::MAX), condition.span, diagnostics);
+            Some((asked, absent))
         }),
         reset,
         init: init(cx, id, reset, diagnostics),

@@ -106,6 +106,24 @@ fn named(
     }
 }
 
+/// The bits of the register's own state on which an expression depends, at most.
+pub fn asked_of_state(expr: &Expr) -> u64 {
+    match expr {
+        Expr::State => u64::MAX,
+        Expr::Field(of, hi, lo) if **of == Expr::State => mask(*hi, *lo),
+        Expr::Binary(Op::And, a, b) if **a == Expr::State => match **b {
+            Expr::Number(bits) => bits,
+            _ => u64::MAX,
+        },
+        Expr::Field(inner, ..) | Expr::IsSet(inner) | Expr::AsBit(inner) | Expr::Not(inner) => {
+            asked_of_state(inner)
+        }
+        Expr::Binary(_, a, b) => asked_of_state(a) | asked_of_state(b),
+        Expr::If(a, b, c) => asked_of_state(a) | asked_of_state(b) | asked_of_state(c),
+        _ => 0,
+    }
+}
+
 /// `i` is more than 0 somewhere in it: it is in each bank, or has a range of MSRs.
 pub fn has_places(register: &ast::Register) -> bool {
     let many = |one: &ast::Address| !matches!(one.kind, ast::AddressKind::One(_));
