@@ -328,7 +328,7 @@ fn cases() -> Vec<Case> {
             &["pass-through-added"],
             registers(
                 "@ 0x11 { cite \"t\"; read 0; write ignore; }",
-                "@ 0x11 { cite \"t\"; read pass; write pass; }",
+                "@ 0x11 { cite \"t\"; read pass; write pass; migrate transient \"t\"; }",
             ),
         ),
         case(

@@ -51,6 +51,18 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
                 );
                 continue;
             }
+            None | Some((ast::Migrate::Derived, _)) if in_hardware_alone(register) => {
+                diagnostics.add(
+                    &codes::MIGRATE_UNSAID,
+                    said.map_or(name, |(_, span)| span),
+                    format!(
+                        "what a guest writes to `{}` is in the processor alone: it is lost when the guest moves, and the next vCPU finds it",
+                        register.name
+                    ),
+                    "add `held;` and `migrate saved TAG;`, or say why that does not matter: `migrate transient \"why\";`",
+                );
+                continue;
+            }
             None => Migrate::Derived,
             Some((ast::Migrate::Derived, span)) if register.stored => {
                 diagnostics.add(
@@ -65,7 +77,9 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
                 continue;
             }
             Some((ast::Migrate::Derived, _)) => Migrate::Derived,
-            Some((ast::Migrate::Transient(_), span)) if !register.stored => {
+            Some((ast::Migrate::Transient(_), span))
+                if !register.stored && !in_hardware_alone(register) =>
+            {
                 diagnostics.add(
                     &codes::MIGRATE_NOTHING,
                     span,
@@ -191,6 +205,11 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
     }
     tombstones(cx, view, &used, diagnostics);
     after_cycles(cx, view, diagnostics);
+}
+
+/// Writes pass to the processor, and the hypervisor neither takes nor sets the value: it is state, and no record has it.
+fn in_hardware_alone(register: &Register) -> bool {
+    matches!(register.write, Write::Pass) && !register.stored
 }
 
 /// Bits that a machine check can set.
