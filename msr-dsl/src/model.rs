@@ -123,6 +123,21 @@ impl View {
         saved.collect()
     }
 
+    /// Bytes of a register's item in a record: tag and length, and a word for each cell.
+    pub fn item_length(&self, id: RegisterId) -> usize {
+        4 + 8 * self.cells(self.register(id))
+    }
+
+    /// Bytes of a vCPU's record, or of that of what a guest's vCPUs share, which begins with an item of its own.
+    pub fn record_length(&self, scope: Scope) -> usize {
+        let before = match scope {
+            Scope::Vcpu => 20,
+            Scope::Guest => 20 + 12,
+        };
+        let items = self.saved_of(scope).into_iter();
+        before + items.map(|(id, ..)| self.item_length(id)).sum::<usize>()
+    }
+
     /// These registers, and all from which what they show is made.
     pub fn computed_from(&self, from: Vec<RegisterId>) -> BTreeSet<RegisterId> {
         let (mut seen, mut waiting) = (BTreeSet::new(), from);

@@ -12,6 +12,29 @@ use crate::model::{
 use crate::words::suggest;
 use std::collections::HashMap;
 
+/// A record says its length in two bytes.
+pub fn length(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
+    for scope in [Scope::Vcpu, Scope::Guest] {
+        let saved = view.saved_of(scope);
+        let item = |id: &RegisterId| view.item_length(*id);
+        let length = view.record_length(scope);
+        let longest = saved.iter().map(|(id, ..)| *id).max_by_key(item);
+        if let (Some(id), true) = (longest, length > usize::from(u16::MAX)) {
+            diagnostics.add(
+                &codes::OUT_OF_RANGE,
+                cx.registers[id.0].name.span,
+                format!(
+                    "the record of {} of version {} has {length} bytes; its longest item is that of `{}`",
+                    whose(scope),
+                    cx.version,
+                    view.register(id).name
+                ),
+                "a record has at most 65535: save fewer registers, or let fewer banks have state (`stored`)",
+            );
+        }
+    }
+}
+
 /// Resolves what migration does with every register, and the tags of this version.
 pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
     let mut used: HashMap<u64, RegisterId> = HashMap::new();
@@ -430,8 +453,8 @@ fn newest(cx: &Context) -> bool {
         .is_some_and(|line| line.number.value == u64::from(cx.version))
 }
 
-fn whose(register: &Register) -> &'static str {
-    match register.scope {
+fn whose(scope: Scope) -> &'static str {
+    match scope {
         Scope::Vcpu => "a vCPU",
         Scope::Guest => "a guest",
     }
@@ -519,7 +542,7 @@ pub fn across(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
                     ast.name.span,
                     format!(
                         "tag {tag} is in the record of {} in version {} and of {} in version {first}",
-                        whose(register), view.version, whose(owner)
+                        whose(register.scope), view.version, whose(owner.scope)
                     ),
                     "take a new one with the new scope; `removed tag ... accepted` lets old records restore without it",
                 );

@@ -187,6 +187,7 @@ impl<'a> Context<'a> {
             features::consistent(self, &view, diagnostics);
             guests::unreachable(self, &view, diagnostics);
             injection::consistent(self, &view, diagnostics);
+            migration::length(self, &view, diagnostics);
         }
         view
     }

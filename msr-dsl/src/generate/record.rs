@@ -13,12 +13,7 @@ pub fn record(view: &View, scope: Scope) -> (TokenStream, TokenStream) {
     let kind = Kind::of(scope);
     let (own, before) = (&kind.name, kind.before);
     let words = |id| view.cells(view.register(id));
-    let length: usize = saved
-        .iter()
-        .map(|(id, ..)| 4 + 8 * words(*id))
-        .sum::<usize>()
-        + before
-        + 20;
+    let length = view.record_length(scope);
     let name = &view.name;
     let version = view.version;
     let items_length = length - 20;
@@ -27,7 +22,7 @@ pub fn record(view: &View, scope: Scope) -> (TokenStream, TokenStream) {
         .iter()
         .map(|(id, ..)| {
             let here = at;
-            at += 4 + 8 * words(*id);
+            at += view.item_length(*id);
             here
         })
         .collect();
