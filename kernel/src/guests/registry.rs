@@ -84,10 +84,16 @@ impl Guest {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Ends it: every processor that runs one of its vCPUs leaves it. False if it had ended before.
-    pub fn end(&self) -> bool {
+    /// Ends it: every processor that runs one of its vCPUs leaves it. `lost` is called with each vCPU for which there is mail that nobody will
+    /// read. False if it had ended before.
+    pub fn end(&self, mut lost: impl FnMut(u8)) -> bool {
         if self.ended.swap(true, Ordering::AcqRel) {
             return false;
+        }
+        for (index, mailbox) in self.mailboxes.iter().enumerate() {
+            if mailbox.end() {
+                lost(index as u8);
+            }
         }
         RUNNING.fetch_sub(1, Ordering::AcqRel);
         for vcpu in self.vcpus() {

@@ -32,6 +32,8 @@ words! {
         Stopped = "stopped",
         /// It got INIT before it could be told, and starts anew without.
         Reset = "reset",
+        /// Its guest has ended, before the error or before it could be told.
+        Ended = "ended",
     }
 }
 
@@ -155,6 +157,8 @@ pub struct Mailbox {
     attention: AtomicU32,
     /// The vCPU runs code of its guest (it does not wait for SIPI).
     started: AtomicBool,
+    /// Its guest has ended: it will never run again.
+    ended: AtomicBool,
     /// What the place for mail that is due at once holds: [`EMPTY`] and what stands there.
     is_due: AtomicU32,
     due: Slot,
@@ -190,6 +194,7 @@ impl Mailbox {
             Self {
                 attention: AtomicU32::new(0),
                 started: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
                 is_due: AtomicU32::new(EMPTY),
                 due: Slot::new(),
                 head: AtomicU32::new(0),
@@ -227,6 +232,18 @@ impl Mailbox {
     /// INIT is on its way to the vCPU: it gets nothing from now on. Called by who sends it, before.
     pub fn will_park(&self) {
         self.started.store(false, Ordering::Release);
+    }
+
+    /// The vCPU's guest has ended. Called by who ends it, once. True if there is mail that nobody will read.
+    pub fn end(&self) -> bool {
+        self.ended.store(true, Ordering::Release);
+        self.started.store(false, Ordering::Release);
+        self.has_mail()
+    }
+
+    /// The vCPU's guest has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// The vCPU waits for SIPI again (INIT). Called by its processor. True if mail is lost. What INIT makes of its registers,
@@ -321,7 +338,7 @@ impl Mailbox {
     pub(crate) fn post(&self, mail: Mail) -> Outcome {
         let Mail { about, ref record } = mail;
         if !self.started.load(Ordering::Acquire) {
-            return Outcome::NotStarted;
+            return self.without_vcpu();
         }
         if about.follows() {
             return self.post_behind(mail, false);
@@ -337,6 +354,16 @@ impl Mailbox {
         self.is_due.store(FULL, Ordering::Release);
         self.raise();
         about.outcome()
+    }
+
+    /// There is nobody to tell.
+    #[cold]
+    fn without_vcpu(&self) -> Outcome {
+        if self.has_ended() {
+            Outcome::Ended
+        } else {
+            Outcome::NotStarted
+        }
     }
 
     /// Leaves mail about what the vCPU itself has met, by a processor that was in the vCPU's context: the vCPU would meet it again before

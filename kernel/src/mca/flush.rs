@@ -7,13 +7,18 @@ use super::end::must_stop;
 use super::shared::{Shared, Slot};
 use super::wait::Wait;
 use crate::mc::event::Event;
-use crate::mc::machine::Machine;
+use crate::mc::machine::{Machine, Owner};
 use crate::sync::{AtomicU64, Ordering, constructor};
+use crate::units::Hpa;
 
 pub(super) struct Flushes {
     /// How many there were, and [`STOPPING`].
     generation: AtomicU64,
+    /// The page that the administrator is taking out of use: not every processor may have flushed. [`NO_PAGE`] if there is none.
+    going_out: AtomicU64,
 }
+
+const NO_PAGE: u64 = u64::MAX;
 
 /// Nobody goes on: every processor is behind for ever, so that an NMI costs no look of its own at this.
 const STOPPING: u64 = 1 << 63;
@@ -21,13 +26,19 @@ const STOPPING: u64 = 1 << 63;
 impl Flushes {
     constructor! {
         pub fn new() -> Self {
-            Self { generation: AtomicU64::new(0) }
+            Self { generation: AtomicU64::new(0), going_out: AtomicU64::new(NO_PAGE) }
         }
     }
 
     /// Translations have been taken away.
     pub fn begin(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether a page that is out of use has gone so a moment ago, and may still be reached.
+    #[cold]
+    pub fn is_going_out(&self, page: Hpa) -> bool {
+        self.going_out.load(Ordering::Acquire) == page.0
     }
 
     /// Nobody goes on from now on.
@@ -97,6 +108,28 @@ pub fn is_flushed<const P: usize>(shared: &Shared<P>) -> bool {
     shared
         .online()
         .all(|(_, slot)| slot.flushed.load(Ordering::Acquire) == current)
+}
+
+/// Takes a page out of use by the administrator's word, and has every processor flush its translations. In ordinary context, by one processor
+/// at a time. False if it was out of use already.
+///
+/// A machine check that meets the page in the middle of that finds it out of use, and yet flushes as if it had taken it itself
+/// ([`Flushes::is_going_out`]).
+pub fn take_out<M: Machine, const P: usize>(
+    shared: &Shared<P>,
+    machine: &M,
+    page: Hpa,
+    owner: Owner,
+) -> bool {
+    let going_out = &shared.flushes.going_out;
+    going_out.store(page.0, Ordering::Release);
+    let was_in_use = machine.retire(page, owner);
+    if was_in_use {
+        // Whoever does not flush in time is named, and does so before it runs a guest again.
+        let _ = flush_everywhere(shared, machine);
+    }
+    going_out.store(NO_PAGE, Ordering::Release);
+    was_in_use
 }
 
 /// Has every processor flush its translations after pages went out of use, and waits for it. In ordinary context. False if one

@@ -104,7 +104,8 @@ impl<M: Machine, const P: usize> Recovery<'_, M, P> {
             hpa,
             pages,
         };
-        let is_new = self.machine.retire(hpa, Owner::Guest { guest, gpa });
+        let is_new = self.machine.retire(hpa, Owner::Guest { guest, gpa })
+            || self.shared.flushes.is_going_out(hpa);
         if is_new {
             self.shared.flushes.begin();
             let retired = Event::PageRetired {
@@ -212,7 +213,9 @@ impl<M: Machine, const P: usize> General<'_, M, P> {
             let owner = self.machine.owner_of(page);
             let is_new = match owner {
                 Owner::Hypervisor | Owner::Firmware => false,
-                Owner::Free | Owner::Guest { .. } => self.machine.retire(page, owner),
+                Owner::Free | Owner::Guest { .. } => {
+                    self.machine.retire(page, owner) || self.shared.flushes.is_going_out(page)
+                }
             };
             self.retired |= is_new;
             own_page |= owner.is_guest(consumer);

@@ -3,7 +3,7 @@
 use kernel::command::Place;
 use kernel::event::Event;
 use kernel::faults::Refused;
-use kernel::mca::{self, Machine, Owner};
+use kernel::mca::{self, Owner};
 use kernel::units::Hpa;
 
 use super::host::{ENGINE, HOST};
@@ -18,11 +18,9 @@ pub fn out(place: Place) -> Result<Event, Refused> {
         Owner::Firmware => return Err(Refused::NoMemory),
         Owner::Free | Owner::Guest { .. } => {}
     }
-    if !HOST.retire(hpa, owner) {
+    if !mca::take_out(&ENGINE, &HOST, hpa, owner) {
         return Err(Refused::OutOfUse);
     }
-    // Whoever does not flush in time is named, and does so before it runs a guest again.
-    let _ = mca::flush_everywhere(&ENGINE, &HOST);
     let pages = 1;
     Ok(match owner {
         Owner::Guest { guest, gpa } => Event::PageRetired {

@@ -89,6 +89,10 @@ impl<'a, M: Machine> Routes<'a, M> {
         };
         self.stopped = true;
         for (index, mailbox) in to.mailboxes.iter().enumerate() {
+            if mailbox.has_ended() {
+                self.post.report(guest, index, Outcome::Ended);
+                continue;
+            }
             mailbox.post_stop(reason);
             self.post.report(guest, index, Outcome::Stopped);
         }
@@ -342,6 +346,10 @@ impl<'a, M: Machine> Post<'a, M> {
     /// What is left of a hit follows, for the vCPU that it belongs to, or the first that runs.
     #[cold]
     fn left_over(&self, hit: Hit<'_>) {
+        if hit.to.mailboxes.iter().all(Mailbox::has_ended) {
+            // That has been said.
+            return;
+        }
         let first = || hit.to.mailboxes.iter().position(Mailbox::is_started);
         let receiver = hit.local.or(hit.vcpu).map(usize::from);
         let receiver = receiver.or_else(first).unwrap_or(0);

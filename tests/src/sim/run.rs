@@ -186,6 +186,15 @@ impl Simulation {
             Some((reads, Box::new(move || happens(&this))));
     }
 
+    /// When the next page has gone out of use, whoever does that, this happens.
+    pub fn in_retire(&self, happens: impl FnOnce(&Self) + 'static) {
+        let this = Self {
+            world: self.world.clone(),
+            shared: self.shared.clone(),
+        };
+        *self.world.in_retire.borrow_mut() = Some(Box::new(move || happens(&this)));
+    }
+
     /// In the middle of the next flush of translations, by whichever processor, this happens.
     pub fn in_flush(&self, happens: impl FnOnce(&Self) + 'static) {
         let this = Self {

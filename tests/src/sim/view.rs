@@ -211,6 +211,10 @@ impl Machine for View<'_> {
             for processor in &self.world.processors {
                 processor.stale.borrow_mut().insert(page);
             }
+            let happens = self.world.in_retire.borrow_mut().take();
+            if let Some(happens) = happens {
+                happens();
+            }
         }
         is_new
     }

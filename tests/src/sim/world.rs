@@ -101,6 +101,8 @@ pub struct World {
     pub(super) is_reset: Cell<bool>,
     /// How many processors have looked at what their banks hold from before the reset.
     pub(super) started: Cell<u16>,
+    /// What happens when the next page has gone out of use.
+    pub(super) in_retire: RefCell<Option<Box<dyn FnOnce()>>>,
     /// What hardware has written into banks as it raised #MCs: by which processor, into which of its banks.
     pub raised: RefCell<Vec<(Pcpu, Bank, Raise)>>,
     /// The guests.
@@ -146,6 +148,7 @@ impl World {
             plays_end: Cell::new(false),
             is_reset: Cell::new(false),
             started: Cell::new(0),
+            in_retire: RefCell::default(),
             raised: RefCell::default(),
             guests: Vec::new(),
         }

@@ -2,7 +2,7 @@
 
 use kernel::event::Event;
 use kernel::units::{Hpa, Pcpu};
-use kernel::vmce::{Delivery, StopReason};
+use kernel::vmce::{Delivery, Outcome, StopReason};
 use tests::sim::{Order, Signal, Simulation, Step, World, running};
 
 use crate::common::{
@@ -135,6 +135,42 @@ fn a_local_one_is_broadcast_to_a_guest_that_has_not_enabled_it() {
             .steps()
             .contains(&(Pcpu(0), Step::Kick(Pcpu(1))))
     );
+}
+
+/// A guest that has ended is told nothing, and that is said once for each vCPU; its page goes out of use.
+#[test]
+fn a_guest_that_has_ended_is_told_nothing() {
+    let told = |simulation: &Simulation| {
+        simulation.world.picked(|_, event| match *event {
+            Event::Posted { vcpu, outcome, .. } => Some((vcpu, outcome)),
+            _ => None,
+        })
+    };
+    for broadcast in [true, false] {
+        let mut world = world(2);
+        world.guests[0].broadcast = broadcast;
+        let simulation = Simulation::new(world);
+        simulation.world.put(0, 0, SRAO, GUEST_0 + 0x1000, MISC);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+        let waits: Vec<_> = simulation.world.guests[0]
+            .mailboxes
+            .iter()
+            .map(|mailbox| mailbox.end())
+            .collect();
+        assert_eq!(waits, [true, broadcast], "there was mail");
+        simulation.world.clear_log();
+        // Two pages: nothing of the second follows.
+        simulation.world.put(0, 0, SRAO, GUEST_0 + 0x2000, 0x8d);
+        let others = [
+            Signal::new(0, HYPERVISOR, BYSTANDER),
+            Signal::new(1, HYPERVISOR, BYSTANDER),
+        ];
+        assert!(resumes(&simulation.run(Order::Turns, &others)));
+        let all = [(0, Outcome::Ended), (1, Outcome::Ended)];
+        let number = if broadcast { 2 } else { 1 };
+        assert_eq!(told(&simulation), all[..number]);
+        assert_eq!(simulation.world.retired().len(), 3);
+    }
 }
 
 #[test]

@@ -437,7 +437,7 @@ fn what_a_guest_does_to_mcip_by_itself_is_no_handlers_end() {
     assert!(guest.mailboxes[0].is_in_progress());
     guest.finish(&simulation.view(0), 0, 0);
     assert!(!guest.mailboxes[0].is_in_progress() && !guest.mailboxes[0].is_leaving());
-    assert_eq!(handled(), []);
+    assert!(handled().is_empty());
     simulation.world.put(0, 0, SRAO, GUEST_0, MISC);
     assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
     assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);

@@ -1,8 +1,8 @@
 //! Where the processors meet: the rendezvous, those who do not come, local machine checks, shared banks.
 
 use kernel::event::Event;
-use kernel::mca::{Class, FatalReason, Interrupted, Verdict};
-use kernel::units::{Hpa, Pcpu};
+use kernel::mca::{Class, FatalReason, Interrupted, Owner, Verdict, take_out};
+use kernel::units::{Gpa, GuestId, Hpa, Pcpu};
 use kernel::vmce::Delivery;
 use tests::sim::{Attendance, Order, Signal, Simulation, Step, Work, running};
 
@@ -230,6 +230,31 @@ fn a_processor_that_dies_anywhere_hangs_nobody() {
         ends[0] > 10 && ends[1] > 10,
         "both kinds of end were seen: {ends:?}"
     );
+}
+
+/// A machine check in the middle of a `page out` meets that very page: it is out of use already, but some may still reach it.
+#[test]
+fn a_page_on_its_way_out_is_flushed_by_the_machine_check_that_meets_it() {
+    let simulation = Simulation::new(world(2));
+    let page = Hpa(GUEST_0 + 0x3000);
+    simulation.in_retire(move |simulation| {
+        simulation.world.put(1, 0, SRAO, page.0, MISC);
+        assert!(resumes(&simulation.run(Order::Turns, &both(5, 5))));
+        for processor in 0..2 {
+            assert!(
+                !simulation.world.has_stale_translations(processor),
+                "processor {processor} goes on with the page"
+            );
+        }
+    });
+    let owner = Owner::Guest {
+        guest: GuestId(0),
+        gpa: Gpa(0x3000),
+    };
+    let view = simulation.view(0);
+    assert!(take_out(simulation.shared(), &view, page, owner));
+    assert_eq!(simulation.world.retired(), [page]);
+    assert!(!take_out(simulation.shared(), &view, page, owner));
 }
 
 #[test]

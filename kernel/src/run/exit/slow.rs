@@ -324,10 +324,18 @@ fn end_guest(own: &mut Own, end: End) {
     if !own.console.is_empty() {
         own.console.end(|text| hypercall::print(shared, text));
     }
-    if !shared.guest.end() {
+    let (guest, vcpu) = (shared.id.guest, shared.id.index);
+    let lost = |vcpu| {
+        let outcome = vmce::Outcome::Ended;
+        HOST.emit(Event::Posted {
+            guest,
+            vcpu,
+            outcome,
+        });
+    };
+    if !shared.guest.end(lost) {
         return;
     }
-    let (guest, vcpu) = (shared.id.guest, shared.id.index);
     HOST.emit(match end {
         End::Shutdown(code) => Event::GuestShutdown { guest, code },
         End::Stop(reason) => Event::GuestStopped {
