@@ -22,9 +22,25 @@ fn saved<S: Interface>(state: &S) -> Vec<u8> {
     out
 }
 
-/// A guest that has written to what it can, in the middle of a machine check.
+/// Guests that have written to what they can, in the middle of a machine check: one born without any feature and, where there are some,
+/// one that has them all.
 fn golden<S: Interface + MachineCheck>() {
-    let mut state = S::create();
+    golden_of(S::create(), "");
+    if S::FEATURES.iter().any(|feature| !feature.default) {
+        let names = S::FEATURES.iter().map(|feature| feature.name);
+        let Ok(mut state) = S::with_features(names) else {
+            panic!("{}@{} has no guest with all features", S::NAME, S::VERSION);
+        };
+        // Locked, with local machine checks, where the guest does that itself; its own switch for them; CMCI enabled.
+        for (msr, value) in [(0x3a, 0x10_0001), (0x4d0, 1), (0x280, 0x4000_0005)] {
+            let _ = state.write(msr, value);
+        }
+        assert_eq!(state.read(0x4d0).ok(), Some(1), "{}", S::NAME);
+        golden_of(state, "-features");
+    }
+}
+
+fn golden_of<S: Interface + MachineCheck>(mut state: S, which: &str) {
     for msr in [0x17a, 0x280, 0x281, 0x400, 0x404, 0x4d0] {
         // Some versions refuse some of them: what is stored is in the record.
         let _ = state.write(msr, 5);
@@ -41,11 +57,11 @@ fn golden<S: Interface + MachineCheck>() {
         local: false,
         record: Some(record),
     });
-    written_as_ever(&state);
+    written_as_ever(&state, which);
 }
 
-fn written_as_ever<S: Interface>(state: &S) {
-    kept(&format!("{}-{}", S::NAME, S::VERSION), &saved(state));
+fn written_as_ever<S: Interface>(state: &S, which: &str) {
+    kept(&format!("{}-{}{which}", S::NAME, S::VERSION), &saved(state));
 }
 
 /// The golden record of a name, which is this one.
@@ -78,7 +94,7 @@ fn golden_platform() {
     assert!(state.hold(Held::Ia32Efer, 0xd01));
     assert!(state.hold(Held::Ia32Pat, 0x0706_0504_0100_0007));
     assert!(state.hold(Held::Ia32TscAdjust, 0x1234_5678));
-    written_as_ever(&state);
+    written_as_ever(&state, "");
 }
 
 /// Whatever has a manifest has its golden record.

@@ -114,7 +114,7 @@ pub fn is_flushed<const P: usize>(shared: &Shared<P>) -> bool {
 /// at a time. False if it was out of use already.
 ///
 /// A machine check that meets the page in the middle of that finds it out of use, and yet flushes as if it had taken it itself
-/// ([`Flushes::is_going_out`]).
+/// (`Flushes::is_going_out`).
 pub fn take_out<M: Machine, const P: usize>(
     shared: &Shared<P>,
     machine: &M,
