@@ -140,6 +140,25 @@ impl<const N: usize> EventRing<N> {
 
     /// Takes the oldest event out. `on` is the processor that owns the ring. One reader at a time.
     pub fn take(&self, on: Pcpu) -> Option<Stamped> {
+        let mut taken = None;
+        self.hand_over(on, |stamped| taken = Some(*stamped));
+        taken
+    }
+
+    /// Gives the oldest event to `write`, and takes it out when that is done: a reader that is halted in between has not taken it, and the
+    /// next one finds it again. One reader at a time; false if there is none.
+    pub fn hand_over(&self, on: Pcpu, write: impl FnOnce(&Stamped)) -> bool {
+        let first = self.first(on);
+        if let Some(stamped) = &first {
+            write(stamped);
+            let limit = self.limit.load(Ordering::Relaxed);
+            self.limit.store(limit + 1, Ordering::Release);
+        }
+        first.is_some()
+    }
+
+    /// The oldest event.
+    fn first(&self, on: Pcpu) -> Option<Stamped> {
         let limit = self.limit.load(Ordering::Relaxed);
         let head = limit - N as u64;
         let slot = self.slots.get((head % N as u64) as usize)?;
@@ -153,12 +172,8 @@ impl<const N: usize> EventRing<N> {
         for (word, place) in words.iter_mut().zip(&slot.fields) {
             *word = place.load(Ordering::Relaxed);
         }
-        self.limit.store(limit + 1, Ordering::Release);
-        Some(Stamped {
-            at,
-            on,
-            event: Event::from_words(row, words)?,
-        })
+        let event = Event::from_words(row, words)?;
+        Some(Stamped { at, on, event })
     }
 
     /// Gives up the oldest event if its writer has not come to the end, and counts it as lost: the writer is halted for ever, and what it
@@ -263,6 +278,20 @@ mod tests {
             .map(|event| event.at.0)
             .collect();
         assert_eq!((kept, ring.take_lost()), (vec![2, 3], 1));
+    }
+
+    #[test]
+    fn what_a_reader_was_halted_with_is_read_again() {
+        let ring = EventRing::<4>::new();
+        (1..3).for_each(|n| ring.emit(Tsc(n), event(n)));
+        let halts = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            ring.hand_over(Pcpu(0), |_| panic!("halted"))
+        }));
+        assert!(halts.is_err());
+        let read: Vec<_> = core::iter::from_fn(|| ring.take(Pcpu(0)))
+            .map(|event| event.at.0)
+            .collect();
+        assert_eq!((read, ring.take_lost()), (vec![1, 2], 0));
     }
 
     #[test]

@@ -99,8 +99,17 @@ pub fn hold() -> Guard<'static, ()> {
     HELD.lock()
 }
 
-/// A processor's last words must be heard even if somebody holds the log.
+/// A processor's last words must be heard even if somebody holds the log, who does not go on.
 pub fn break_open() {
     HELD.break_open();
+    if SHARED.locked.swap(true, Ordering::Acquire) {
+        // It was in the middle of a frame. That one ends here, or it would swallow the first of the last words.
+        // SAFETY: whoever had the lock does not go on, so that it is this processor's.
+        let state = unsafe { &mut *SHARED.state.get() };
+        let output = state.output;
+        state
+            .encoder
+            .end_frame(|bytes| serial::write(output, bytes));
+    }
     SHARED.locked.store(false, Ordering::Release);
 }

@@ -374,11 +374,7 @@ pub fn log_events() {
 fn log_until(has_come_up: impl Fn() -> bool) {
     let _held = log::hold();
     for processor in Processor::all() {
-        while !has_come_up()
-            && let Some(stamped) = processor.ring.take(processor.number)
-        {
-            messages::write(&stamped);
-        }
+        while !has_come_up() && processor.ring.hand_over(processor.number, messages::write) {}
         log_lost(processor);
     }
 }
@@ -394,8 +390,7 @@ pub fn log_last_events(step: impl Fn()) {
     for processor in Processor::all() {
         processor.ring.keep_newest(share);
         loop {
-            while let Some(stamped) = processor.ring.take(processor.number) {
-                messages::write(&stamped);
+            while processor.ring.hand_over(processor.number, messages::write) {
                 step();
             }
             log_lost(processor);
