@@ -181,13 +181,45 @@ fn a_verdict_says_what_becomes_of_the_default_guest() {
     has(&text, "new → old: safe\n");
     has(
         &text,
-        "old → new: safe on conditions\n  a guest as created by default: goes on if it does not get a machine check, and 2 more\n",
+        "old → new: safe on conditions\n  a guest as created by default: goes on if it does not read or write 0x3a, and 1 more\n  local-delivery-removed: a guest with MCG_CAP: LMCE_P set does not get a machine check\n",
     );
     let (text, _) = msr(&["diff", "--markdown", "specs/vmce.msr", "specs/kvm.msr"]);
     has(
         &text,
         "| old → new | a guest as created by default: refused (",
     );
+}
+
+/// A default guest of kvm has no LMCE_P and ten banks.
+#[test]
+fn a_condition_says_which_guests_it_is_about() {
+    for (from, to, condition) in [
+        (
+            "MCG_EXT_CTL @ 0x4d0",
+            "MCG_EXT_CTL @ 0x4d1",
+            "address-moved: a guest with MCG_CAP: LMCE_P set does not touch 0x4d0 or 0x4d1",
+        ),
+        (
+            "count MCG_CAP.COUNT;",
+            "count MCG_CAP.COUNT & 0xf;",
+            "bank-count-source: a guest with MCG_CAP: COUNT from 16 on does not touch banks that it has on one side alone",
+        ),
+        (
+            "local MCG_EXT_CTL.LMCE_EN;",
+            "local MCG_EXT_CTL.LMCE_EN && MCG_CAP.CMCI_P;",
+            "local-delivery-changed: a guest with MCG_CAP: CMCI_P clear, LMCE_P set does not get a machine check",
+        ),
+    ] {
+        let text = Pair::of("kvm", &[(from, to)]).text();
+        for direction in ["old → new", "new → old"] {
+            has(
+                &text,
+                &format!(
+                    "{direction}: safe on conditions\n  a guest as created by default: goes on\n  {condition}\n"
+                ),
+            );
+        }
+    }
 }
 
 #[test]

@@ -147,8 +147,24 @@ enum RecordCommand {
     },
 }
 
+/// Stack of a command, in bytes. A comparison recurs as deep as the registers that hang together have bits, and 600 of them needed more
+/// than a main thread has. What is not used takes no memory.
+const STACK: usize = 1 << 30;
+
 /// Runs one command.
 pub fn run(arguments: Arguments) -> ExitCode {
+    let thread = std::thread::Builder::new().stack_size(STACK);
+    match thread.spawn(|| answer(arguments)) {
+        // A panic has said why.
+        Ok(answer) => answer.join().unwrap_or(ExitCode::from(USAGE)),
+        Err(error) => {
+            output::talk(format_args!("cannot start a thread: {error}"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn answer(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Check {
             explain: Some(code),

@@ -8,7 +8,8 @@ use super::phrases::{bits, count};
 use super::rules::{self, Rule};
 use super::steps::{Start, Step};
 use super::symbols::Side;
-use super::truth::Table;
+use super::truth::{Table, Truth};
+use super::values;
 use super::word::{self, Word};
 use crate::interpret::at_reset;
 use crate::model::{Register, View};
@@ -228,10 +229,15 @@ fn source(setting: &Setting) -> Option<Finding> {
         .iter()
         .filter_map(|view| Some(view.banks.as_ref()?.limit))
         .max()?;
-    for bank in 0..limit {
-        let number = word::number(u64::from(bank));
-        let there = [0, 1].map(|side| word::below(&mut table, &number, &counts[side]));
-        let differ = table.differ(there[0], there[1]);
+    let differ: Vec<Truth> = (0..limit)
+        .map(|bank| {
+            let number = word::number(u64::from(bank));
+            let there = [0, 1].map(|side| word::below(&mut table, &number, &counts[side]));
+            table.differ(there[0], there[1])
+        })
+        .collect();
+    let guests = table.any(differ.iter().copied());
+    for (bank, differ) in (0..limit).zip(differ) {
         let new = setting.guests.new;
         let Some(picked) = table.pick(differ, &|bit| new >> bit & 1 == 1) else {
             continue;
@@ -258,11 +264,10 @@ fn source(setting: &Setting) -> Option<Finding> {
         let content = count_content(&mut table, &counts);
         let mut finding = Finding::new(&rules::BANK_COUNT_SOURCE, about, text).saying(content);
         finding.witness = Some(witness);
+        let affected = values::affected(setting, &mut table, guests);
+        finding.guests = affected.as_ref().map(|affected| affected.text.clone());
         let demand = Demand::Not("touch banks that it has on one side alone".to_owned());
-        let condition = Some(Condition {
-            affected: None,
-            demand,
-        });
+        let condition = Some(Condition { affected, demand });
         finding.conditions = [condition.clone(), condition];
         return Some(finding);
     }

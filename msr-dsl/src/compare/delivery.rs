@@ -2,12 +2,13 @@
 
 use super::accesses::Setting;
 use super::alike::Alike;
-use super::condition::{Condition, Demand};
+use super::condition::{Affected, Condition, Demand};
 use super::finding::{About, Aspect, Finding, Witness};
 use super::groups::{Group, groups, reached};
 use super::product::{Product, TooLarge};
 use super::rules::{self, Rule};
 use super::steps::{Start, Step};
+use super::values;
 use crate::model::Expr;
 use std::collections::BTreeSet;
 
@@ -15,7 +16,10 @@ use std::collections::BTreeSet;
 pub fn delivery(setting: &Setting) -> Result<Vec<Finding>, Box<TooLarge>> {
     let mut findings = Vec::new();
     let injections = setting.views.map(|view| view.injection.as_ref());
-    let told = |rule| finding(rule, Witness::new(setting.views, vec![Step::Deliver]));
+    let told = |rule| {
+        let witness = Witness::new(setting.views, vec![Step::Deliver]);
+        finding(rule, witness, None)
+    };
     match injections {
         [None, None] => return Ok(findings),
         [None, Some(_)] => findings.push(told(&rules::INJECTION_ADDED)),
@@ -30,7 +34,7 @@ pub fn delivery(setting: &Setting) -> Result<Vec<Finding>, Box<TooLarge>> {
     Ok(findings)
 }
 
-fn finding(rule: &'static Rule, witness: Witness) -> Finding {
+fn finding(rule: &'static Rule, witness: Witness, affected: Option<Affected>) -> Finding {
     let about = About {
         aspect: Aspect::Injection,
         ..About::default()
@@ -47,8 +51,9 @@ fn finding(rule: &'static Rule, witness: Witness) -> Finding {
     let text = format!("an error is told to {} → {}", told[0], told[1]);
     let mut finding = Finding::new(rule, about, text);
     finding.witness = Some(witness);
+    finding.guests = affected.as_ref().map(|affected| affected.text.clone());
     let condition = Some(Condition {
-        affected: None,
+        affected,
         demand: Demand::Not("get a machine check".to_owned()),
     });
     finding.conditions = [condition.clone(), condition];
@@ -82,6 +87,8 @@ fn local(setting: &Setting) -> Result<Option<Finding>, Box<TooLarge>> {
     let met = met.map(|(said, asked)| (said.to_owned(), product.table.and(differ, asked)));
     let met: Vec<_> = met.collect();
     let content = product.content(&met);
+    let guests = product.guests_of(differ);
+    let affected = values::affected(setting, &mut product.table, guests);
     product.sure()?;
     let Some(path) = path else {
         return Ok(None);
@@ -89,8 +96,8 @@ fn local(setting: &Setting) -> Result<Option<Finding>, Box<TooLarge>> {
     let start =
         [0, 1].map(|side| Start::with(setting.views[side], product.on_side(path.capability, side)));
     let steps = path.steps.into_iter().chain([Step::Deliver]).collect();
-    let finding = finding(rule, Witness::of(setting.views, start, steps));
-    Ok(Some(finding.saying(content)))
+    let witness = Witness::of(setting.views, start, steps);
+    Ok(Some(finding(rule, witness, affected).saying(content)))
 }
 
 /// Everything that the conditions depend on.

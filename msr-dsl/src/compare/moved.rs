@@ -81,9 +81,9 @@ fn join(finding: &mut Finding, name: Option<String>, there: &[u32]) {
     finding.about.registers[1] = name;
     finding.about.aspect = Aspect::Whole;
     let demand = Demand::Not(format!("touch {from} or {to}"));
-    let condition = Some(Condition {
-        affected: None,
-        demand,
-    });
+    // Who was concerned by its absence is concerned by its move.
+    let [before, _] = &finding.conditions;
+    let affected = before.as_ref().and_then(|before| before.affected.clone());
+    let condition = Some(Condition { affected, demand });
     finding.conditions = [condition.clone(), condition];
 }
