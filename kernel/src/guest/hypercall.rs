@@ -12,7 +12,7 @@ pub enum Hypercall {
     /// The guest ends: RDI is its exit code.
     Shutdown = 2,
     /// Raises a fault (images with the `faults` feature): RDI = bank | flags << 8 ([`FAULT_BROADCAST`],
-    /// [`FAULT_GUEST_PHYSICAL`], [`FAULT_OTHER_GUEST`], [`FAULT_ON_TOUCH`]) | processor << 16 (0xffff: this one) | guest << 32 | page << 40, RSI = MCi_STATUS, RDX = MCG_STATUS,
+    /// [`FAULT_GUEST_PHYSICAL`], [`FAULT_OTHER_GUEST`], [`FAULT_ON_TOUCH`], [`FAULT_ON_ENTRY`]) | processor << 16 (0xffff: this one) | guest << 32 | page << 40, RSI = MCi_STATUS, RDX = MCG_STATUS,
     /// R10 = MCi_ADDR, R8 = MCi_MISC. Returns 0 when the machine check has been handled.
     Fault = 3,
     /// Time stamp counter at the moment the last fault was raised (`faults` feature).
@@ -35,6 +35,9 @@ pub const FAULT_OTHER_GUEST: u64 = 1 << 2;
 /// number in RDI's bits 63:40, by that VM exit and on the processor that touches it. With a MCi_STATUS of 0 nothing is raised: there is but
 /// the exit. One page at a time.
 pub const FAULT_ON_TOUCH: u64 = 1 << 3;
+/// Flag of [`Hypercall::Fault`]: the error comes in the middle of the next VM entry on this processor that is to deliver an event. That entry
+/// is not made; it is answered as one that has failed by a machine check (exit reason 41). One such error at a time.
+pub const FAULT_ON_ENTRY: u64 = 1 << 4;
 
 impl Hypercall {
     /// The hypercall of that number.

@@ -5,19 +5,21 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kernel::event::Event;
 use kernel::faults::{Fault, Overlay, Refused, Schedule, When, parse, raise};
 use kernel::guest::hypercall::{
-    Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_ON_TOUCH, FAULT_OTHER_GUEST,
+    Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_ON_ENTRY, FAULT_ON_TOUCH, FAULT_OTHER_GUEST,
 };
 use kernel::mca::{Machine, McgStatus};
 use kernel::units::{Bank, Gpa, GuestId, PAGE_SIZE, Pcpu, Tsc};
 
+use super::exit::slow;
 use super::host::HOST;
 use super::machine_check::{interrupted, machine_check as handle};
 use crate::guests::Guest;
-use crate::guests::vcpu::Shared;
+use crate::guests::vcpu::{Own, Shared};
 use crate::machine::guest_copy::Raise;
 use crate::machine::lock::Lock;
 use crate::machine::processor::{MAX_PROCESSORS, Processor, RAISE_MACHINE_CHECK};
 use crate::machine::{machine_check, tsc};
+use crate::vmx::current::Current;
 use crate::vmx::ept::Violation;
 use crate::vmx::operation;
 use crate::vmx::registers::Registers;
@@ -81,8 +83,48 @@ pub fn from_guest(registers: &Registers, caller: &Shared) -> Result<u64, Error> 
         let page = Gpa((registers.rdi >> 40) * PAGE_SIZE);
         return lay_trap(caller, page, fault);
     }
+    if flags & FAULT_ON_ENTRY != 0 {
+        return await_entry(caller, fault);
+    }
     raise_fault(fault).map_err(|_| Error::Argument)?;
     Ok(0)
+}
+
+/// The fault that waits for a VM entry that is to deliver an event.
+static AT_ENTRY: Lock<Option<Fault>> = Lock::new(None);
+/// There is one. Each entry asks.
+static AWAITS_ENTRY: AtomicBool = AtomicBool::new(false);
+
+fn await_entry(caller: &Shared, mut fault: Fault) -> Result<u64, Error> {
+    let mut place = AT_ENTRY.lock();
+    if place.is_some() || fault.processor != caller.processor.number || fault.broadcast {
+        return Err(Error::Argument);
+    }
+    locate(&mut fault).map_err(|_| Error::Argument)?;
+    *place = Some(fault);
+    AWAITS_ENTRY.store(true, Ordering::Release);
+    Ok(0)
+}
+
+/// The vCPU is about to be entered: whether a fault has come in the middle of that, and has been answered. Then it is not entered.
+#[inline(always)]
+pub fn fails_entry(own: &mut Own, vmcs: &mut Current) -> bool {
+    AWAITS_ENTRY.load(Ordering::Relaxed) && vmcs.delivers() && fail_entry(own, vmcs)
+}
+
+#[cold]
+fn fail_entry(own: &mut Own, vmcs: &mut Current) -> bool {
+    let this = Processor::current().number;
+    let Some(fault) = AT_ENTRY.lock().take_if(|fault| fault.processor == this) else {
+        return false;
+    };
+    AWAITS_ENTRY.store(false, Ordering::Release);
+    if let Err(reason) = put(&fault) {
+        HOST.emit(Event::FaultRefused { reason });
+        return false;
+    }
+    slow::entry_met_machine_check(own, vmcs);
+    true
 }
 
 /// A page whose next touch raises a fault.
@@ -135,7 +177,8 @@ enum Raised {
     Silently,
 }
 
-fn raise_fault(mut fault: Fault) -> Result<Raised, Refused> {
+/// Replaces a guest-physical address by the host's.
+fn locate(fault: &mut Fault) -> Result<(), Refused> {
     if let Some(guest) = fault.guest.take() {
         let guest = Guest::get(guest).ok_or(Refused::NoGuestMemory)?;
         fault.addr = guest
@@ -144,6 +187,11 @@ fn raise_fault(mut fault: Fault) -> Result<Raised, Refused> {
             .ok_or(Refused::NoGuestMemory)?
             .0;
     }
+    Ok(())
+}
+
+fn raise_fault(mut fault: Fault) -> Result<Raised, Refused> {
+    locate(&mut fault)?;
     let this = Processor::current();
     if fault.bank.0 >= this.machine_check.banks() {
         return Err(Refused::NoBank);

@@ -39,7 +39,17 @@ const ENTRY_FAILED: u32 = 1 << 31;
 /// Answers the exit.
 #[inline(always)]
 pub fn handle(own: &mut Own, mut vmcs: Current) {
-    if let Err(end) = answer(own, &mut vmcs) {
+    let number = vmcs.exit_reason();
+    if let Err(end) = answer(own, &mut vmcs, number) {
+        end_guest(own, end);
+    }
+}
+
+/// Answers an entry as one that has failed by a machine check in the middle of it: no emulator has that, so the injector calls this in place of
+/// the entry.
+#[cfg(feature = "faults")]
+pub fn entry_met_machine_check(own: &mut Own, vmcs: &mut Current) {
+    if let Err(end) = answer(own, vmcs, ENTRY_FAILED | reason::ENTRY_MACHINE_CHECK) {
         end_guest(own, end);
     }
 }
@@ -57,8 +67,7 @@ pub fn entry_failed(own: &mut Own, vmcs: Current) {
     end_guest(own, End::Stop(StopReason::EntryFailed));
 }
 
-fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
-    let number = vmcs.exit_reason();
+fn answer(own: &mut Own, vmcs: &mut Current, number: u32) -> Result<(), End> {
     if number & ENTRY_FAILED == 0 {
         // What the exit interrupted in the middle of its delivery is delivered again, unless something else takes its place. After a
         // failed entry the event is where it was.

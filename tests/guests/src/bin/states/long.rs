@@ -10,7 +10,8 @@ use guests::tables::{ExceptionStack, exception_stack_top};
 use kernel::guest::hypercall::Hypercall;
 
 use super::{
-    CONSUMED, MISC, ON_THIS_PROCESSOR, PAGE_BYTES, SRAR, VICTIMS, error_on_touch, exit_on_touch,
+    CONSUMED, MISC, NO_ACTION, ON_THIS_PROCESSOR, PAGE_BYTES, SRAR, UNTOUCHED, VICTIMS,
+    error_on_entry, error_on_touch, exit_on_touch,
 };
 
 const DEBUG: usize = 1;
@@ -89,6 +90,21 @@ pub fn run() {
     // They are not any more.
     state_nmi(0);
     tell("nmi-again", &[(NMI, sent)]);
+
+    // A VM entry that is to deliver an NMI is cut short.
+    error_on_entry(SRAR, CONSUMED, 9);
+    state_nmi(0);
+    tell("entry", &[(NMI, handler), (MACHINE_CHECK, sent)]);
+
+    // One that is to deliver #MC, which has come in the middle of an exception's delivery. Nobody is told of the second error.
+    error_on_entry(NO_ACTION, UNTOUCHED, 10);
+    error_on_touch(other, 11);
+    state_invalid(0);
+    let at = (state_invalid as Code) as usize;
+    tell(
+        "entry-with-mc",
+        &[(MACHINE_CHECK, at), (INVALID_OPCODE, at)],
+    );
 
     // The delivery of #MC itself is interrupted.
     exit_on_touch(own);

@@ -14,7 +14,7 @@ mod old;
 
 use guests::mca;
 use guests::{arguments, hypercall};
-use kernel::guest::hypercall::{FAULT_GUEST_PHYSICAL, FAULT_ON_TOUCH, Hypercall};
+use kernel::guest::hypercall::{FAULT_GUEST_PHYSICAL, FAULT_ON_ENTRY, FAULT_ON_TOUCH, Hypercall};
 
 guests::main!(run);
 
@@ -42,6 +42,9 @@ const PAGE_BYTES: u64 = 4096;
 /// An SRAR data-load error and its MCG_STATUS and MCi_MISC.
 const SRAR: u64 = 0xbd80_0000_0000_0134;
 const CONSUMED: u64 = 7;
+/// An uncorrected error that no action is required for (UCNA), and the MCG_STATUS of a context that did not meet it.
+const NO_ACTION: u64 = 0xb000_0000_0000_0134;
+const UNTOUCHED: u64 = 5;
 const MISC: u64 = 0x8c;
 /// First argument of the hypercall that raises an error: bank 1, this guest's address, this processor.
 const ON_THIS_PROCESSOR: u64 = 1 | FAULT_GUEST_PHYSICAL << 8 | 0xffff << 16;
@@ -54,6 +57,14 @@ fn error_on_touch(page: u64, victim: u64) {
 /// Only a VM exit when this guest next touches `page`.
 fn exit_on_touch(page: u64) {
     lay(page, 0, 0);
+}
+
+/// An error with that MCi_STATUS and MCG_STATUS in victim number `victim`, in the middle of the next VM entry that is to deliver an event.
+fn error_on_entry(status: u64, mcg_status: u64, victim: u64) {
+    let what = ON_THIS_PROCESSOR | FAULT_ON_ENTRY << 8;
+    let address = VICTIMS + victim * PAGE_BYTES;
+    let answer = hypercall::call(Hypercall::Fault, [what, status, mcg_status, address, MISC]);
+    assert!(answer == 0, "no error on entry: {answer:#x}");
 }
 
 fn lay(page: u64, status: u64, address: u64) {
