@@ -1,8 +1,12 @@
 //! The checked model: one version of an interface, all names resolved. The interpreter evaluates it, the generator
 //! lowers it, and they share nothing else.
 
+mod known;
+
 pub use crate::ast::{Absent, Illegal, Offer};
+pub use known::{Known, KnownItem, known};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A whole spec: one view per version.
 #[derive(Clone, Debug)]
@@ -62,9 +66,16 @@ pub struct View {
     pub dropped_tags: Vec<u16>,
     /// What an administrator may name at boot; none: nothing.
     pub extra: Option<ExtraLimits>,
+    /// The items of records of every version of the file.
+    pub known: Arc<[KnownItem]>,
 }
 
 impl View {
+    /// What some version of the file saves under a tag.
+    pub fn known_item(&self, tag: u16) -> Option<&KnownItem> {
+        self.known.iter().find(|item| item.tag == tag)
+    }
+
     /// A register.
     pub fn register(&self, id: RegisterId) -> &Register {
         &self.registers[id.0]

@@ -488,7 +488,9 @@ fn records_are_dumped_and_checked() {
     let items = "vmce version 3, 64 bytes\nitem 1 (MCG_CAP): 0x0000000009000c02\n    LMCE_P SER_P TES_P CMCI_P COUNT=0x2\n\
                  item 2 (MCi_CTL2): 0x0000000000000000 0x0000000000000000\nitem 3 (MCG_EXT_CTL): 0x0000000000000001\n    LMCE_EN\n";
     expect(&["record", "dump", &file, &record], "", 0, items, "");
-    let answers = "version 2: refused: item 3 is unknown and not zero\nversion 3: accepted\nversion 4: accepted\n";
+    let answers = "version 2: refused\n    item 3 (MCG_EXT_CTL, since version 3) is unknown to version 2 and not zero\n    \
+                   item 1: MCG_CAP with bits 0x8000000 (LMCE_P, since version 3) is not accepted\n\
+                   version 3: accepted\nversion 4: accepted\n";
     expect(&["record", "check", &file, &record], "", 0, answers, "");
     expect(
         &["record", "check", &format!("{file}@2"), &record],
@@ -503,6 +505,46 @@ fn records_are_dumped_and_checked() {
         2,
         "",
         "the record is cut off\n",
+    );
+}
+
+#[test]
+fn a_refusal_gives_every_reason() {
+    let file = spec("vmce.msr");
+    let lines =
+        "wrmsr 4d0 1\nwrmsr 281 5\ninject RIPV=1 STATUS=bd000000000000cf ADDR=1000 MISC=8c\nsave\n";
+    let saved = msr(&["sim", &file, "--feature", "LMCE"], lines);
+    let answers = String::from_utf8_lossy(&saved.stdout).into_owned();
+    let record = answers.lines().last().expect("a record");
+    let unknown = [
+        "item 6 (MCG_STATUS, since version 4)",
+        "item 7 (MCi_STATUS, since version 4)",
+        "item 8 (MCi_ADDR, since version 4)",
+        "item 9 (MCi_MISC, since version 4)",
+        "item 3 (MCG_EXT_CTL, since version 3)",
+    ];
+    let mut reasons: Vec<String> = unknown
+        .iter()
+        .map(|item| format!("{item} is unknown to version 2 and not zero"))
+        .collect();
+    reasons.push(
+        "item 1: MCG_CAP with bits 0x8000000 (LMCE_P, since version 3) is not accepted".to_owned(),
+    );
+    let checked = msr(&["record", "check", &format!("{file}@2"), record], "");
+    let checked = String::from_utf8_lossy(&checked.stdout).into_owned();
+    let wanted = format!("version 2: refused\n    {}\n", reasons.join("\n    "));
+    assert!(checked.starts_with(&wanted), "{checked}");
+    // In `sim` on one line; `record convert` says the same, after what it finds item by item.
+    let wanted = format!("refused: {}\n", reasons.join("; "));
+    let restore = format!("restore {record}\n");
+    expect(&["sim", &format!("{file}@2")], &restore, 0, &wanted, "");
+    let two = format!("{file}@2");
+    let converted = msr(&["record", "convert", &file, record, &two], "");
+    let said = String::from_utf8_lossy(&converted.stderr).into_owned();
+    assert_eq!(converted.status.code(), Some(1), "{said}");
+    assert!(
+        reasons.iter().all(|reason| said.contains(reason.as_str())),
+        "{said}"
     );
 }
 
@@ -564,12 +606,13 @@ fn sim_takes_what_an_administrator_names() {
         "restore {}\nrdmsr 179\nrdmsr 4d0\nrdmsr 3a\n",
         saved.lines().nth(1).expect("a record")
     );
-    let without = "refused: item 3 is unknown and not zero\n0x0000000001000c02\n#GP\n#GP\n";
+    let tag = "item 3 (MCG_EXT_CTL, since version 3) is unknown to version 2 and not zero";
+    let bit = "; item 1: MCG_CAP with bits 0x8000000 (LMCE_P, since version 3) is not accepted";
     for too_few in [&[][..], &["--extra", "cap:27,msr:0x4d0,msr:0x3a"]] {
         let sim = [&["sim", vmce2.as_str()][..], too_few].concat();
         let told = match too_few {
-            [] => without.replace("#GP", "unhandled"),
-            _ => without.replace("#GP", zero),
+            [] => format!("refused: {tag}{bit}\n0x0000000001000c02\nunhandled\nunhandled\n"),
+            _ => format!("refused: {tag}\n0x0000000001000c02\n{zero}\n{zero}\n"),
         };
         expect(&sim, &restore, 0, &told, "");
     }

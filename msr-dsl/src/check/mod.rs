@@ -86,6 +86,10 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
     if diagnostics.has_errors() {
         return None;
     }
+    let known = crate::model::known(&views);
+    for view in &mut views {
+        view.known = known.clone();
+    }
     Some(Model {
         name: interface.name.text.clone(),
         doc: interface.doc.clone(),
@@ -155,6 +159,7 @@ impl<'a> Context<'a> {
             injection: None,
             dropped_tags: Vec::new(),
             extra: None,
+            known: [].into(),
         };
         if diagnostics.has_errors() {
             beyond::beyond(self, view.clone(), diagnostics);

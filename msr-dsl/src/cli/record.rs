@@ -171,14 +171,17 @@ fn takes(named: &Named, bytes: &[u8]) -> Result<bool, String> {
     let asked = named.view().version;
     let mut answer = None;
     for view in named.model.views.iter().filter(|view| !view.restore_only) {
-        let result = Machine::new(view).restore_either(bytes);
-        let said = match &result {
-            Ok(()) => "accepted".to_owned(),
-            Err(reason) => format!("refused: {reason}"),
+        let reasons = Machine::new(view).refusals(bytes);
+        let version = view.version;
+        match reasons.is_empty() {
+            true => put!("version {version}: accepted"),
+            false => put!("version {version}: refused"),
         };
-        put!("version {}: {said}", view.version);
-        if view.version == asked {
-            answer = Some(result.is_ok());
+        for reason in &reasons {
+            put!("    {reason}");
+        }
+        if version == asked {
+            answer = Some(reasons.is_empty());
         }
     }
     answer.ok_or_else(|| {

@@ -51,7 +51,7 @@ Lines (numbers are hexadecimal, with or without 0x; `#` begins a comment):
   wrmsr ADDR VALUE          ok | #GP | unhandled | hook NAME | pass
   save                      the vCPU's record, two digits for each byte
   save guest                the record of what the guest's vCPUs share
-  restore HEX               ok | refused: REASON
+  restore HEX               ok | refused: REASON; REASON ...
   inject [FIELD=VALUE ...]  ok | no injection; fields: RIPV, EIPV, LMCE_S, STATUS, ADDR, MISC
   deliver                   who is told of an error now: broadcast | one | local | nobody
   hold ADDR VALUE           the hypervisor sets the state of a held register; no answer, or refused: REASON
@@ -222,7 +222,7 @@ fn execute(guest: &mut Guest, line: &str) -> Result<Option<String>, String> {
         )),
         ["restore", record] => Ok(Some(match guest.restore(&bytes(record)?) {
             Ok(()) => "ok".to_owned(),
-            Err(reason) => format!("refused: {reason}"),
+            Err(reasons) => format!("refused: {}", reasons.join("; ")),
         })),
         ["inject", parts @ ..] => {
             let event = event(parts)?;

@@ -35,12 +35,11 @@ pub fn convert(old: &View, new: &View, bytes: &[u8]) -> Result<Vec<u8>, Vec<Stri
 /// has no place for.
 pub fn convert_what_can_be(old: &View, new: &View, bytes: &[u8]) -> Result<Converted, Vec<String>> {
     let mut guest = Machine::new(old);
-    guest.restore_either(bytes).map_err(|reason| {
-        vec![format!(
-            "{} version {} refuses it: {reason}",
-            old.name, old.version
-        )]
-    })?;
+    if guest.restore_either(bytes).is_err() {
+        let reasons = guest.refusals(bytes);
+        let refused = |reason| format!("{} version {} refuses it: {reason}", old.name, old.version);
+        return Err(reasons.into_iter().map(refused).collect());
+    }
     if new.restore_only {
         return Err(vec![format!(
             "no guest runs under {} version {}",
@@ -63,19 +62,27 @@ pub fn convert_what_can_be(old: &View, new: &View, bytes: &[u8]) -> Result<Conve
         };
         let Some(to) = to else { continue };
         let alone = record_of(new, scope, &[(to.tag, words.clone())]);
-        if let Err(reason) = Machine::new(new).restore_either(&alone) {
-            reasons.push(reason);
-        }
+        reasons.extend(Machine::new(new).refusals(&alone));
         kept.push((to.tag, words));
     }
     if !reasons.is_empty() {
+        // Of items without a place too, which one interface's versions read as they are.
+        let all = match old.name == new.name {
+            true => Machine::new(new).refusals(bytes),
+            false => Vec::new(),
+        };
+        let further: Vec<_> = all
+            .into_iter()
+            .filter(|one| !reasons.contains(one))
+            .collect();
+        reasons.extend(further);
         return Err(reasons);
     }
     let mut there = Machine::new(new);
     let written = record_of(new, scope, &kept);
-    there
-        .restore_either(&written)
-        .map_err(|reason| vec![reason])?;
+    if there.restore_either(&written).is_err() {
+        return Err(there.refusals(&written));
+    }
     lost.extend(reads_otherwise(&guest, &there, scope));
     let record = match scope {
         Scope::Vcpu => there.save(),

@@ -123,6 +123,8 @@ impl Released<'_> {
             dropped_tags: dropped.collect(),
             // What an administrator may name is the host's affair and in no manifest.
             extra: None,
+            // Nor are names.
+            known: [].into(),
             hooks: self.hooks,
             registers: read,
         })

@@ -206,7 +206,7 @@ impl Guest<'_> {
         match step {
             Step::Restore(record) => Some(match self.restore(record) {
                 Ok(()) => "ok".to_owned(),
-                Err(reason) => format!("refused: {reason}"),
+                Err(reasons) => format!("refused: {}", reasons.join("; ")),
             }),
             other => execute(&mut self.machine, other),
         }
@@ -216,15 +216,15 @@ impl Guest<'_> {
     /// the guest loses if need be.
     ///
     /// # Errors
-    /// Why it is refused, for people.
-    pub fn restore(&mut self, record: &[u8]) -> Result<(), String> {
+    /// Every reason why it is refused, each a sentence.
+    pub fn restore(&mut self, record: &[u8]) -> Result<(), Vec<String>> {
         let written = |from: &&View| Record::open(record, name(&from.name), crc32c).is_ok();
-        let Some(from) = self.from.filter(written) else {
-            return self.machine.restore_either(record);
+        let converted = match self.from.filter(written) {
+            Some(from) => convert_what_can_be(from, self.machine.view(), record)?.record,
+            None => record.to_vec(),
         };
-        let converted = convert_what_can_be(from, self.machine.view(), record);
-        let converted = converted.map_err(|reasons| reasons.join("; "))?;
-        self.machine.restore_either(&converted.record)
+        let taken = self.machine.restore_either(&converted);
+        taken.map_err(|_| self.machine.refusals(&converted))
     }
 }
 
@@ -261,7 +261,7 @@ pub fn execute(machine: &mut Machine, step: &Step) -> Option<String> {
         Step::SaveGuest => hex(&machine.save_guest()),
         Step::Restore(record) => match machine.restore_either(record) {
             Ok(()) => "ok".to_owned(),
-            Err(reason) => format!("refused: {reason}"),
+            Err(_) => format!("refused: {}", machine.refusals(record).join("; ")),
         },
     })
 }

@@ -7,12 +7,14 @@ mod expression;
 mod machine_check;
 mod read;
 mod record;
+mod refusal;
 mod rules;
 mod vcpus;
 mod write;
 
 pub use cells::Cells;
 pub use expression::{allows, at_reset, constant, holds_with_one_of};
+pub use refusal::bits_named;
 pub use rules::in_sets;
 
 use crate::model::{BitRule, RegisterId, View};
@@ -137,12 +139,17 @@ impl<'a> Machine<'a> {
 
     /// Why the held register at an MSR does not take a value, for people; none if it does, or if none is held there.
     pub fn not_held(&self, msr: u32, value: u64) -> Option<String> {
-        let id = self.held_register(msr)?;
-        record::refused(self.view.register(id), value, 0)
+        let register = self.view.register(self.held_register(msr)?);
+        let reasons = record::refused(register, value, 0);
+        let reasons = reasons
+            .iter()
+            .map(|wrong| format!("{} {wrong}", register.name));
+        let reasons: Vec<String> = reasons.collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
     fn put(&mut self, id: RegisterId, value: u64) -> bool {
-        let taken = record::refused(self.view.register(id), value, 0).is_none();
+        let taken = record::refused(self.view.register(id), value, 0).is_empty();
         if taken {
             self.cells[id].fill(value);
         }

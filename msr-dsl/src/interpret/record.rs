@@ -1,5 +1,6 @@
 //! The saved record: written plainly, and taken back item by item.
 
+use super::refusal::{Refusal, Wrong};
 use super::{Cells, Machine, allows};
 use crate::model::{Register, RegisterId, Scope};
 use msr_runtime::{RecordError, record};
@@ -40,21 +41,24 @@ impl Machine<'_> {
     /// What a record of either kind says: this vCPU, or what the guest's vCPUs share. A refused record changes nothing.
     ///
     /// # Errors
-    /// Why it is refused, for people.
+    /// Why it is refused, for people: the first reason, as the generated code words it.
     pub fn restore_either(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let name = record::name(&self.view.name);
-        let opened = record::Record::open(bytes, name, record::crc32c);
-        let of_guest = opened.and_then(|record| record.of_guest()).is_ok();
-        match self.view.is_shared() && of_guest {
-            true => self.restore_guest(bytes),
-            false => self.restore(bytes),
-        }
+        self.restore_of(self.kind(bytes), bytes)
+    }
+
+    /// Every reason why a record of either kind is refused, each a sentence with the names that any version of the file has; none
+    /// if it is taken.
+    pub fn refusals(&self, bytes: &[u8]) -> Vec<String> {
+        let taken = self.taken(self.kind(bytes), bytes);
+        let reasons = taken.err().unwrap_or_default();
+        let said = reasons.iter().map(|reason| reason.explained(self.view));
+        said.collect()
     }
 
     /// Becomes the vCPU that a record has; what the guest's vCPUs share stays. A refused record changes nothing.
     ///
     /// # Errors
-    /// Why it is refused, for people.
+    /// As [`Self::restore_either`].
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.restore_of(Scope::Vcpu, bytes)
     }
@@ -62,13 +66,33 @@ impl Machine<'_> {
     /// What the guest's vCPUs share becomes what a record of it has; the vCPUs stay. A refused record changes nothing.
     ///
     /// # Errors
-    /// Why it is refused, for people.
+    /// As [`Self::restore_either`].
     pub fn restore_guest(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.restore_of(Scope::Guest, bytes)
     }
 
+    /// Of what a record is.
+    fn kind(&self, bytes: &[u8]) -> Scope {
+        let name = record::name(&self.view.name);
+        let opened = record::Record::open(bytes, name, record::crc32c);
+        let of_guest = opened.and_then(|record| record.of_guest()).is_ok();
+        match self.view.is_shared() && of_guest {
+            true => Scope::Guest,
+            false => Scope::Vcpu,
+        }
+    }
+
     fn restore_of(&mut self, scope: Scope, bytes: &[u8]) -> Result<(), String> {
-        let items = self.items(scope, bytes)?;
+        self.cells = self.taken(scope, bytes).map_err(|reasons| {
+            let first = reasons.first().map(Refusal::to_string);
+            first.unwrap_or_default()
+        })?;
+        Ok(())
+    }
+
+    /// The states after a restore, or every reason why there is none, in the order in which they are met.
+    fn taken(&self, scope: Scope, bytes: &[u8]) -> Result<Cells, Vec<Refusal>> {
+        let (items, mut reasons) = self.items(scope, bytes);
         let mut cells = self.cells.clone();
         let new = Cells::new(self.view);
         cells.copy_scope(self.view, scope, &new);
@@ -76,89 +100,103 @@ impl Machine<'_> {
             let cells = &mut cells[id];
             cells.fill(default);
             if let Some(payload) = items.get(&tag) {
-                self.take(id, tag, payload, cells)?;
+                reasons.extend(self.take(id, tag, payload, cells));
             }
         }
-        self.cells = cells;
-        Ok(())
+        match reasons.is_empty() {
+            true => Ok(cells),
+            false => Err(reasons),
+        }
     }
 
-    /// The items of a record, by tag. Those that are dropped are left out.
-    fn items<'r>(&self, scope: Scope, bytes: &'r [u8]) -> Result<HashMap<u16, &'r [u8]>, String> {
+    /// The items of a record, by tag, and what is wrong with their kind and number. Those that are dropped are left out.
+    fn items<'r>(&self, scope: Scope, bytes: &'r [u8]) -> (HashMap<u16, &'r [u8]>, Vec<Refusal>) {
+        let mut items: HashMap<u16, &[u8]> = HashMap::new();
+        let mut reasons: Vec<Refusal> = Vec::new();
+        let mut wrong = |error| reasons.push(Refusal::Record(error));
         let opened = record::Record::open(bytes, record::name(&self.view.name), record::crc32c);
-        let opened = opened.map_err(|error| error.to_string())?;
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                wrong(error);
+                return (items, reasons);
+            }
+        };
         let mut read = opened.items();
         if scope == Scope::Guest {
             let kind = (record::KIND, &record::OF_GUEST.to_le_bytes()[..]);
             if read.next() != Some(Ok(kind)) {
-                return Err(RecordError::NotOfGuest.to_string());
+                wrong(RecordError::NotOfGuest);
+                return (items, reasons);
             }
         }
         let saved = self.view.saved_of(scope);
-        let mut items: HashMap<u16, &[u8]> = HashMap::new();
         for item in read {
-            let (tag, payload) = item.map_err(|error| error.to_string())?;
+            let (tag, payload) = match item {
+                Ok(item) => item,
+                // It ends the record.
+                Err(error) => {
+                    wrong(error);
+                    continue;
+                }
+            };
             let known = saved.iter().any(|(_, known, _)| *known == tag);
             let dropped = self.extra.has_tag(tag) || payload.iter().all(|byte| *byte == 0);
             if self.view.dropped_tags.contains(&tag) || !known && dropped {
                 continue;
             }
             if !known {
-                return Err(RecordError::UnknownItem(tag).to_string());
-            }
-            if items.insert(tag, payload).is_some() {
-                return Err(RecordError::ItemTwice(tag).to_string());
+                wrong(RecordError::UnknownItem(tag));
+            } else if items.insert(tag, payload).is_some() {
+                wrong(RecordError::ItemTwice(tag));
             }
         }
-        Ok(items)
+        (items, reasons)
     }
 
-    /// The words of an item, if a restore takes them.
-    fn take(
-        &self,
-        id: RegisterId,
-        tag: u16,
-        payload: &[u8],
-        cells: &mut [u64],
-    ) -> Result<(), String> {
+    /// Takes the words of an item, and says what a restore refuses of them.
+    fn take(&self, id: RegisterId, tag: u16, payload: &[u8], cells: &mut [u64]) -> Vec<Refusal> {
         if payload.is_empty()
             || !payload.len().is_multiple_of(8)
             || payload.iter().skip(8 * cells.len()).any(|byte| *byte != 0)
         {
-            return Err(RecordError::ItemLength(tag).to_string());
+            return vec![Refusal::Record(RecordError::ItemLength(tag))];
         }
         for (at, byte) in payload.iter().enumerate().take(8 * cells.len()) {
             let shift = 8 * (at % 8);
             cells[at / 8] = cells[at / 8] & !(0xff << shift) | u64::from(*byte) << shift;
         }
         let register = self.view.register(id);
-        for cell in cells.iter() {
-            let named = match self.view.capability == Some(id) {
-                true => self.extra.capability(),
-                false => 0,
-            };
-            if let Some(reason) = refused(register, *cell, named) {
-                return Err(format!("item {tag}: {reason}"));
-            }
-        }
-        Ok(())
+        let named = match self.view.capability == Some(id) {
+            true => self.extra.capability(),
+            false => 0,
+        };
+        let of_bank = |(bank, cell): (usize, &u64)| {
+            let bank = register.banked.then_some(bank);
+            let all = refused(register, *cell, named).into_iter();
+            all.map(move |wrong| Refusal::Value {
+                tag,
+                register: register.name.clone(),
+                bank,
+                wrong,
+            })
+        };
+        cells.iter().enumerate().flat_map(of_bank).collect()
     }
 }
 
-/// Why a restore does not take a cell; bits of `named` it takes all the same.
-pub(super) fn refused(register: &Register, cell: u64, named: u64) -> Option<String> {
+/// What a restore refuses of a cell; bits of `named` it takes all the same.
+pub(super) fn refused(register: &Register, cell: u64, named: u64) -> Vec<Wrong> {
     let refused = (0..64).filter(|bit| {
         let accepted = (register.accepts | named) >> bit & 1 == 1;
         cell >> bit & 1 == 1 && !accepted
     });
     let bits: u64 = refused.map(|bit| 1 << bit).sum();
-    let name = &register.name;
-    if bits != 0 {
-        return Some(format!("{name} with bits {bits:#x} is not accepted"));
-    }
     let possible =
         is_possible(register, cell) && (!register.held || is_legal_to_hold(register, cell));
-    (!possible).then(|| format!("{name} with the value {cell:#x} is not accepted"))
+    let outside = (bits != 0).then_some(Wrong::Bits(bits));
+    let illegal = (!possible).then_some(Wrong::Value(cell));
+    outside.into_iter().chain(illegal).collect()
 }
 
 /// What a held register's rules about the value alone say: it goes to hardware as it is.
