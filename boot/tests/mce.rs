@@ -25,6 +25,14 @@ struct Held {
 
 const NAME: &str = "held-by-a-test";
 
+/// A second guest, which shares processor 0 with the first one's vCPU 0.
+const NEIGHBOUR: &str = r#"
+[[guest]]
+name = "g1"
+image = "broadcast"
+args = "hold=1"
+"#;
+
 impl Held {
     fn start() -> Self {
         let missing = boot::setup::missing(&[boot::setup::Purpose::Bochs]);
@@ -32,7 +40,9 @@ impl Held {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(format!("{NAME}.toml"));
         let root = Workspace::find().unwrap().root;
-        std::fs::copy(root.join("tests/scenarios/broadcast-srao.toml"), &file).unwrap();
+        let one_guest = root.join("tests/scenarios/broadcast-srao.toml");
+        let scenario = std::fs::read_to_string(one_guest).unwrap() + NEIGHBOUR;
+        std::fs::write(&file, scenario).unwrap();
         let mut run = program()
             .args(["run", "--hold", file.to_str().unwrap()])
             .args(["--mcelog", folder.path().join("mcelog").to_str().unwrap()])
@@ -47,13 +57,22 @@ impl Held {
 
     /// Waits for a line with these words; what follows them.
     fn says(&self, words: &str) -> String {
-        loop {
+        let [after] = self.says_all([words]);
+        after
+    }
+
+    /// Waits for a line with each of these words, in any order; what follows them.
+    fn says_all<const N: usize>(&self, words: [&str; N]) -> [String; N] {
+        let mut found = [const { None }; N];
+        while found.contains(&None) {
             let line = self.lines.recv_timeout(Duration::from_secs(240));
             let line = line.unwrap_or_else(|_| panic!("the machine never says {words:?}"));
-            if let Some((_, after)) = line.split_once(words) {
-                return after.to_owned();
+            for (words, found) in words.iter().zip(&mut found) {
+                let after = line.split_once(words).map(|(_, after)| after.to_owned());
+                *found = found.take().or(after);
             }
         }
+        found.map(Option::unwrap)
     }
 }
 
@@ -122,7 +141,7 @@ fn raised(arguments: &[&str]) -> String {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
     assert!(
-        said.starts_with(&format!("sent to {NAME}: mce cpu=")),
+        said.starts_with(&format!("sent to {NAME}: ")) && said.contains("mce cpu="),
         "{said}"
     );
     text(&output.stdout)
@@ -174,11 +193,11 @@ fn written(value: &Value) -> String {
 fn errors_from_another_terminal() {
     refused(&["--ce"], "no machine runs");
     let mut held = Held::start();
-    let page = held.says("g0/0: page ");
+    let [page, page_of_g1] = held.says_all(["g0/0: page ", "g1/0: page "]);
 
     // What is wrong with the arguments is said before anything is sent.
     refused(&["--srao"], "where? `--at-guest GUEST:GPA`");
-    refused(&["--srao", "--at-guest", "g1:0x1000"], "has no guest `g1`");
+    refused(&["--srao", "--at-guest", "g2:0x1000"], "has no guest `g2`");
     refused(&["--srao", "--at-guest", "g0"], "GUEST:GPA, such as");
     refused(&["--ce", "--cpu", "2"], "its processors are 0 to 1");
     refused(
@@ -204,6 +223,7 @@ fn errors_from_another_terminal() {
 
     srar(&next);
     let page = held.says("g0/0: page ");
+    let page = met_by_its_guest(&held, [page, page_of_g1]);
     corrected();
     words_of_the_monitor();
     free_page();
@@ -261,6 +281,30 @@ fn srar(page: &str) {
     events.has("vmce.injected", "vcpu=0 mcg_status=0x5 record=no");
     events.has("vmce.handled", "vcpu=0");
     events.has("vmce.handled", "vcpu=1");
+}
+
+/// Ones that require action, on the processor that two guests take turns on: the vCPU that meets the error is the guest's that is named.
+fn met_by_its_guest(held: &Held, mut pages: [String; 2]) -> String {
+    for turn in 0..4 {
+        let guest = turn % 2;
+        let page = &mut pages[guest];
+        let place = format!("g{guest}:{page}");
+        let events = Events::of(&["--srar", "--at-guest", &place]);
+        let met = format!("cpu=0 context=guest guest={guest} vcpu=0 mcg_status=0x7");
+        events.has("mc.entered", &met);
+        let record = format!("guest={guest} vcpu=0 mcg_status=0x7 record=yes addr={page}");
+        events.has("vmce.injected", &record);
+        events.has_no("guest.stopped");
+        *page = held.says(&format!("g{guest}/0: page "));
+    }
+    // Processor 1 runs no vCPU of g1.
+    let place = format!("g1:{}", pages[1]);
+    let output = mce(&["--srar", "--at-guest", &place, "--cpu", "1"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("fault refused: no-consumer"));
+    assert!(text(&output.stderr).contains("no vCPU of g1 runs on processor 1"));
+    let [page, _] = pages;
+    page
 }
 
 /// Corrected ones, of a page as its guest counts, of the same as the host counts, and without an address.

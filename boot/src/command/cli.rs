@@ -162,7 +162,8 @@ pub struct MceArguments {
     /// A memory scrub found the error (action optional); on every processor
     #[arg(long)]
     pub srao: bool,
-    /// A data load met the error (action required); on every processor
+    /// A data load met the error (action required); on every processor. With --at-guest it waits until a vCPU of that guest
+    /// runs on the processor, and is refused (no-consumer) if none does
     #[arg(long)]
     pub srar: bool,
     /// A corrected error, for the next poll
@@ -177,7 +178,7 @@ pub struct MceArguments {
     /// With a shortcut: the page, as the host counts
     #[arg(long, value_name = "ADDR", conflicts_with = "words", value_parser = number)]
     pub at: Option<u64>,
-    /// With a shortcut: the processor that meets it
+    /// With a shortcut: the processor that meets it. Where guests take turns on it, --srar --at-guest waits for the one that is named
     #[arg(long, value_name = "CPU", conflicts_with = "words", value_parser = number, default_value = "0")]
     pub cpu: u64,
     /// With a shortcut: the bank

@@ -199,11 +199,19 @@ impl Fault {
             guest,
             broadcast,
         } = self;
+        let at = if self.has_consumer() { "at=guest " } else { "" };
         let guest = guest.map_or_else(String::new, |guest| format!(" guest={guest}"));
         let flag = if *broadcast { " broadcast" } else { "" };
         format!(
-            "mce cpu={cpu} bank={bank} status={status:#x} mcg_status={mcg_status:#x} addr={addr:#x} misc={misc:#x}{guest}{flag}"
+            "{at}mce cpu={cpu} bank={bank} status={status:#x} mcg_status={mcg_status:#x} addr={addr:#x} misc={misc:#x}{guest}{flag}"
         )
+    }
+
+    /// Whether a vCPU of the guest that is named has to meet the error: it waits until one runs on that processor.
+    fn has_consumer(&self) -> bool {
+        /// The interrupted instruction met the error (SDM vol. 3, "IA32_MCG_STATUS MSR").
+        const EIPV: u64 = 1 << 1;
+        self.guest.is_some() && self.mcg_status & EIPV != 0
     }
 
     /// Whether the machine has raised this one.
@@ -213,6 +221,15 @@ impl Fault {
             && event.number("bank") == Some(self.bank)
             && event.number("status") == Some(self.status)
     }
+}
+
+fn say_who_was_to_meet_it(note: &Note, fault: &Fault) {
+    let guest = fault.guest.and_then(|guest| note.guests.get(guest));
+    eprintln!(
+        "no vCPU of {} runs on processor {}: name the processor of one with --cpu, or send an error that nobody has to meet with --srao",
+        guest.map_or("the guest", String::as_str),
+        fault.cpu
+    );
 }
 
 /// Shows what comes of it until the engine is quiet.
@@ -259,6 +276,12 @@ fn listen(as_json: bool, note: &Note, fault: &Fault, stream: UnixStream) -> Resu
             });
         }
         if refused {
+            if event
+                .get("reason")
+                .is_some_and(|reason| reason.to_string() == "no-consumer")
+            {
+                say_who_was_to_meet_it(note, fault);
+            }
             return Ok(Answer::No);
         }
     }

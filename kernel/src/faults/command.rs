@@ -14,6 +14,8 @@ pub enum When {
     At(Tsc),
     /// When its processor next copies a guest's memory for it, in the middle of that.
     NextCopy,
+    /// When its processor next runs a vCPU of that guest.
+    InGuest(GuestId),
 }
 
 /// A fault to raise.
@@ -67,11 +69,29 @@ pub fn parse(line: &[u8]) -> Result<Option<Fault>, Refused> {
     keys.fault().map(Some)
 }
 
+/// What stands behind `at=`.
+enum At {
+    Time(Tsc),
+    Copy,
+    Guest,
+}
+
+impl At {
+    fn read(value: &[u8]) -> Result<Self, Refused> {
+        match value {
+            b"copy" => Ok(Self::Copy),
+            b"guest" => Ok(Self::Guest),
+            time => number(time)
+                .map(|time| Self::Time(Tsc(time)))
+                .ok_or(Refused::BadNumber),
+        }
+    }
+}
+
 /// What was read so far.
 #[derive(Default)]
 struct Keys {
-    at: Option<u64>,
-    at_copy: bool,
+    at: Option<At>,
     cpu: Option<u64>,
     bank: Option<u64>,
     status: Option<u64>,
@@ -84,9 +104,11 @@ struct Keys {
 
 impl Keys {
     fn take(&mut self, word: &[u8]) -> Result<(), Refused> {
-        if word == b"at=copy" {
-            let twice = self.at.is_some() || core::mem::replace(&mut self.at_copy, true);
-            return if twice { Err(Refused::Twice) } else { Ok(()) };
+        if let Some(value) = word.strip_prefix(b"at=") {
+            return match self.at.replace(At::read(value)?) {
+                Some(_) => Err(Refused::Twice),
+                None => Ok(()),
+            };
         }
         if word == b"broadcast" {
             return if core::mem::replace(&mut self.broadcast, true) {
@@ -101,7 +123,6 @@ impl Keys {
             .ok_or(Refused::UnknownWord)?;
         let (key, value) = word.split_at_checked(equals).ok_or(Refused::UnknownWord)?;
         let place = match key {
-            b"at" => &mut self.at,
             b"cpu" => &mut self.cpu,
             b"bank" => &mut self.bank,
             b"status" => &mut self.status,
@@ -111,9 +132,6 @@ impl Keys {
             b"guest" => &mut self.guest,
             _ => return Err(Refused::UnknownWord),
         };
-        if key == b"at" && self.at_copy {
-            return Err(Refused::Twice);
-        }
         let number = number(value.get(1..).unwrap_or_default()).ok_or(Refused::BadNumber)?;
         if place.replace(number).is_some() {
             Err(Refused::Twice)
@@ -136,8 +154,9 @@ impl Keys {
         };
         Ok(Fault {
             when: match self.at {
-                _ if self.at_copy => When::NextCopy,
-                Some(at) => When::At(Tsc(at)),
+                Some(At::Time(at)) => When::At(at),
+                Some(At::Copy) => When::NextCopy,
+                Some(At::Guest) => When::InGuest(guest.ok_or(missing)?),
                 None => When::Now,
             },
             processor: Pcpu(
@@ -195,6 +214,15 @@ mod tests {
             parse(format!("at=copy {LINE}").as_bytes()),
             Ok(Some(at_copy))
         );
+        let in_guest = Fault {
+            when: When::InGuest(GuestId(3)),
+            guest: Some(GuestId(3)),
+            ..fault
+        };
+        assert_eq!(
+            parse(format!("at=guest {LINE} guest=3").as_bytes()),
+            Ok(Some(in_guest))
+        );
         assert_eq!(parse(b""), Ok(None));
         assert_eq!(parse(b"  # nothing"), Ok(None));
     }
@@ -209,6 +237,9 @@ mod tests {
         assert_eq!(refused(&format!("{LINE} cpu=1")), Refused::Twice);
         assert_eq!(refused(&format!("at=copy {LINE} at=copy")), Refused::Twice);
         assert_eq!(refused(&format!("at=1 {LINE} at=copy")), Refused::Twice);
+        assert_eq!(refused(&format!("at=copy {LINE} at=1")), Refused::Twice);
+        assert_eq!(refused(&format!("at=noon {LINE}")), Refused::BadNumber);
+        assert_eq!(refused(&format!("at=guest {LINE}")), Refused::MissingKey);
         assert_eq!(
             refused(&format!("{LINE} broadcast broadcast")),
             Refused::Twice

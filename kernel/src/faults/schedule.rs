@@ -42,7 +42,7 @@ impl<'a> Schedule<'a> {
         self.next
             .take_if(|fault| match fault.when {
                 When::At(at) => at <= now,
-                When::Now | When::NextCopy => true,
+                When::Now | When::NextCopy | When::InGuest(_) => true,
             })
             .map(Ok)
     }

@@ -33,5 +33,9 @@ words! {
         Unflushed = "unflushed",
         /// There is no such guest, or nothing at that guest-physical address.
         NoGuestMemory = "no-such-guest-memory",
+        /// No vCPU of the guest that is to meet the error runs on that processor, or none came to run there in time.
+        NoConsumer = "no-consumer",
+        /// Another error waits for the guest that is to meet it.
+        AnotherWaits = "another-waits",
     }
 }

@@ -1,6 +1,6 @@
 //! The injector's hands: commands from the boot module, COM1 and guests; the vector on the processors concerned.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use kernel::event::Event;
 use kernel::faults::{Fault, Overlay, Refused, Schedule, When, parse, raise};
@@ -13,8 +13,9 @@ use kernel::units::{Bank, Gpa, GuestId, PAGE_SIZE, Pcpu, Tsc};
 use super::exit::slow;
 use super::host::HOST;
 use super::machine_check::{interrupted, machine_check as handle};
+use super::{PERIOD, SLICE, current_vcpu};
 use crate::guests::Guest;
-use crate::guests::vcpu::{Own, Shared};
+use crate::guests::vcpu::{Activity, Own, Shared, Vcpu};
 use crate::machine::guest_copy::Raise;
 use crate::machine::lock::Lock;
 use crate::machine::processor::{MAX_PROCESSORS, Processor, RAISE_MACHINE_CHECK};
@@ -37,6 +38,7 @@ pub fn schedule(commands: &'static [u8]) -> Result<(), &'static str> {
 
 /// Raises what is due of the module. Processor 0, in housekeeping. True if an #MC came of it.
 pub fn look() -> bool {
+    give_up_waiting();
     let due = SCHEDULE.lock().due(Tsc(tsc()));
     due.is_some_and(carry_out)
 }
@@ -173,7 +175,7 @@ pub fn last_raised() -> u64 {
 enum Raised {
     /// By an #MC.
     Signalled,
-    /// It waits in its bank.
+    /// It waits: in its bank, or for somebody to meet it.
     Silently,
 }
 
@@ -191,14 +193,22 @@ fn locate(fault: &mut Fault) -> Result<(), Refused> {
 }
 
 fn raise_fault(mut fault: Fault) -> Result<Raised, Refused> {
+    let command = fault;
     locate(&mut fault)?;
     let this = Processor::current();
     if fault.bank.0 >= this.machine_check.banks() {
         return Err(Refused::NoBank);
     }
-    if fault.when == When::NextCopy {
-        *ARMED.lock() = Some(fault);
-        return Ok(Raised::Silently);
+    match fault.when {
+        When::NextCopy => {
+            *ARMED.lock() = Some(fault);
+            return Ok(Raised::Silently);
+        }
+        When::InGuest(guest) => {
+            await_consumer(guest, command)?;
+            return Ok(Raised::Silently);
+        }
+        When::Now | When::At(_) => {}
     }
     put(&fault)?;
     if !McgStatus::from(fault.mcg_status).mcip() {
@@ -211,6 +221,92 @@ fn raise_fault(mut fault: Fault) -> Result<Raised, Refused> {
         let _ = handle(interrupted(this));
     }
     Ok(Raised::Signalled)
+}
+
+/// A fault that waits until its processor runs a vCPU of this guest: on a processor of several guests the next one to come by would else
+/// meet an error that was meant for another.
+struct Awaiting {
+    guest: GuestId,
+    fault: Fault,
+    /// For how long, in time stamp ticks of any processor.
+    until: u64,
+}
+
+static AWAITING: Lock<Option<Awaiting>> = Lock::new(None);
+/// Its processor, or [`NOBODY`].
+static AWAITED_ON: AtomicU16 = AtomicU16::new(NOBODY);
+const NOBODY: u16 = u16::MAX;
+
+/// So many vCPUs can have their turns on the processor before the wait is given up.
+const TURNS: u64 = 32;
+
+fn await_consumer(guest: GuestId, fault: Fault) -> Result<(), Refused> {
+    let runs_there = |vcpu: &Vcpu| vcpu.shared.processor.number == fault.processor && runs(vcpu);
+    if !Guest::get(guest).is_some_and(|guest| guest.vcpus().any(runs_there)) {
+        return Err(Refused::NoConsumer);
+    }
+    let mut awaiting = AWAITING.lock();
+    if awaiting.is_some() {
+        return Err(Refused::AnotherWaits);
+    }
+    let turn = SLICE
+        .load(Ordering::Relaxed)
+        .saturating_add(PERIOD.load(Ordering::Relaxed));
+    let until = tsc().saturating_add(TURNS.saturating_mul(turn));
+    *awaiting = Some(Awaiting {
+        guest,
+        fault,
+        until,
+    });
+    AWAITED_ON.store(fault.processor.0, Ordering::Release);
+    Ok(())
+}
+
+/// A vCPU can meet an error: it runs code of its guest, or has halted there.
+fn runs(vcpu: &Vcpu) -> bool {
+    let activity = vcpu.shared.activity();
+    !vcpu.shared.guest.has_ended() && matches!(activity, Activity::Active | Activity::Halted)
+}
+
+/// Raises the fault that waits for the guest that this processor has just left. Between a VM exit and the next entry.
+#[inline]
+pub fn meet(processor: &Processor) {
+    if AWAITED_ON.load(Ordering::Acquire) == processor.number.0 {
+        meet_here(processor);
+    }
+}
+
+#[cold]
+fn meet_here(processor: &Processor) {
+    let Some(vcpu) = current_vcpu().filter(|vcpu| runs(vcpu)) else {
+        return;
+    };
+    let guest = vcpu.shared.id.guest;
+    if let Some(fault) =
+        take_awaiting(|it| it.guest == guest && it.fault.processor == processor.number)
+    {
+        carry_out(Ok(Fault {
+            when: When::Now,
+            ..fault
+        }));
+    }
+}
+
+/// Nobody of the guest has come to run there in time.
+fn give_up_waiting() {
+    if AWAITED_ON.load(Ordering::Relaxed) != NOBODY
+        && take_awaiting(|it| tsc() >= it.until).is_some()
+    {
+        let reason = Refused::NoConsumer;
+        HOST.emit(Event::FaultRefused { reason });
+    }
+}
+
+fn take_awaiting(is_it: impl Fn(&Awaiting) -> bool) -> Option<Fault> {
+    let mut awaiting = AWAITING.lock();
+    let taken = awaiting.take_if(|it| is_it(it))?;
+    AWAITED_ON.store(NOBODY, Ordering::Release);
+    Some(taken.fault)
 }
 
 /// The fault that waits for the next copy of a guest's memory.

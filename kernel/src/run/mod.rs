@@ -183,6 +183,8 @@ fn look_round(processor: &'static Processor, local: &'static Local) -> ! {
     loop {
         machine_check::answer_requests(processor);
         deliver_at_once(processor, local);
+        #[cfg(feature = "faults")]
+        faults::meet(processor);
         if !local.turns.has_urgent() {
             keep_house(processor);
         }
