@@ -231,3 +231,94 @@ g0 = 0
     ]);
     is_one_broadcast(&Trace::read(&trace), 4, 2);
 }
+
+/// Two local machine checks at once: processor 0 waits for its turn while 1 takes a whole range of free memory out of use.
+#[test]
+fn local_ones_at_once_are_each_processors_own() {
+    const TEXT: &str = r#"title = "Two local machine checks at once"
+[machine]
+processors = 2
+mcg_cap = 0x9000c04
+[[guest]]
+name = "g0"
+image = "neighbour"
+interface = "vmce@3+LMCE"
+args = "local=1 errors=1 ticks=4000000"
+[[fault]]
+at = 12000000
+processor = 1
+bank = 1
+status = 0xbd000000000000cf
+mcg_status = 0xd
+host_physical = 0x2000000
+misc = 0x93
+[[fault]]
+at = 12000000
+processor = 0
+bank = 1
+status = 0xbd80000000000134
+mcg_status = 0xf
+guest_physical = 0x600000
+guest = "g0"
+misc = 0x8c
+[exit]
+g0 = 0
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("local.toml");
+    std::fs::write(&scenario, TEXT).unwrap();
+    let trace = folder.path().join("trace.json");
+    let [scenario, file] = [&scenario, &trace].map(|path| path.to_str().unwrap());
+    run(&[scenario, "--trace", file]);
+    let trace = Trace::read(&trace);
+    let order = |cpu| -> Vec<_> {
+        let spans = trace.spans[&(1, cpu)].iter();
+        spans.map(|span| span.name.as_str()).collect()
+    };
+    assert_eq!(order(1), ["#MC", "rounds", "recovery", "leave"]);
+    assert_eq!(
+        order(0),
+        ["#MC", "wait", "rounds", "recovery", "leave", "inject"]
+    );
+    let (first, second) = (trace.one((1, 1), "#MC"), trace.one((1, 0), "#MC"));
+    assert!(first.start < second.start && second.start < first.end && first.end < second.end);
+    assert_eq!(trace.one((1, 0), "wait").end, first.end);
+}
+
+/// A fatal one, and the boot after it: whoever stood still did so until then, and the guest of each boot has its span.
+#[test]
+fn a_fatal_one_ends_with_the_next_boot() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trace.json");
+    run(&["fatal-reset", "--trace", file.to_str().unwrap()]);
+    let trace = Trace::read(&file);
+    let boots: Vec<_> = trace
+        .marks
+        .iter()
+        .filter(|(_, kind)| kind == "hypervisor.boot")
+        .collect();
+    let [_, (again, _)] = boots[..] else {
+        panic!("{boots:?}");
+    };
+    for cpu in 0..2 {
+        let fatal = trace.one((1, cpu), "fatal");
+        assert_eq!((fatal.start, fatal.end), (trace.mark("mc.fatal"), *again));
+        let order: Vec<_> = trace.spans[&(1, cpu)]
+            .iter()
+            .map(|span| span.name.as_str())
+            .collect();
+        assert_eq!(
+            order[..5],
+            ["#MC", "gate", "rounds", "fatal", "#MC"],
+            "cpu{cpu}"
+        );
+    }
+    let guests: Vec<_> = trace.spans[&(2, 0)]
+        .iter()
+        .map(|span| (span.start, span.end))
+        .collect();
+    let [(_, first), (second, _)] = guests[..] else {
+        panic!("{guests:?}");
+    };
+    assert!(first < *again && *again < second);
+}

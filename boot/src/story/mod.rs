@@ -3,11 +3,11 @@
 //! The kernel marks no beginnings and ends for this: every span lies between the time stamps of events that it logs anyway.
 
 mod svg;
+mod telling;
 mod trace;
 
-use std::collections::BTreeMap;
-
 use crate::log::Event;
+use telling::Telling;
 
 pub use svg::{shape, svg};
 pub use trace::trace;
@@ -40,9 +40,11 @@ pub enum Doing {
     Wait,
     /// Flushing translations, leaving together.
     Leave,
+    /// The machine cannot go on.
+    Fatal,
     /// Giving the vCPU its #MC.
     Injection,
-    /// The vCPU stands still between the error and its #MC.
+    /// The vCPU stands still between the error and its #MC, or its end.
     Held,
     /// The guest's own handler.
     Handler,
@@ -50,7 +52,7 @@ pub enum Doing {
 
 impl Doing {
     /// Everything, in the order in which it happens.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Guest,
         Self::MachineCheck,
         Self::Gate,
@@ -58,6 +60,7 @@ impl Doing {
         Self::Recovery,
         Self::Wait,
         Self::Leave,
+        Self::Fatal,
         Self::Injection,
         Self::Held,
         Self::Handler,
@@ -73,6 +76,7 @@ impl Doing {
             Self::Recovery => "recovery",
             Self::Wait => "wait",
             Self::Leave => "leave",
+            Self::Fatal => "fatal",
             Self::Injection => "inject",
             Self::Held => "held",
             Self::Handler => "handler",
@@ -87,10 +91,11 @@ impl Doing {
             Self::Gate => "barrier, until all processors have come",
             Self::Rounds => "both rounds: reads, grades and claims its banks",
             Self::Recovery => "takes pages out of use, decides who is hit",
-            Self::Wait => "barrier, until one has recovered",
+            Self::Wait => "until another one has recovered",
             Self::Leave => "flushes translations; barrier, all leave together",
+            Self::Fatal => "stands still, or writes the log, until the machine boots again",
             Self::Injection => "writes the vCPU's bank, injects its #MC",
-            Self::Held => "runs no instruction between the error and its #MC",
+            Self::Held => "runs no instruction, from the error to its #MC or its end",
             Self::Handler => "the guest's own handler, until it clears MCIP",
         }
     }
@@ -138,14 +143,7 @@ impl Story {
     pub fn of(events: &[Event], guests: &[String]) -> Self {
         let mut events = continuous(events);
         events.sort_by_key(|event| event.t);
-        let mut telling = Telling::default();
-        for event in &events {
-            telling.hear(event);
-        }
-        telling.end(events.last().and_then(|event| event.t).unwrap_or(0));
-        let Telling {
-            mut spans, marks, ..
-        } = telling;
+        let (mut spans, marks) = Telling::of(&events);
         spans.sort_by_key(|span| (span.row, span.start, std::cmp::Reverse(span.end)));
         let mut rows: Vec<_> = spans.iter().map(|span| span.row).collect();
         rows.extend(marks.iter().map(|mark| mark.row));
@@ -194,160 +192,6 @@ fn continuous(events: &[Event]) -> Vec<Event> {
     out
 }
 
-/// A machine check of a processor that goes on.
-#[derive(Clone, Copy, Debug)]
-struct Entered {
-    at: u64,
-    vcpu: Option<(u64, u64)>,
-}
-
-#[derive(Default)]
-struct Telling {
-    spans: Vec<Span>,
-    marks: Vec<Mark>,
-    entered: BTreeMap<u64, Entered>,
-    /// Since when each vCPU that is to get an #MC stands still.
-    held: BTreeMap<(u64, u64), u64>,
-    injected: BTreeMap<(u64, u64), u64>,
-    /// When each processor left its last machine check, until it enters a vCPU or the next one.
-    resumed: BTreeMap<u64, u64>,
-    up: BTreeMap<u64, u64>,
-    /// The last rendezvous, the last choice of who recovers (and who), the end of that recovery.
-    met: Option<u64>,
-    chosen: Option<(u64, u64)>,
-    recovered: Option<u64>,
-}
-
-impl Telling {
-    fn hear(&mut self, event: &Event) {
-        let at = event.t.unwrap_or(0);
-        let number = |field| event.number(field);
-        let cpu = number("cpu").unwrap_or(0);
-        let guest = number("guest");
-        let vcpu = guest.zip(number("vcpu"));
-        match event.kind.as_str() {
-            "guest.up" => _ = guest.map(|guest| self.up.insert(guest, at)),
-            "mc.entered" => {
-                if self.entered.is_empty() {
-                    (self.met, self.chosen, self.recovered) = (None, None, None);
-                }
-                self.entered.insert(cpu, Entered { at, vcpu });
-                self.resumed.remove(&cpu);
-                if let Some(vcpu) = vcpu {
-                    self.held.insert(vcpu, at);
-                }
-            }
-            "mc.rendezvous" => self.met = Some(at),
-            "mc.worst" => self.chosen = Some((at, cpu)),
-            "mc.hit" | "page.retired" | "vmce.posted" => self.recovered = Some(at),
-            "mc.resumed" | "mc.fatal" => self.leave(cpu, at),
-            "vmce.injected" => {
-                if let Some(vcpu) = vcpu {
-                    let resumed = self.resumed.remove(&cpu);
-                    if let Some(since) = self.held.remove(&vcpu) {
-                        self.span(Row::Vcpu(vcpu.0, vcpu.1), Doing::Held, since, at);
-                        // Of one that was not running others' turns lie between.
-                        let resumed = resumed.unwrap_or(at);
-                        self.span(Row::Processor(cpu), Doing::Injection, resumed, at);
-                    }
-                    self.injected.insert(vcpu, at);
-                }
-            }
-            "vmce.handled" => {
-                if let Some(vcpu) = vcpu
-                    && let Some(since) = self.injected.remove(&vcpu)
-                {
-                    self.span(Row::Vcpu(vcpu.0, vcpu.1), Doing::Handler, since, at);
-                }
-            }
-            "guest.shutdown" | "guest.stopped" => self.gone(guest, at),
-            _ => {}
-        }
-        // Whose mark it is: the engine's events are the processor's, what a vCPU does is its own.
-        let row = match (event.kind.as_str(), guest, vcpu) {
-            (kind, Some(guest), _) if kind.starts_with("page.") || kind == "mc.hit" => {
-                Row::Guest(guest)
-            }
-            (kind, _, _) if kind.starts_with("mc.") || kind.starts_with("fault.") => {
-                Row::Processor(number("target").unwrap_or(cpu))
-            }
-            (_, _, Some((guest, vcpu))) => Row::Vcpu(guest, vcpu),
-            (_, Some(guest), None) => Row::Guest(guest),
-            (_, None, _) => Row::Processor(cpu),
-        };
-        self.marks.push(Mark {
-            row,
-            at,
-            event: event.clone(),
-        });
-    }
-
-    fn span(&mut self, row: Row, doing: Doing, start: u64, end: u64) {
-        if end > start {
-            self.spans.push(Span {
-                row,
-                doing,
-                start,
-                end,
-            });
-        }
-    }
-
-    /// A processor is out of its machine check: what it did in it.
-    fn leave(&mut self, cpu: u64, end: u64) {
-        let Some(Entered { at, vcpu }) = self.entered.remove(&cpu) else {
-            return;
-        };
-        self.resumed.insert(cpu, end);
-        let row = Row::Processor(cpu);
-        self.span(row, Doing::MachineCheck, at, end);
-        let within = |time: Option<u64>, from: u64| time.map_or(from, |time| time.clamp(from, end));
-        let met = within(self.met, at);
-        self.span(row, Doing::Gate, at, met);
-        match self.chosen {
-            Some((chosen, owner)) => {
-                let chosen = within(Some(chosen), met);
-                let recovered = within(self.recovered, chosen);
-                self.span(row, Doing::Rounds, met, chosen);
-                let doing = if owner == cpu {
-                    Doing::Recovery
-                } else {
-                    Doing::Wait
-                };
-                self.span(row, doing, chosen, recovered);
-                self.span(row, Doing::Leave, recovered, end);
-            }
-            None => self.span(row, Doing::Rounds, met, end),
-        }
-        // One that gets no #MC goes on.
-        let is_told = self
-            .marks
-            .iter()
-            .rev()
-            .take_while(|mark| mark.at >= at)
-            .any(|mark| {
-                let told = mark.event.number("guest").zip(mark.event.number("vcpu"));
-                mark.event.kind == "vmce.posted" && told == vcpu
-            });
-        if let Some(vcpu) = vcpu.filter(|_| !is_told) {
-            self.held.remove(&vcpu);
-        }
-    }
-
-    fn gone(&mut self, guest: Option<u64>, at: u64) {
-        if let Some(guest) = guest
-            && let Some(since) = self.up.remove(&guest)
-        {
-            self.span(Row::Guest(guest), Doing::Guest, since, at);
-        }
-    }
-
-    fn end(&mut self, at: u64) {
-        let up: Vec<_> = self.up.keys().copied().collect();
-        up.into_iter().for_each(|guest| self.gone(Some(guest), at));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,41 +220,6 @@ mod tests {
         190 vmce.injected cpu=0 guest=0 vcpu=0 mcg_status=0x5 record=no
         250 vmce.handled cpu=0 guest=0 vcpu=0
         300 guest.shutdown cpu=0 guest=0 code=0";
-
-    #[test]
-    fn spans_lie_between_the_events_that_bound_them() {
-        let story = story(RUN);
-        let of = |row: Row| -> Vec<_> {
-            let own = story.spans.iter().filter(|span| span.row == row);
-            own.map(|span| (span.doing.word(), span.start, span.end))
-                .collect()
-        };
-        assert_eq!(
-            of(Row::Processor(1)),
-            [
-                ("#MC", 120, 180),
-                ("gate", 120, 130),
-                ("rounds", 130, 150),
-                ("recovery", 150, 170),
-                ("leave", 170, 180)
-            ]
-        );
-        assert_eq!(
-            of(Row::Processor(0))[3..],
-            [
-                ("wait", 150, 170),
-                ("leave", 170, 185),
-                ("inject", 185, 190)
-            ]
-        );
-        assert_eq!(
-            of(Row::Vcpu(0, 0)),
-            [("held", 110, 190), ("handler", 190, 250)]
-        );
-        assert_eq!(of(Row::Guest(0)), [("guest", 10, 300)]);
-        let rows: Vec<_> = story.rows.iter().map(|row| story.name(*row)).collect();
-        assert_eq!(rows, ["cpu0", "cpu1", "g0", "g0 vCPU 0"]);
-    }
 
     #[test]
     fn a_clock_that_begins_anew_goes_on() {

@@ -18,12 +18,13 @@ const BAR: f64 = 24.0;
 const NUMBER: f64 = 46.0;
 
 /// What the picture shows: all but what lasts as long as the run.
-const SHOWN: [Doing; 8] = [
+const SHOWN: [Doing; 9] = [
     Doing::Gate,
     Doing::Rounds,
     Doing::Recovery,
     Doing::Wait,
     Doing::Leave,
+    Doing::Fatal,
     Doing::Injection,
     Doing::Held,
     Doing::Handler,
@@ -132,16 +133,23 @@ fn bar(out: &mut String, axis: &Axis, span: &Span, y: f64) {
 fn gone(out: &mut String, axis: &Axis, page: &Mark, y: f64) {
     let x = axis.x(page.at);
     let address = page.event.get("gpa").or_else(|| page.event.get("hpa"));
-    let address = address.map_or_else(String::new, ToString::to_string);
+    let address = address.map_or_else(String::new, |address| escaped(&address.to_string()));
     let _ = write!(
         out,
-        "<g data-mark=\"page\"><path d=\"M{x:.1} {:.1} l6 6 l-6 6 l-6 -6 z\" fill=\"#e03131\"/>\
-         <text x=\"{:.1}\" y=\"{:.1}\" font-size=\"11\" fill=\"#1b1f24\">page {} out of use</text></g>",
+        "<g data-mark=\"page\"><title>page {address} out of use</title>\
+         <path d=\"M{x:.1} {:.1} l6 6 l-6 6 l-6 -6 z\" fill=\"#e03131\"/>",
         y - 6.0,
-        x + 10.0,
-        y + 4.0,
-        escaped(&address)
     );
+    // On a processor's row it would stand on the bars.
+    if !matches!(page.row, Row::Processor(_)) {
+        let _ = write!(
+            out,
+            "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"11\" fill=\"#1b1f24\">page {address} out of use</text>",
+            x + 10.0,
+            y + 4.0,
+        );
+    }
+    out.push_str("</g>");
 }
 
 fn legend(out: &mut String, y: f64) {
@@ -169,6 +177,7 @@ const fn colour(doing: Doing) -> &'static str {
         Doing::Recovery => "#ffa8a8",
         Doing::Wait => "#dee2e6",
         Doing::Leave => "#b2f2bb",
+        Doing::Fatal => "#ff8787",
         Doing::Injection => "#96f2d7",
         Doing::Held => "#d0bfff",
         Doing::Handler => "#a5d8ff",
