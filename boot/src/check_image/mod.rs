@@ -1,21 +1,20 @@
-//! What a build must keep true of the image: its size, and that the fast exit path leaves vector state alone.
+//! What a build must keep true of the image: its size, that the fast exit path leaves vector state alone, and that nothing that interrupts takes
+//! a lock.
 
 mod fast_path;
 mod jump_table;
 mod loaded;
+mod machine_check;
+mod walk;
 
 use object::read::elf::ElfFile64;
 
-pub use fast_path::check as check_fast_path;
 use loaded::loaded;
 
 use crate::error::{Error, Result};
 
 /// Text and data of the image, at most, in bytes.
 pub const SIZE_BUDGET: u64 = 256 << 10;
-
-/// What the VM-exit assembly calls while XMM still holds the guest's values: a function for each version of an interface.
-pub const FAST_EXIT: &str = "fast_exit";
 
 /// Checks an image.
 ///
@@ -29,7 +28,10 @@ pub fn check(elf: &[u8]) -> Result<()> {
             "the image has {size} bytes of text and data, more than {SIZE_BUDGET}"
         )));
     }
-    check_fast_path(&file, FAST_EXIT).map_err(Error::Impossible)
+    for rule in [fast_path::RULE, machine_check::RULE] {
+        walk::walk(&file, &rule).map_err(Error::Impossible)?;
+    }
+    Ok(())
 }
 
 /// Text and data of an image, in bytes.

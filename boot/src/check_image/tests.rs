@@ -45,7 +45,7 @@ fn branch(opcode: u8, from: i32, to: i32) -> Vec<u8> {
 
 fn fast_path(functions: &[(&str, &[&[u8]])]) -> Result<(), String> {
     let bytes = image(functions);
-    check_fast_path(&ElfFile64::parse(&*bytes).unwrap(), FAST_EXIT)
+    walk::walk(&ElfFile64::parse(&*bytes).unwrap(), &fast_path::RULE)
 }
 
 #[test]
@@ -142,6 +142,60 @@ fn a_table_of_a_match_is_followed_and_one_of_functions_is_not() {
     assert!(with(0x20).unwrap_err().contains("may jump anywhere"));
 }
 
+/// The image's own names for what interrupts, for its end and for what takes a lock.
+const INTERRUPTS: [&str; 4] = [
+    "_ZN8bankshot7machine5traps13machine_check17h0E",
+    "_ZN8bankshot7machine5traps3nmi17h0E",
+    "_ZN8bankshot3run13machine_check3end17h0E",
+    "_ZN8bankshot7machine4lock4take17h0E",
+];
+
+/// What interrupts, with these bodies; its end takes a lock. Behind it a function that is in the way of the first.
+fn interrupting(machine_check: &[u8], nmi: &[u8], between: &[u8]) -> Result<(), String> {
+    let [first, second, end, take] = INTERRUPTS;
+    let bytes = image(&[
+        (first, &[machine_check, RET]),
+        (second, &[nmi, RET]),
+        (end, &[&call(2, 3), RET]),
+        (take, &[MOV, RET]),
+        ("between", &[between, RET]),
+    ]);
+    walk::walk(&ElfFile64::parse(&*bytes).unwrap(), &machine_check::RULE)
+}
+
+#[test]
+fn what_interrupts_takes_no_lock_but_at_its_end() {
+    assert_eq!(interrupting(&call(0, 2), &call(1, 2), RET), Ok(()));
+    assert_eq!(interrupting(&call(0, 4), &call(1, 4), MOVAPS), Ok(()));
+    for said in [
+        interrupting(&call(0, 3), MOV, RET),
+        interrupting(MOV, &branch(0xe9, 1, 3), RET),
+    ] {
+        let said = said.unwrap_err();
+        assert!(said.contains("4lock4take"), "{said}");
+    }
+    let said = interrupting(&call(0, 4), MOV, &call(4, 3)).unwrap_err();
+    assert!(
+        said.contains("traps13machine_check17h0E -> between"),
+        "{said}"
+    );
+    let said = interrupting(MOV, &[0xff, 0xd0], RET).unwrap_err();
+    assert!(said.contains("may call anything"), "{said}");
+}
+
+#[test]
+fn what_a_rule_looks_for_has_to_be_there() {
+    for missing in 0..INTERRUPTS.len() {
+        let names = INTERRUPTS.iter().enumerate();
+        let left = names.filter(|(index, _)| *index != missing);
+        let functions: Vec<(&str, &[&[u8]])> =
+            left.map(|(_, name)| (*name, &[RET] as &[&[u8]])).collect();
+        let bytes = image(&functions);
+        let said = walk::walk(&ElfFile64::parse(&*bytes).unwrap(), &machine_check::RULE);
+        assert!(said.unwrap_err().contains("the image has no function `"));
+    }
+}
+
 #[test]
 fn an_image_that_is_none_is_said_to_be_none() {
     assert!(
@@ -156,7 +210,18 @@ fn an_image_that_is_none_is_said_to_be_none() {
         "fast_exit",
         "_ZN6kernel3vmx4fast9fast_exit17h0123456789abcdefE",
     ] {
-        assert!(check(&image(&[(name, &[RET])])).is_ok());
-        assert!(check(&image(&[(name, &[MOVAPS, RET])])).is_err());
+        let with = |fast: &'static [u8], nmi: Vec<u8>| {
+            let [first, second, end, take] = INTERRUPTS;
+            check(&image(&[
+                (name, &[fast, RET]),
+                (first, &[RET]),
+                (second, &[&nmi, RET]),
+                (end, &[RET]),
+                (take, &[RET]),
+            ]))
+        };
+        assert!(with(MOV, MOV.to_vec()).is_ok());
+        assert!(with(MOVAPS, MOV.to_vec()).is_err());
+        assert!(with(MOV, call(2, 4)).is_err());
     }
 }

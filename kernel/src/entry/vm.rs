@@ -218,6 +218,14 @@ pub fn enter(
     }
 }
 
+/// Goes on as if the processor had failed to enter the vCPU for that exit reason. Ordinary context, when it has failed for another one; the
+/// processor lets exit information be written.
+#[cfg(feature = "faults")]
+pub fn fail_entry(own: &mut Own, vmcs: &mut Current, exit_reason: u32) -> ! {
+    vmcs.set_exit_reason(exit_reason);
+    crate::slow_exit(own, Rest::Exit)
+}
+
 /// The vCPU whose VMCS is current on each processor, and whose unswitched state it holds.
 static HELD: [Slot<Vcpu>; MAX_PROCESSORS] = [const { Slot::new() }; MAX_PROCESSORS];
 

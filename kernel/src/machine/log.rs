@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::lock::{Guard, Lock};
+use super::lock::{self, Guard, Lock};
 use super::serial::{self, Output};
 
 /// What stands before the first frame, so that a reader can skip what an emulator says before (docs/boot-protocol.md).
@@ -41,9 +41,7 @@ struct Logger;
 // SAFETY: acquire and release are a lock; write is only called between them (defmt's contract).
 unsafe impl defmt::Logger for Logger {
     fn acquire() {
-        while SHARED.locked.swap(true, Ordering::Acquire) {
-            core::hint::spin_loop();
-        }
+        lock::take(&SHARED.locked);
         // SAFETY: the lock is held.
         let state = unsafe { &mut *SHARED.state.get() };
         let output = state.output;

@@ -64,12 +64,23 @@ impl Gate {
 
     /// The gate with one more inside; closed if that was the last.
     fn with_one_more(self) -> Self {
-        let more = self.with_arrived(self.arrived() + 1);
+        let more = self.plus(Self::new().with_arrived(1));
         if more.arrived() >= more.expected() {
             more.with_state(State::Closed)
         } else {
             more
         }
+    }
+
+    /// The gate at which one more is expected.
+    fn with_one_more_expected(self) -> Self {
+        self.plus(Self::new().with_expected(1))
+    }
+
+    /// Adds to its counts. There are never so many processors that one overflows, and setting it to a number that is checked would leave a
+    /// panic in the #MC handler.
+    fn plus(self, counts: Self) -> Self {
+        Self::from_bits(self.into_bits().wrapping_add(counts.into_bits()))
     }
 }
 
@@ -201,7 +212,7 @@ impl Rendezvous {
             let gate = this.read();
             if is_over
                 && gate.state() == State::Idle
-                && this.change(gate, gate.with_expected(gate.expected() + 1))
+                && this.change(gate, gate.with_one_more_expected())
             {
                 break;
             }

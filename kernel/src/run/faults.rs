@@ -14,12 +14,15 @@ use super::exit::slow;
 use super::host::HOST;
 use super::machine_check::{interrupted, machine_check as handle};
 use super::{PERIOD, SLICE, current_vcpu};
+use crate::entry::vm;
+use crate::exit::reason;
 use crate::guests::Guest;
 use crate::guests::vcpu::{Activity, Own, Shared, Vcpu};
 use crate::machine::guest_copy::Raise;
 use crate::machine::lock::Lock;
 use crate::machine::processor::{MAX_PROCESSORS, Processor, RAISE_MACHINE_CHECK};
 use crate::machine::{machine_check, tsc};
+use crate::vmx::capability;
 use crate::vmx::current::Current;
 use crate::vmx::ept::Violation;
 use crate::vmx::operation;
@@ -94,39 +97,44 @@ pub fn from_guest(registers: &Registers, caller: &Shared) -> Result<u64, Error> 
 
 /// The fault that waits for a VM entry that is to deliver an event.
 static AT_ENTRY: Lock<Option<Fault>> = Lock::new(None);
-/// There is one. Each entry asks.
-static AWAITS_ENTRY: AtomicBool = AtomicBool::new(false);
 
+#[cold]
+#[inline(never)]
 fn await_entry(caller: &Shared, mut fault: Fault) -> Result<u64, Error> {
     let mut place = AT_ENTRY.lock();
-    if place.is_some() || fault.processor != caller.processor.number || fault.broadcast {
+    let comes = fault.processor == caller.processor.number && !fault.broadcast;
+    if place.is_some() || !comes || !capability::writes_exit_information() {
         return Err(Error::Argument);
     }
     locate(&mut fault).map_err(|_| Error::Argument)?;
     *place = Some(fault);
-    AWAITS_ENTRY.store(true, Ordering::Release);
     Ok(0)
 }
 
-/// The vCPU is about to be entered: whether a fault has come in the middle of that, and has been answered. Then it is not entered.
-#[inline(always)]
-pub fn fails_entry(own: &mut Own, vmcs: &mut Current) -> bool {
-    AWAITS_ENTRY.load(Ordering::Relaxed) && vmcs.delivers() && fail_entry(own, vmcs)
+/// The next entry of the vCPU is to deliver an event. If a fault waits for that, the entry will fail: by VMLAUNCH of what has been launched.
+#[cold]
+#[inline(never)]
+pub fn before_event(own: &mut Own) {
+    let this = Processor::current().number;
+    if AT_ENTRY.lock().is_some_and(|fault| fault.processor == this) {
+        own.launched = 0;
+    }
 }
 
+/// An entry has failed. If that was for a fault, it is answered as if that had come in the middle of it, and this does not return.
 #[cold]
-fn fail_entry(own: &mut Own, vmcs: &mut Current) -> bool {
-    let this = Processor::current().number;
-    let Some(fault) = AT_ENTRY.lock().take_if(|fault| fault.processor == this) else {
-        return false;
-    };
-    AWAITS_ENTRY.store(false, Ordering::Release);
-    if let Err(reason) = put(&fault) {
-        HOST.emit(Event::FaultRefused { reason });
-        return false;
+#[inline(never)]
+pub fn entry_failed(own: &mut Own, vmcs: &mut Current) {
+    /// VMLAUNCH of a VMCS that was launched (SDM vol. 3, "VM-Instruction Error Numbers").
+    const LAUNCHED_ALREADY: u32 = 4;
+    if vmcs.instruction_error() != LAUNCHED_ALREADY {
+        return;
     }
-    slow::entry_met_machine_check(own, vmcs);
-    true
+    let this = Processor::current().number;
+    let fault = AT_ENTRY.lock().take_if(|fault| fault.processor == this);
+    if fault.is_some_and(|fault| put(&fault).is_ok()) {
+        vm::fail_entry(own, vmcs, slow::ENTRY_FAILED | reason::ENTRY_MACHINE_CHECK);
+    }
 }
 
 /// A page whose next touch raises a fault.
@@ -151,7 +159,8 @@ fn lay_trap(caller: &Shared, page: Gpa, fault: Fault) -> Result<u64, Error> {
 }
 
 /// A vCPU has touched a page of its guest that is in use and yet was not there.
-pub fn touched(vcpu: &Shared, address: Gpa) {
+pub fn touched(own: &mut Own, address: Gpa) {
+    let vcpu = own.shared;
     let is_there = |trap: &mut Trap| trap.guest == vcpu.id.guest && trap.page == address.page();
     let Some(trap) = TRAP.lock().take_if(is_there) else {
         return;
@@ -162,6 +171,7 @@ pub fn touched(vcpu: &Shared, address: Gpa) {
             processor: vcpu.processor.number,
             ..trap.fault
         }));
+        before_event(own);
     }
 }
 
@@ -180,6 +190,7 @@ enum Raised {
 }
 
 /// Replaces a guest-physical address by the host's.
+#[inline(always)]
 fn locate(fault: &mut Fault) -> Result<(), Refused> {
     if let Some(guest) = fault.guest.take() {
         let guest = Guest::get(guest).ok_or(Refused::NoGuestMemory)?;

@@ -25,8 +25,9 @@ pub fn machine_check(interrupted: Interrupted) -> bool {
     verdict == Verdict::FixUp
 }
 
-/// The machine cannot go on.
+/// The machine cannot go on. The one way from here to the log: `cargo boot` looks for others in the image.
 #[cold]
+#[inline(never)]
 fn end(resets: bool) -> ! {
     if !resets {
         stop();

@@ -254,10 +254,6 @@ fn enter(processor: &'static Processor, local: &'static Local, vcpu: &'static Vc
             Some(most) => timer_value(ticks.min(most)),
             None => timer_value(ticks),
         });
-        #[cfg(feature = "faults")]
-        if faults::fails_entry(own, vmcs) {
-            return false;
-        }
         processor.requests.load(Ordering::Acquire) == 0 && !vcpu.shared.mailbox.is_pending()
     });
 }

@@ -133,6 +133,13 @@ pub fn preemption_timer_shift() -> u32 {
     unsafe { rdmsr(msr::IA32_VMX_MISC) as u32 & 0x1f }
 }
 
+/// VMWRITE takes the fields that tell of an exit, too (SDM vol. 3, A.6).
+#[cfg(feature = "faults")]
+pub fn writes_exit_information() -> bool {
+    // SAFETY: exists with VMX.
+    unsafe { rdmsr(msr::IA32_VMX_MISC) >> 29 & 1 != 0 }
+}
+
 /// CR0 or CR4 as VMX operation wants them: bits that must be one, bits that may be (SDM vol. 3, A.7 and A.8).
 pub fn fixed_bits(cr4: bool) -> (u64, u64) {
     // SAFETY: exist with VMX.

@@ -50,6 +50,12 @@ impl Current {
         self.read(ro::EXIT_REASON) as u32
     }
 
+    /// What [`Current::exit_reason`] reads until the next exit, where [`super::capability::writes_exit_information`].
+    #[cfg(feature = "faults")]
+    pub fn set_exit_reason(&mut self, number: u32) {
+        self.write(ro::EXIT_REASON, number.into());
+    }
+
     /// Exit qualification.
     pub fn qualification(&self) -> u64 {
         self.read(ro::EXIT_QUALIFICATION)

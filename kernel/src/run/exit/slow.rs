@@ -34,28 +34,18 @@ pub enum End {
 }
 
 /// Bit 31 of the exit reason: the entry failed.
-const ENTRY_FAILED: u32 = 1 << 31;
+pub const ENTRY_FAILED: u32 = 1 << 31;
 
 /// Answers the exit.
 #[inline(always)]
 pub fn handle(own: &mut Own, mut vmcs: Current) {
-    let number = vmcs.exit_reason();
-    if let Err(end) = answer(own, &mut vmcs, number) {
-        end_guest(own, end);
-    }
-}
-
-/// Answers an entry as one that has failed by a machine check in the middle of it: no emulator has that, so the injector calls this in place of
-/// the entry.
-#[cfg(feature = "faults")]
-pub fn entry_met_machine_check(own: &mut Own, vmcs: &mut Current) {
-    if let Err(end) = answer(own, vmcs, ENTRY_FAILED | reason::ENTRY_MACHINE_CHECK) {
+    if let Err(end) = answer(own, &mut vmcs) {
         end_guest(own, end);
     }
 }
 
 /// The processor refused to enter the guest.
-pub fn entry_failed(own: &mut Own, vmcs: Current) {
+pub fn entry_failed(own: &mut Own, #[allow(unused_mut)] mut vmcs: Current) {
     /// VMRESUME of a VMCS that was never launched (SDM vol. 3, "VM-Instruction Error Numbers").
     const NOT_LAUNCHED: u32 = 5;
     if vmcs.instruction_error() == NOT_LAUNCHED && own.launched != 0 {
@@ -63,11 +53,15 @@ pub fn entry_failed(own: &mut Own, vmcs: Current) {
         own.launched = 0;
         return;
     }
+    #[cfg(feature = "faults")]
+    run::faults::entry_failed(own, &mut vmcs);
     report_unknown(own, &vmcs, vmcs.instruction_error());
     end_guest(own, End::Stop(StopReason::EntryFailed));
 }
 
-fn answer(own: &mut Own, vmcs: &mut Current, number: u32) -> Result<(), End> {
+#[inline(always)]
+fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
+    let number = vmcs.exit_reason();
     if number & ENTRY_FAILED == 0 {
         // What the exit interrupted in the middle of its delivery is delivered again, unless something else takes its place. After a
         // failed entry the event is where it was.
@@ -206,12 +200,12 @@ fn write_msr(own: &mut Own, vmcs: &mut Current) -> bool {
     }
 }
 
-fn memory_access(own: &Own, vmcs: &Current) -> Result<(), End> {
+fn memory_access(own: &mut Own, vmcs: &Current) -> Result<(), End> {
     let address = Gpa(vmcs.guest_physical_address());
     let stop = match own.shared.guest.memory.violation(address) {
         Violation::InUse => {
             #[cfg(feature = "faults")]
-            run::faults::touched(own.shared, address);
+            run::faults::touched(own, address);
             return Ok(());
         }
         Violation::Retired => StopReason::RetiredPage,
@@ -262,6 +256,8 @@ pub fn before_entry(own: &mut Own, vmcs: &mut Current) -> bool {
     {
         shared.set_activity(Activity::Active);
         own.waits.taken();
+        #[cfg(feature = "faults")]
+        run::faults::before_event(own);
     }
     !shared.guest.has_ended()
 }
