@@ -267,6 +267,23 @@ mod tests {
         assert_eq!(kept, [0, 1, 2, 3]);
     }
 
+    /// However many slots are left, what fits is kept in order, and the others are counted: three of one moment too.
+    #[test]
+    fn of_three_at_once_as_many_are_kept_as_fit() {
+        for free in 0..=4 {
+            let ring = EventRing::<4>::new();
+            (0..4 - free).for_each(|n| ring.emit(Tsc(n), event(n)));
+            ring.emit_three(Tsc(9), [event(10), event(11), event(12)]);
+            let read = || core::iter::from_fn(|| ring.take(Pcpu(0)));
+            let kept: Vec<_> = read().map(|e| (e.at.0, e.event)).collect();
+            let before = (0..4 - free).map(|n| (n, event(n)));
+            let of_three = (10..13).take(free as usize).map(|n| (9, event(n)));
+            let expected: Vec<_> = before.chain(of_three).collect();
+            assert_eq!(kept, expected, "{free} free");
+            assert_eq!(ring.take_lost(), 3_u64.saturating_sub(free), "{free} free");
+        }
+    }
+
     #[test]
     fn the_newest_are_kept_and_the_others_counted() {
         let ring = EventRing::<4>::new();

@@ -4,6 +4,7 @@
 mod accesses;
 mod costs;
 mod endings;
+mod endurance;
 mod scenarios;
 
 use std::sync::OnceLock;

@@ -1,5 +1,6 @@
 //! Has errors raised one after the other, each broadcast and each in memory of its own, and counts what arrives: on every vCPU a
-//! machine check for each error, on vCPU 0 its record. Command line: `errors=N` (10000).
+//! machine check for each error that is for it, on vCPU 0 its record. Command line: `errors=N` (10000); `seed=N`, errors of all kinds, drawn by
+//! that number (else SRAO alone).
 #![no_std]
 #![no_main]
 
@@ -40,6 +41,7 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 fn run() -> u64 {
     exceptions::on_machine_check(machine_check);
     mca::enable();
+    enable_local();
     smp::start_others(wait);
     let others = vcpus() - 1;
     if !smp::wait_for(PATIENCE, || WAITING.load(Ordering::Acquire) == others) {
@@ -47,14 +49,19 @@ fn run() -> u64 {
         return LATE;
     }
     let errors = arguments::number("errors", 10_000);
+    let mut seed = arguments::number("seed", 0);
+    let mut counts = [0_u64; KINDS.len()];
+    let mut due = 0;
     for error in 1..=errors {
         let page = PAGES.get() as u64 + (error % VICTIMS as u64) * PAGE_BYTES as u64;
         VICTIM.store(page, Ordering::Release);
-        let answer = raise(page);
+        let kind = if seed == 0 { 0 } else { draw(&mut seed) };
+        counts[kind] += 1;
+        let answer = KINDS[kind].raise(page);
+        due += u64::from(!KINDS[kind].is_local());
         let everyone = || {
-            HANDLED[..vcpus()]
-                .iter()
-                .all(|handled| handled.load(Ordering::Acquire) >= error)
+            let handled = |vcpu: usize| HANDLED[vcpu].load(Ordering::Acquire);
+            handled(0) >= error && (1..vcpus()).all(|vcpu| handled(vcpu) >= due)
         };
         if answer != 0 || !smp::wait_for(PATIENCE, everyone) {
             line!("late what=machine-check error={error} answer={answer:#x}");
@@ -63,6 +70,11 @@ fn run() -> u64 {
     }
     let records = RECORDS.load(Ordering::Acquire);
     line!("errors={errors} records={records}");
+    if seed != 0 {
+        let [scrub, consumed, local, beside] = counts;
+        line!("scrub={scrub} consumed={consumed} local={local} beside={beside}");
+        line!("broadcast={due}");
+    }
     for (vcpu, handled) in HANDLED[..vcpus()].iter().enumerate() {
         line!("vcpu={vcpu} handled={}", handled.load(Ordering::Acquire));
     }
@@ -72,20 +84,86 @@ fn run() -> u64 {
 /// What another vCPU does.
 fn wait(_vcpu: usize) {
     mca::enable();
+    enable_local();
     WAITING.fetch_add(1, Ordering::AcqRel);
     loop {
         core::hint::spin_loop();
     }
 }
 
-/// Has an SRAO memory-scrub error raised in bank 1 of this processor.
-fn raise(page: u64) -> u64 {
-    const THIS_PROCESSOR: u64 = 0xffff << 16;
-    const STATUS: u64 = 0xbd00_0000_0000_00cf;
-    const MCG_STATUS: u64 = 5;
-    const MISC: u64 = 0x8c;
-    let place = 1 | (FAULT_BROADCAST | FAULT_GUEST_PHYSICAL) << 8 | THIS_PROCESSOR;
-    hypercall::call(Hypercall::Fault, [place, STATUS, MCG_STATUS, page, MISC])
+/// A kind of error, in bank 1 of the processor that vCPU 0 runs on.
+struct Kind {
+    status: u64,
+    mcg_status: u64,
+    /// There is a corrected error in bank 2 already.
+    beside_corrected: bool,
+}
+
+const SCRUBBED: u64 = 0xbd00_0000_0000_00cf;
+const LOADED: u64 = 0xbd80_0000_0000_0134;
+const LMCE_S: u64 = 1 << 3;
+
+const KINDS: [Kind; 4] = [
+    Kind::new(SCRUBBED, 5),
+    Kind::new(LOADED, 7),
+    Kind::new(LOADED, 7 | LMCE_S),
+    Kind {
+        beside_corrected: true,
+        ..Kind::new(SCRUBBED, 5)
+    },
+];
+
+impl Kind {
+    const fn new(status: u64, mcg_status: u64) -> Self {
+        Self {
+            status,
+            mcg_status,
+            beside_corrected: false,
+        }
+    }
+
+    /// No other vCPU is told.
+    const fn is_local(&self) -> bool {
+        self.mcg_status & LMCE_S != 0
+    }
+
+    fn raise(&self, page: u64) -> u64 {
+        const THIS_PROCESSOR: u64 = 0xffff << 16;
+        const CORRECTED: u64 = 0x9c00_0000_0000_009f;
+        const MISC: u64 = 0x8c;
+        let place =
+            |bank: u64, flags: u64| bank | (flags | FAULT_GUEST_PHYSICAL) << 8 | THIS_PROCESSOR;
+        let call = |place, status, mcg_status| {
+            hypercall::call(Hypercall::Fault, [place, status, mcg_status, page, MISC])
+        };
+        if self.beside_corrected {
+            let answer = call(place(2, 0), CORRECTED, 0);
+            if answer != 0 {
+                return answer;
+            }
+        }
+        let flags = if self.is_local() { 0 } else { FAULT_BROADCAST };
+        call(place(1, flags), self.status, self.mcg_status)
+    }
+}
+
+/// The next kind. The generator is Knuth's MMIX one.
+fn draw(seed: &mut u64) -> usize {
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) as usize % KINDS.len()
+}
+
+/// Allows local machine checks to a guest that was promised them.
+fn enable_local() {
+    const MCG_LMCE_P: u64 = 1 << 27;
+    const MCG_EXT_CTL: u32 = 0x4d0;
+    const LMCE_EN: u64 = 1;
+    if mca::read(mca::MCG_CAP) & MCG_LMCE_P != 0 {
+        // SAFETY: it says who is told of a local error; whoever it is has a handler.
+        unsafe { guests::msr::write(MCG_EXT_CTL, LMCE_EN) }.expect("the guest was promised LMCE");
+    }
 }
 
 fn machine_check(_frame: &mut Frame) {
