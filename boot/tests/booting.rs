@@ -27,8 +27,10 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn json_is_one_event_per_line() {
+    let started = Instant::now();
     let output = boot(&["--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let mut last = String::new();
     let lines = text(&output.stdout);
     let mut times = Vec::new();
     let mut kinds = Vec::new();
@@ -36,6 +38,7 @@ fn json_is_one_event_per_line() {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         times.push(event["t"].as_u64().expect("a time"));
         assert!(event["cpu"].is_u64(), "{line}");
+        last = event["time"].as_str().unwrap_or_default().to_owned();
         kinds.push(event["kind"].as_str().expect("a kind").to_owned());
         if event["kind"] == "vmce.injected" {
             assert_eq!(event["guest"], 0);
@@ -43,6 +46,11 @@ fn json_is_one_event_per_line() {
             assert_eq!(event["mcg_status"], "0x5", "{line}");
         }
     }
+    // By the machine's own clock, which an emulator sets to ours.
+    let started = started.elapsed() + Duration::from_secs(5);
+    let when = humantime::parse_rfc3339(&last).expect("a time of day");
+    let ago = when.elapsed().unwrap_or_else(|ahead| ahead.duration());
+    assert!(ago < started, "{last} is {ago:?} from now");
     assert!(times.is_sorted(), "events are shown in the order of time");
     for kind in [
         "hypervisor.up",

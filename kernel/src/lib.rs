@@ -30,6 +30,7 @@
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod command;
 pub mod faults;
 pub mod guest;

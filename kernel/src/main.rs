@@ -28,7 +28,7 @@ use guests::vcpu::{Own, Rest};
 use machine::identity::Identity;
 use machine::processor::Processor;
 use machine::traps::{Exception, Handlers};
-use machine::{log, memory, messages, power, smp, traps};
+use machine::{clock, log, memory, messages, power, smp, traps};
 use vmx::controls::Controls;
 
 /// Why nothing can go on.
@@ -120,6 +120,9 @@ fn boot<'a>(magic: u32, information: &Information<'a>) -> Result<(), Refusal<'a>
         let controls = vmx::capability::enable().and_then(|()| Controls::find());
         CONTROLS.set(controls.map_err(|missing| Refusal::Unsupported(missing.reason()))?);
     }
+    let (rate, now) = (clock::rate(), clock::now());
+    log::at(now.tsc);
+    messages::hypervisor_clock(rate.khz, rate.source.word(), now.unix);
     start_processors(information, start_up);
     for processor in Processor::all() {
         log::now();

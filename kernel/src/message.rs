@@ -11,6 +11,10 @@ macro_rules! for_each_message {
         $callback! {
             /// The image has been loaded and begins. Memory in MiB, as far as the hypervisor can use it.
             info hypervisor_boot "hypervisor.boot cpu={=u16} version={=str} memory={=u64}" (version: &str, memory: u64)
+            /// What puts events on a clock: this one's time stamp is that of the moment at which the real-time clock said `unix`, in seconds since 1970
+            /// (of a clock that has UTC; 0: there is none, or it has stopped). The time stamp counter counts `tsc_khz` thousand a second (0: nobody knows), by
+            /// CPUID leaf 0x15 or 0x16, or measured against the PC/AT's timer (`source` `cpuid`, `timer` or `none`).
+            info hypervisor_clock "hypervisor.clock cpu={=u16} tsc_khz={=u64} source={=str} unix={=u64}" (tsc_khz: u64, source: &str, unix: u64)
             /// The hypervisor runs on every processor that came up. `interfaces` are those that guests can be given, `faults` says
             /// whether this image can inject errors.
             info hypervisor_up "hypervisor.up cpu={=u16} version={=str} processors={=u16} banks={=u8} interfaces={=str} faults={=str}"

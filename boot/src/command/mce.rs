@@ -12,7 +12,7 @@ use crate::interrupt::interrupted;
 use crate::log::Event;
 use crate::run::remote::{Note, heard, reachable};
 use crate::scenario::suggestion;
-use crate::show::{Timeline, json};
+use crate::show::{Json, Timeline};
 use crate::workspace::Workspace;
 
 /// How long the machine may take to answer.
@@ -234,6 +234,7 @@ fn say_who_was_to_meet_it(note: &Note, fault: &Fault) {
 
 /// Shows what comes of it until the engine is quiet.
 fn listen(as_json: bool, note: &Note, fault: &Fault, stream: UnixStream) -> Result<Answer> {
+    let mut json = Json::default();
     let timeline = Timeline::new(note.guests.iter().cloned());
     let doing = || format!("listen to {}", note.scenario);
     stream
@@ -265,12 +266,13 @@ fn listen(as_json: bool, note: &Note, fault: &Fault, stream: UnixStream) -> Resu
         let event = heard(line.trim_end());
         line.clear();
         let Some(event) = event else { continue };
+        json.hear(&event);
         raised |= fault.is_raised_by(&event);
         let refused = event.kind == "fault.refused" && !raised;
         if raised || refused {
             heard_at = Instant::now();
             put(&if as_json {
-                json(&event)
+                json.line(&event)
             } else {
                 timeline.line(&event)
             });

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::run::{Followed, Options, Remote, Verdict, run_within_reach};
 use crate::scenario::Scenario;
 use crate::setup::{Purpose, ensure};
-use crate::show::{Timeline, json, mcelog};
+use crate::show::{Json, Timeline, mcelog};
 use crate::story::{Story, svg, trace};
 use crate::workspace::Workspace;
 
@@ -41,9 +41,10 @@ pub fn run(arguments: &RunArguments) -> Result<Answer> {
     }
     let timeline = Timeline::new(scenario.guests.iter().map(|guest| guest.name.clone()));
     let as_json = arguments.options.json;
+    let mut json = Json::default();
     let (verdict, followed) = execute(&workspace, &scenario, &options, |event| {
         Some(if as_json {
-            json(event)
+            json.line(event)
         } else {
             timeline.line(event)
         })

@@ -15,7 +15,7 @@ use super::run::put;
 use crate::error::{Doing, Error, Result, read};
 use crate::log::{self, Decoder, Event};
 use crate::run::{Ending, follow};
-use crate::show::{Recorder, Timeline, json};
+use crate::show::{Json, Recorder, Timeline};
 use crate::workspace::Workspace;
 
 /// For ever, as far as a watcher is concerned.
@@ -34,10 +34,11 @@ pub fn watch(arguments: &WatchArguments) -> Result<Answer> {
     let mut records = arguments.mcelog.as_deref().map(Records::open).transpose()?;
     let log = log::read(open(&arguments.source)?, decoder);
     let timeline = Timeline::default();
+    let mut json = Json::default();
     let mut unwritten = None;
     let followed = follow(&log, &[], &[], &mut std::io::sink(), ALWAYS, |event| {
         put(&if arguments.json {
-            json(event)
+            json.line(event)
         } else {
             timeline.line(event)
         });

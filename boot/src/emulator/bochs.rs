@@ -126,7 +126,7 @@ fn configuration(machine: &Machine, medium: &str, port: u16) -> String {
          {medium}\
          cpu: model=corei7_skylake_x, count={processors}, ips=100000000, reset_on_triple_fault=0, \
          ignore_bad_msrs=0, msrs=msrs\n\
-         clock: sync=none\n\
+         clock: sync=none, time0=utc\n\
          display_library: term\n\
          port_e9_hack: enabled=1\n\
          com1: enabled=1, mode=socket-client, dev=127.0.0.1:{port}\n\

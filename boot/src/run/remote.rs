@@ -36,8 +36,16 @@ type Writer = Box<dyn Write + Send>;
 pub struct Remote {
     note: PathBuf,
     machine: Arc<Mutex<Writer>>,
-    listeners: Arc<Mutex<Vec<UnixStream>>>,
+    listeners: Arc<Mutex<Listeners>>,
     _work: tempfile::TempDir,
+}
+
+/// Those who are told.
+#[derive(Default)]
+struct Listeners {
+    streams: Vec<UnixStream>,
+    /// The last event that says what time it is: whoever comes later is told of it first.
+    clock: Option<String>,
 }
 
 /// A listener that takes no event for so long is left behind.
@@ -88,7 +96,13 @@ impl Remote {
     /// Tells those who listen.
     pub fn tell(&self, event: &Event) {
         let line = written(event);
-        lock(&self.listeners).retain_mut(|listener| writeln!(listener, "{line}").is_ok());
+        let mut listeners = lock(&self.listeners);
+        listeners
+            .streams
+            .retain_mut(|listener| writeln!(listener, "{line}").is_ok());
+        if event.kind == "hypervisor.clock" {
+            listeners.clock = Some(line);
+        }
     }
 }
 
@@ -99,19 +113,22 @@ impl Drop for Remote {
     }
 }
 
-fn accept(
-    listener: &UnixListener,
-    machine: &Arc<Mutex<Writer>>,
-    listeners: &Mutex<Vec<UnixStream>>,
-) {
+fn accept(listener: &UnixListener, machine: &Arc<Mutex<Writer>>, listeners: &Mutex<Listeners>) {
     for stream in listener.incoming().flatten() {
-        let Ok(events) = stream.try_clone() else {
+        let Ok(mut events) = stream.try_clone() else {
             continue;
         };
         if events.set_write_timeout(Some(LISTENS_WITHIN)).is_err() {
             continue;
         }
-        lock(listeners).push(events);
+        let mut listeners = lock(listeners);
+        if let Some(clock) = &listeners.clock
+            && writeln!(events, "{clock}").is_err()
+        {
+            continue;
+        }
+        listeners.streams.push(events);
+        drop(listeners);
         let machine = machine.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(|line| line.ok()) {
@@ -220,6 +237,8 @@ mod tests {
         let remote = Remote::open(workspace.path(), &scenario()).unwrap();
         let (machine, mut own) = UnixStream::pair().unwrap();
         let mut share = remote.share(Box::new(machine));
+        let clock = Event::parse("hypervisor.clock cpu=0", Some(3), Level::Info);
+        remote.tell(&clock);
         let mut found = reachable(workspace.path());
         let (note, mut stream) = found.pop().unwrap();
         assert_eq!((note.scenario.as_str(), note.guests.len()), ("held", 1));
@@ -233,9 +252,12 @@ mod tests {
 
         let event = Event::parse("mc.resumed cpu=1", Some(7), Level::Warn);
         remote.tell(&event);
-        let mut line = String::new();
-        BufReader::new(&mut stream).read_line(&mut line).unwrap();
-        assert_eq!(heard(line.trim_end()), Some(event));
+        let told: Vec<_> = BufReader::new(&mut stream)
+            .lines()
+            .take(2)
+            .map(|line| heard(&line.unwrap()))
+            .collect();
+        assert_eq!(told, [Some(clock), Some(event)]);
 
         // The machine is gone, and so is its note; one that was left behind is thrown away.
         let left = notes(workspace.path()).join("left.json");

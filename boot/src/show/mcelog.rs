@@ -1,7 +1,9 @@
 //! Error records in the layout of Linux's `struct mce` (its UAPI header asm/mce.h, 128 bytes), for tools that read it.
 
 use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
 
+use super::clock::Clock;
 use crate::log::Event;
 
 /// Size of a record, in bytes.
@@ -17,12 +19,15 @@ pub struct Recorder {
     mcg_status: BTreeMap<(u32, u64), u64>,
     /// What each processor is, likewise: the event that says so.
     processors: BTreeMap<(u32, u64), Event>,
+    clock: Clock,
 }
 
 impl Recorder {
-    /// The record that an event is, if it is one. `time` is the seconds since 1970 that it is stamped with. What the log does not say
-    /// stays zero: the instruction that was interrupted.
-    pub fn hear(&mut self, event: &Event, time: u64) -> Option<[u8; RECORD]> {
+    /// The record that an event is, if it is one. `now`, in seconds since 1970, is what it is stamped with if the log does not say when it was. What the
+    /// log does not say stays zero: the instruction that was interrupted, and the time stamp of an error that was found at boot. A fatal one may be there
+    /// twice, before the reset and after: the second has no time stamp.
+    pub fn hear(&mut self, event: &Event, now: u64) -> Option<[u8; RECORD]> {
+        self.clock.hear(event);
         let number = |field| event.number(field).unwrap_or(0);
         let place = (event.boot, number("cpu"));
         match event.kind.as_str() {
@@ -39,6 +44,9 @@ impl Recorder {
                     _ => 0,
                 };
                 let processor = self.processors.get(&place);
+                let when = self.clock.when(event);
+                let since = when.and_then(|when| when.duration_since(UNIX_EPOCH).ok());
+                let time = since.map_or(now, |since| since.as_secs());
                 return Some(record(event, processor, mcg_status, time));
             }
             _ => {}
@@ -47,10 +55,10 @@ impl Recorder {
     }
 }
 
-/// The records among `events`, one after the other, in their order, stamped with `time`.
-pub fn records(events: &[Event], time: u64) -> Vec<u8> {
+/// The records among `events`, one after the other, in their order, stamped with `now` where the log does not say when they were.
+pub fn records(events: &[Event], now: u64) -> Vec<u8> {
     let mut recorder = Recorder::default();
-    let records = events.iter().filter_map(|event| recorder.hear(event, time));
+    let records = events.iter().filter_map(|event| recorder.hear(event, now));
     records.flatten().collect()
 }
 
@@ -69,7 +77,9 @@ fn record(event: &Event, processor: Option<&Event>, mcg_status: u64, time: u64) 
     put(8, &number("misc").to_le_bytes());
     put(16, &number("addr").to_le_bytes());
     put(24, &mcg_status.to_le_bytes());
-    put(40, &event.t.unwrap_or(0).to_le_bytes());
+    // When one that is found at boot came nobody knows.
+    let came = event.t.filter(|_| event.kind != "mc.earlier");
+    put(40, &came.unwrap_or(0).to_le_bytes());
     put(48, &time.to_le_bytes());
     put(60, &(is("signature") as u32).to_le_bytes());
     put(65, &[number("bank") as u8, cpu as u8, 1]); // bank, the old number of the processor, finished
@@ -186,5 +196,36 @@ mod tests {
         assert_eq!((second.mcgstatus, second.bank, second.tsc), (0, 0, 11));
         assert_eq!((second.cpu, second.extcpu), (300u32 as u8, 300));
         assert_eq!((second.cpuvendor, second.cs, second.ip), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_record_has_the_time_of_its_error_and_one_that_is_found_at_boot_no_time_stamp() {
+        let event = |t, boot, text| Event {
+            boot,
+            ..Event::parse(text, Some(t), Level::Warn)
+        };
+        let clock = "hypervisor.clock cpu=0 tsc_khz=1000 source=cpuid unix=1700000000";
+        let bank = "bank=1 code=bus-interconnect status=0xb200000000000e0f addr=0x0 misc=0x0";
+        let events = [
+            event(1_000_000, 1, clock),
+            event(61_000_000, 1, &format!("mc.bank cpu=0 class=fatal {bank}")),
+            event(70_000_000, 2, &format!("mc.earlier cpu=0 {bank}")),
+        ];
+        let bytes = records(&events, 1_800_000_000);
+        let of = |record: &[u8]| {
+            let Mce {
+                status, tsc, time, ..
+            } = read(record);
+            (status, tsc, time)
+        };
+        let read: Vec<_> = bytes.chunks(RECORD).map(of).collect();
+        const STATUS: u64 = 0xb200_0000_0000_0e0f;
+        assert_eq!(
+            read,
+            [
+                (STATUS, 61_000_000, 1_700_000_060),
+                (STATUS, 0, 1_800_000_000)
+            ]
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! The timeline: a line per event, coloured (the stream that it is written to takes the colours away where they do not belong).
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
+use super::clock::moment;
 use super::words::{Look, Part, of, parts};
 use crate::log::{Event, Level, Value};
 
@@ -102,6 +104,11 @@ impl Timeline {
                 .and_then(|number| self.guests.get(number).cloned())
                 .unwrap_or_else(|| format!("guest {number}")),
             ("mcg_status", Some(number)) => mcg_status(number),
+            ("unix", Some(number @ 1..)) => match moment(Duration::from_secs(number)) {
+                Some(when) => humantime::format_rfc3339_seconds(when).to_string(),
+                None => visible(value),
+            },
+            ("unix", Some(0)) => "unknown".to_owned(),
             _ => visible(value),
         }
     }
@@ -206,6 +213,21 @@ mod tests {
         let hit = |owner| line(&format!("mc.hit cpu=0 owner={owner} hpa=0x1000"));
         assert!(hit("hypervisor").ends_with("the hypervisor's memory is hit: 0x1000"));
         assert!(hit("free").ends_with("memory that is nobody's is hit: 0x1000"));
+    }
+
+    #[test]
+    fn a_time_of_day_is_said_as_people_write_it() {
+        let clock = |unix: u64| {
+            line(&format!(
+                "hypervisor.clock cpu=0 tsc_khz=100003 source=timer unix={unix}"
+            ))
+        };
+        assert!(
+            clock(1_795_391_998)
+                .ends_with("clock: 2026-11-22T23:59:58Z; 100003 thousand ticks a second, by timer")
+        );
+        assert!(clock(0).contains("clock: unknown;"));
+        assert!(clock(u64::MAX).contains("clock: 18446744073709551615;"));
     }
 
     #[test]

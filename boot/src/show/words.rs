@@ -26,6 +26,11 @@ pub const WORDS: &[(&str, Look, &str)] = &[
         "boot: Bankshot {version}, {memory} MiB for it and its guests",
     ),
     (
+        "hypervisor.clock",
+        Look::Life,
+        "clock: {unix}; {tsc_khz} thousand ticks a second, by {source}",
+    ),
+    (
         "hypervisor.up",
         Look::Life,
         "hypervisor up: version {version}, {processors#processor}, {banks#bank} each, {interfaces}, fault injection on{-faults=yes}",

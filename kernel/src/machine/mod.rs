@@ -4,6 +4,7 @@
 //! and #MC have their own stacks and touch only what is said to be theirs.
 
 pub mod apic;
+pub mod clock;
 pub mod descriptors;
 pub mod guest_copy;
 pub mod identity;
