@@ -35,6 +35,7 @@ pub mod command;
 pub mod faults;
 pub mod guest;
 pub mod handover;
+pub mod last_words;
 mod mc;
 pub mod mca;
 pub mod message;

@@ -15,6 +15,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use kernel::event::Event;
 use kernel::handover::command_line::Options;
+use kernel::last_words;
 use kernel::mca::{self, Config, Machine};
 use kernel::units::Pcpu;
 use kernel::vmce;
@@ -381,15 +382,15 @@ fn log_until(has_come_up: impl Fn() -> bool) {
     }
 }
 
-/// Events that are logged before a reset, at most: some 16 KiB, which COM1 takes in a second and a half.
-const LAST_EVENTS: u64 = 256;
-
-/// The same at the end of all, where what a processor was about to keep when it was halted holds up nothing behind it. Each processor has a share of
-/// what is written at most, for its newest ones; `step` is called after each.
+/// The same at the end of all, where what a processor was about to keep when it was halted holds up nothing behind it. This one resets the
+/// machine. Each processor has a share of what is written at most, for its newest ones; `step` is called after each.
 pub fn log_last_events(step: impl Fn()) {
     let _held = log::hold();
-    let share = LAST_EVENTS / u64::from(Processor::count().max(1));
-    for processor in Processor::all() {
+    let shares = last_words::shares(Processor::count(), Processor::current().number);
+    for (number, share) in shares {
+        let Some(processor) = Processor::get(number) else {
+            continue;
+        };
         processor.ring.keep_newest(share);
         loop {
             while processor.ring.hand_over(processor.number, messages::write) {
