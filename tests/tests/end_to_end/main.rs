@@ -5,6 +5,7 @@ mod accesses;
 mod costs;
 mod endings;
 mod endurance;
+mod priority;
 mod scenarios;
 
 use std::sync::OnceLock;

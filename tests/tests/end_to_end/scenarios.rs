@@ -158,19 +158,6 @@ fn delivery_in_every_state() {
     met("delivery-states", &BOCHS);
 }
 
-/// An error reaches its guest's vCPUs whatever they are doing, and nobody else.
-#[test]
-fn machine_checks_on_shared_processors() {
-    for name in [
-        "shared-srao-waiting",
-        "shared-srar-running",
-        "shared-halted",
-        "shared-startup",
-    ] {
-        met(name, &BOCHS);
-    }
-}
-
 /// Every way in which an attempt to tell a guest can end, beside the ordinary ones.
 #[test]
 fn outcomes() {

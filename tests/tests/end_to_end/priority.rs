@@ -1,0 +1,58 @@
+//! An error reaches its guest's vCPUs whatever they are doing, before anybody else goes on where they are.
+
+use boot::log::Event;
+
+use super::{BOCHS, log, met};
+
+/// From the end of the machine check to the delivery of its #MC, at most, in time stamp ticks: no vCPU has run in between.
+const AT_ONCE: u64 = 3000;
+/// `slice=200000` of these scenarios: two vCPUs that were hit and share a processor have it one after the other.
+const SLICE: u64 = 200_000;
+
+/// How long after the machine check ended on a processor a vCPU of guest 0 there had its #MC.
+fn told_after(events: &[Event], processor: u64, vcpu: u64) -> u64 {
+    let mut own = events
+        .iter()
+        .filter(|event| event.number("cpu") == Some(processor));
+    let resumed = own.find(|event| event.kind == "mc.resumed");
+    let injected = own.find(|event| {
+        event.kind == "vmce.injected"
+            && event.number("guest") == Some(0)
+            && event.number("vcpu") == Some(vcpu)
+    });
+    let (Some(resumed), Some(injected)) = (resumed, injected) else {
+        panic!("{}", log(events));
+    };
+    injected.t.unwrap() - resumed.t.unwrap()
+}
+
+#[test]
+fn a_vcpu_that_was_not_running_goes_first() {
+    let events = met("shared-srao-waiting", &BOCHS);
+    let (first, second) = (told_after(&events, 0, 0), told_after(&events, 0, 1));
+    assert!(first < AT_ONCE, "{first}\n{}", log(&events));
+    assert!(second < SLICE + AT_ONCE, "{second}\n{}", log(&events));
+}
+
+#[test]
+fn a_halted_vcpu_goes_first() {
+    let events = met("shared-halted", &BOCHS);
+    for (processor, vcpu) in [(0, 0), (1, 1)] {
+        let after = told_after(&events, processor, vcpu);
+        assert!(after < AT_ONCE, "{vcpu}: {after}\n{}", log(&events));
+    }
+}
+
+#[test]
+fn a_vcpu_that_has_met_an_error_and_the_other_go_first() {
+    let events = met("shared-srar-running", &BOCHS);
+    let (first, second) = (told_after(&events, 0, 0), told_after(&events, 0, 1));
+    assert!(first < AT_ONCE, "{first}\n{}", log(&events));
+    assert!(second < SLICE + AT_ONCE, "{second}\n{}", log(&events));
+}
+
+/// One that waits for SIPI is told nothing; all others are.
+#[test]
+fn a_vcpu_that_starts() {
+    met("shared-startup", &BOCHS);
+}
