@@ -3,8 +3,9 @@
 //!
 //! vCPU 0 sums a page of numbers again and again and says where that page is (`page 0x...`). When an error takes the page
 //! away, the handler builds the numbers anew in another page and sends the interrupted sum there. Command line:
-//! `errors=N`, how many to wait for (1); `patience=N`, how long for each, in time stamp ticks; `hold=1`, wait for any number of them for ever; `touch=1`, in the end vCPU 0 reads the
-//! page that the first error took, and the one behind it before; `touch=2`, only the one behind it, whose address it says with the first's.
+//! `errors=N`, how many to wait for (1); `patience=N`, how long for each, in time stamp ticks; `hold=1`, wait for any number of them for ever; `touch=1`, in the end vCPU 0 reads
+//! the page behind the one that the first error took, and vCPU 1, which sums the page too, the one that was taken; `touch=2`, only the one behind
+//! it, whose address it says with the first's.
 #![no_std]
 #![no_main]
 
@@ -57,6 +58,8 @@ static READY: AtomicUsize = AtomicUsize::new(0);
 static ARRIVED: AtomicU64 = AtomicU64::new(0);
 /// The end of the computation.
 static ENOUGH: AtomicBool = AtomicBool::new(false);
+/// A page for vCPU 1 to touch, or 0.
+static TOUCHES: AtomicUsize = AtomicUsize::new(0);
 /// vCPUs whose result was right.
 static RIGHT: AtomicUsize = AtomicUsize::new(0);
 
@@ -102,7 +105,8 @@ fn run() -> u64 {
     if arguments::number("touch", 0) != 0 {
         touch(first + PAGE_BYTES);
         if !beside {
-            touch(first);
+            TOUCHES.store(first, Ordering::Release);
+            smp::wait_for(MEETING, || TOUCHES.load(Ordering::Acquire) == 0);
         }
     }
     finish()
@@ -140,9 +144,21 @@ fn prepare(vcpu: usize) {
 
 /// What the other vCPUs do: add up the natural numbers until told to stop, then compare with the formula.
 fn compute(vcpu: usize) {
+    let sums_too = vcpu == 1 && arguments::number("touch", 0) == 1;
+    if sums_too {
+        // Its processor knows where the page is when the error comes.
+        table_sum(&TABLE);
+    }
     prepare(vcpu);
     let (mut number, mut sum) = (0u64, 0u64);
     while !ENOUGH.load(Ordering::Acquire) {
+        let page = TOUCHES.load(Ordering::Acquire);
+        if sums_too && page != 0 {
+            touch(page);
+            TOUCHES.store(0, Ordering::Release);
+        } else if sums_too {
+            table_sum(&TABLE);
+        }
         number += 1;
         sum = sum.wrapping_add(number);
     }
