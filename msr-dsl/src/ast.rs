@@ -368,6 +368,8 @@ pub enum FieldStatement {
     Write(At<BitRule>),
     /// `legal SET, ... else fault;`
     Legal(Vec<Set>, Illegal),
+    /// `restore accepts SET, ...;`: the only values that a restore takes.
+    Accepts(Vec<Set>),
 }
 
 /// What a write does to each bit.

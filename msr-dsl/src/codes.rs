@@ -230,4 +230,6 @@ codes! {
         "No register, field or rule asks whether a guest has the feature, so its bit is all that it brings. Often a `when FEATURE else fault;` was forgotten.";
     W006 DELIVERY "delivery of another vendor"
         "Guests' systems expect what their vendor's processors do: Intel's tell every processor of a machine check (`deliver broadcast;`), AMD's the one that met the error (`deliver one;`).";
+    W007 TOLD_IN_VAIN "told of what is not there"
+        "A guest that a restore accepts, or one without a feature, is told of a machine check like any other, and lacks the bank or a register that says what happened.";
 }

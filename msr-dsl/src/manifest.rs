@@ -6,8 +6,8 @@ mod file;
 pub use file::{Broken, Manifest};
 
 use crate::model::{
-    Absent, Address, Argument, BitRule, Expr, Field, Illegal, Legal, Migrate, Offer, Op, Read,
-    Register, RegisterId, Rule, Scope, Set, View, Write,
+    Absent, Address, Argument, BitRule, Expr, Field, FieldType, Illegal, Legal, Migrate, Offer, Op,
+    Read, Register, RegisterId, Rule, Scope, Set, View, Write,
 };
 use std::collections::BTreeMap;
 
@@ -308,7 +308,10 @@ fn field_lines(view: &View, field: &Field, put: &mut dyn FnMut(&str, String)) {
         put(&format!("{at} rule {}", number + 1), self::rule(view, rule));
     }
     if let Some(values) = &field.restored {
-        let values: Vec<String> = values.iter().map(|value| format!("{value:#x}")).collect();
+        let values: Vec<String> = match field.ty {
+            FieldType::Unsigned => crate::words::runs(values, |value| format!("{value:#x}"), "..="),
+            _ => values.iter().map(|value| format!("{value:#x}")).collect(),
+        };
         put(&format!("{at} restored"), listed(&values, " or "));
     }
 }

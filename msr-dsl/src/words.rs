@@ -48,6 +48,16 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
+/// Values for a reader, the smallest first: what follows one another by its ends, with `to` between them.
+pub fn runs(values: &[u64], write: impl Fn(u64) -> String, to: &str) -> Vec<String> {
+    let runs = values.chunk_by(|one, next| one.checked_add(1) == Some(*next));
+    runs.map(|run| match run {
+        [first, .., last] => format!("{}{to}{}", write(*first), write(*last)),
+        _ => run.iter().map(|value| write(*value)).collect(),
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -596,7 +596,8 @@ fn sim_takes_what_an_administrator_names() {
     let answers = format!("{zero}\nok\n{zero}\nunhandled\n{zero}\n0x0000000009000c02\n");
     let sim = ["sim", &vmce2, "--cap", "0x9000c02"];
     expect(&[&sim[..], &named].concat(), lines, 0, &answers, "");
-    let refused = "`MCG_CAP` 0x9000c02 is refused: unknown bits 0x8000000\n";
+    let refused =
+        "`MCG_CAP` 0x9000c02 is refused: unknown bits 0x8000000 (LMCE_P, since version 3)\n";
     expect(&sim, "", 2, "", refused);
     // A record of version 3 with LMCE and LMCE_EN, under version 2, with what the manual says to name.
     let vmce3 = format!("{}@3", spec("vmce.msr"));

@@ -201,8 +201,8 @@ fn a_condition_says_which_guests_it_is_about() {
         ),
         (
             "count MCG_CAP.COUNT;",
-            "count MCG_CAP.COUNT & 0xf;",
-            "bank-count-source: a guest with MCG_CAP: COUNT from 16 on does not touch banks that it has on one side alone",
+            "count MCG_CAP.COUNT & 0xb;",
+            "bank-count-source: a guest with MCG_CAP: bit 2 set does not touch banks that it has on one side alone",
         ),
         (
             "local MCG_EXT_CTL.LMCE_EN;",

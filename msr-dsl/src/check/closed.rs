@@ -1,4 +1,5 @@
-//! Closed enumerations (no `_` at the end): which values their bits can have, and with that what a restore takes.
+//! Closed enumerations (no `_` at the end): which values their bits can have, and with that what a restore takes. Of a number the field's
+//! own `restore accepts` says that.
 
 use super::select::lives;
 use crate::ast::{self, Spec, Statement};
@@ -43,9 +44,13 @@ pub fn nameless(field: &Field) -> Option<u64> {
     nameless.find(legal)
 }
 
-/// The values that the bits of a closed enumeration can have in this version; none if they can have any.
+/// The values that the bits of a field can have in this version: names of a closed enumeration, or what a restore takes of a number;
+/// none if they can have any.
 fn possible(view: &View, id: RegisterId, field: &Field) -> Option<BTreeSet<u64>> {
     let register = view.register(id);
+    if let (FieldType::Unsigned, Some(values)) = (&field.ty, &field.restored) {
+        return Some(values.iter().copied().collect());
+    }
     let names = names(field)?;
     let injected = view.injection.as_ref().is_some_and(|injection| {
         injection
@@ -91,6 +96,10 @@ pub fn restored(spec: &Spec, views: &mut [View], diagnostics: &mut Diagnostics) 
         let mut all: Vec<(usize, usize, Option<Vec<u64>>)> = Vec::new();
         for (id, register) in view.ids() {
             for (number, field) in register.fields.iter().enumerate() {
+                // A list is what the spec says: what it leaves out is refused, whoever wrote it.
+                if field.restored.is_some() {
+                    continue;
+                }
                 let own = possible(view, id, field);
                 let values = match register.migrate {
                     Migrate::Saved { tag, .. } => older.iter().fold(own, |all, older| {

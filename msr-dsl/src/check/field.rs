@@ -2,7 +2,7 @@
 
 use super::expression::{Scope, condition_in, constant, value_in};
 use super::select::{select, single};
-use super::{Context, width};
+use super::{Context, accepts, width};
 use crate::ast::{self, BitItem, FieldStatement};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, start};
@@ -208,6 +208,25 @@ fn one(
             otherwise: Illegal::Fault,
         });
     }
+    let accepted = single(
+        said(|s| matches!(s, FieldStatement::Accepts(_))),
+        "restore accepts",
+        diagnostics,
+    );
+    let restored = match accepted {
+        Some((FieldStatement::Accepts(list), span)) => {
+            let sets = sets(cx, id, list, diagnostics)?;
+            let sets = within(field, sets, span, diagnostics)?;
+            Some(accepts::values(
+                field,
+                ty.as_ref()?,
+                &sets,
+                span,
+                diagnostics,
+            )?)
+        }
+        _ => None,
+    };
     let made = Field {
         name: field.name.text.clone(),
         doc: field.doc.clone(),
@@ -218,7 +237,7 @@ fn one(
         read: value,
         write: rule,
         rules,
-        restored: None,
+        restored,
     };
     if let (true, Some(value)) = (by_bits, super::closed::nameless(&made)) {
         diagnostics.add(

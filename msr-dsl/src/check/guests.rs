@@ -65,6 +65,14 @@ pub fn same_for_all(view: &View, register: &Register, condition: &Expr) -> Optio
     }
 }
 
+/// The capability word of a guest that does not meet a condition; none if all do, or if that is more than can be decided.
+pub fn without(view: &View, condition: &Expr) -> Option<u64> {
+    let asked = asked(view, condition).filter(|asked| asked.count_ones() <= DECIDED)?;
+    let not = Expr::Not(Box::new(condition.clone()));
+    let meets = |word: &u64| crate::interpret::holds_with_one_of(view, [*word], 1, &not);
+    words(view, asked).find(meets)
+}
+
 /// Whether some guest meets a condition, at some index of the register; yes if that is more than can be decided.
 fn may_hold(view: &View, register: &Register, condition: &Expr) -> bool {
     let Some(asked) = asked(view, condition) else {
@@ -112,7 +120,15 @@ fn words(view: &View, asked: u64) -> impl Iterator<Item = u64> {
         .iter()
         .fold(0, |bits, feature| bits | 1u64 << feature.bit);
     let selected = subsets(features & asked).map(move |bits| reset & !features | bits);
-    selected.chain(subsets(restored & asked))
+    let fields = register.map_or(&[][..], |register| &register.fields);
+    let possible = move |word: &u64| {
+        fields.iter().all(|field| {
+            let own = asked & field.mask();
+            let mut listed = field.restored.iter().flatten();
+            field.restored.is_none() || listed.any(|value| value << field.lo & own == word & own)
+        })
+    };
+    selected.chain(subsets(restored & asked).filter(possible))
 }
 
 /// Every subset of the bits of a mask.

@@ -2,7 +2,7 @@
 
 use super::expression::constant;
 use super::register::{the, writable};
-use super::{Context, field};
+use super::{Context, accepts, field};
 use crate::ast::{self, RemovedThing, Spec, Statement};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, start};
@@ -50,13 +50,14 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
         let register = &view.registers[i];
         let name = cx.registers[i].name.span;
         let given = register.reset | register.init.unwrap_or(0) | injected(view, id);
-        let default_accepts = given | writable(register) | holdable(register);
+        let own = given | writable(register) | holdable(register);
+        let default_accepts = own | accepts::bits(view, id);
         let migrate = match said {
             // A constant: a later pass says so.
             None | Some((ast::Migrate::Derived, _))
                 if register.stored
                     && writable(register) == 0
-                    && default_accepts == register.reset
+                    && own == register.reset
                     && !register.held
                     && view.capability != Some(id) =>
             {
@@ -221,10 +222,12 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
                 .filter_map(|name| after_id(cx, view, id, name, diagnostics))
                 .collect()
         });
+        let unlisted = accepts::never(view, id);
         let register = &mut view.registers[i];
         register.migrate = migrate;
-        register.accepts = mask;
+        register.accepts = mask & !unlisted;
         register.after = after.unwrap_or_default();
+        accepts::consistent(cx, view, id, diagnostics);
     }
     tombstones(cx, view, &used, diagnostics);
     after_cycles(cx, view, diagnostics);
@@ -236,7 +239,7 @@ fn in_hardware_alone(register: &Register) -> bool {
 }
 
 /// Bits that a machine check can set.
-fn injected(view: &View, id: RegisterId) -> u64 {
+pub fn injected(view: &View, id: RegisterId) -> u64 {
     let roles = view
         .injection
         .iter()

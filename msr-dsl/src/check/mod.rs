@@ -1,6 +1,7 @@
 //! From the syntax tree to the model: names are resolved, and every mistake that a careful reviewer would ask about
 //! is found here and nowhere else. One file per subject.
 
+mod accepts;
 mod addresses;
 mod banks;
 mod beyond;
@@ -22,6 +23,7 @@ mod rust_names;
 mod scope;
 mod select;
 mod state;
+mod told;
 mod versions;
 mod warnings;
 mod width;

@@ -27,6 +27,7 @@ pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
         }
     }
     delivery(spec, diagnostics);
+    super::told::told(spec, views, diagnostics);
     let documented = spec
         .registers
         .iter()

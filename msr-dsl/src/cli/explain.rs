@@ -129,6 +129,7 @@ examples! {
     W004 "warning_accepts";
     W005 "feature_without_effect";
     W006 "warning_delivery";
+    W007 "warning_told";
 }
 
 /// What a code means.

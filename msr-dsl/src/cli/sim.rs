@@ -160,18 +160,7 @@ pub fn new_guest<'a>(
         ));
     }
     if let Some(cap) = cap {
-        let Some(id) = view.capability else {
-            return Err(format!("`{}` has no capability register", view.name));
-        };
-        let register = view.register(id);
-        let refused = cap & !(register.accepts | extra.capability());
-        if refused != 0 {
-            return Err(format!(
-                "`{}` {cap:#x} is refused: unknown bits {refused:#x}",
-                register.name
-            ));
-        }
-        machine.set_capability(cap);
+        machine.promise(cap)?;
     }
     Ok(machine)
 }

@@ -68,7 +68,8 @@ fn known(setting: &Setting, registers: [&Register; 2]) -> Vec<Finding> {
         let alone = own.accepts & !other.accepts;
         for mask in parts(own, alone) {
             let base = registers[0].reset & registers[0].accepts & registers[1].accepts;
-            let word = base | mask;
+            // One bit is enough to tell, and a number is not made large by it.
+            let word = base | mask & mask.wrapping_neg();
             let start = [word, word].map(|word| Start {
                 capability: Some(word),
                 ..Start::default()

@@ -5,7 +5,7 @@ use super::accesses::Setting;
 use super::finding::Witness;
 use super::items::{Item, record, tag};
 use super::steps::{Guest, Start, Step};
-use crate::model::View;
+use crate::model::{Register, View};
 
 /// A record of one side with one of these words as an item, after which the sides differ; best one after which they would not
 /// with others of the words: then it is the item that tells them apart. `bank` is the one that is looked at.
@@ -44,6 +44,23 @@ pub(super) fn witness(
         }
     }
     second
+}
+
+/// The word with values that a restore takes in the fields that list theirs: the largest, or a new guest's for none.
+fn possible(register: &Register, word: u64) -> u64 {
+    register.fields.iter().fold(word, |word, field| {
+        let own = (word & field.mask()) >> field.lo;
+        let listed = field.restored.iter().flatten().max();
+        let refused = field
+            .restored
+            .as_ref()
+            .is_some_and(|all| !all.contains(&own));
+        match listed.filter(|_| refused) {
+            None => word,
+            Some(_) if own == 0 => word & !field.mask() | register.reset & field.mask(),
+            Some(most) => word & !field.mask() | most << field.lo,
+        }
+    })
 }
 
 struct Crossing<'s, 'a> {
@@ -92,7 +109,9 @@ impl Crossing<'_, '_> {
         let count = self.setting.count_bits & common;
         let more = words.iter().map(|word| word | count);
         let words = words.iter().copied().chain(more).chain([base | own]);
-        words.map(|word| Some((tag, word))).collect()
+        words
+            .map(|word| Some((tag, possible(register, word))))
+            .collect()
     }
 
     /// The record in two guests, which is as far as all that are asked the same go.

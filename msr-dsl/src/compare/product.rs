@@ -224,7 +224,8 @@ impl<'a> Product<'a> {
                 start = self.table.and(same, start);
             }
         }
-        start
+        let promised = self.promised(sides);
+        self.table.and(promised, start)
     }
 
     fn reset(&self, side: usize, cell: Cell) -> u64 {
@@ -275,10 +276,30 @@ impl<'a> Product<'a> {
         self.table.exists(met, &|bit| bit >= 64)
     }
 
-    /// The capability words with which a condition is met at all.
+    /// The capability words with which a condition is met at all. What every guest's word has is left out, as far as the rest tells the
+    /// same guests.
     pub fn guests_of(&mut self, condition: Truth) -> Truth {
         let met = self.table.and(condition, self.reached);
-        self.table.exists(met, &|bit| bit >= 64)
+        let met = self.table.exists(met, &|bit| bit >= 64);
+        let promised = self.promised(&[0, 1]);
+        let listed = self.sides.iter().fold(0, |all, side| all | side.listed());
+        let wide = self
+            .table
+            .exists(met, &|bit| bit < 64 && listed >> bit & 1 == 1);
+        match self.table.and(wide, promised) == met {
+            true => wide,
+            false => met,
+        }
+    }
+
+    /// The capability words that guests of some sides can have, where fields list their values.
+    fn promised(&mut self, sides: &[usize]) -> Truth {
+        let own = sides
+            .iter()
+            .map(|side| self.sides[*side].may_promise(&mut self.table));
+        let own: Vec<Truth> = own.collect();
+        own.into_iter()
+            .fold(Truth::YES, |all, one| self.table.and(all, one))
     }
 
     /// The values that are written where a condition is met.

@@ -203,8 +203,8 @@ impl Records<'_, '_> {
             finding.witness = self.without(new);
             findings.push(finding);
         }
-        // What the capability word may hold has findings of its own.
-        if !old.capability {
+        // Which bits the capability word may have has findings of its own.
+        if !old.capability || old.closed != new.closed {
             findings.extend(self.accepts(old, new));
         }
         findings
@@ -313,7 +313,16 @@ impl Records<'_, '_> {
             [(0, old), (1, new)].map(|(side, item)| acceptable(&mut table, &sides[side], item));
         let mut findings = Vec::new();
         for (rule, side) in [(&rules::ACCEPTS_MORE, 1), (&rules::ACCEPTS_LESS, 0)] {
-            let alone = table.less(taken[side], taken[1 - side]);
+            let mut alone = table.less(taken[side], taken[1 - side]);
+            if old.capability {
+                // Of the words whose bits both sides know; that the others are clear need not be said.
+                let common = old.accepts & new.accepts;
+                let others = (0..64).filter(|bit| common >> bit & 1 == 0);
+                let bits: Vec<Truth> = others.rev().map(|bit| table.bit(bit)).collect();
+                let others = table.any(bits);
+                alone = table.less(alone, others);
+                alone = table.exists(alone, &|bit| bit < 64 && common >> bit & 1 == 0);
+            }
             if let Some(value) = example(&table, alone) {
                 let places = std::array::from_fn(|bit| bit as Bit);
                 let alone = Alone {
@@ -386,7 +395,12 @@ impl Records<'_, '_> {
         finding.witness = match self.same_name {
             true => self.refused(&[(own.tag, words)], side),
             false => {
-                let words = [words, vec![own.default; own.words]];
+                // One that both take tells that it is the value.
+                let common = match own.capability {
+                    true => items[0].accepts & items[1].accepts,
+                    false => u64::MAX,
+                };
+                let words = [words, vec![own.default & common; own.words]];
                 crossing::witness(self.setting, own, side, 0, &words)
             }
         };

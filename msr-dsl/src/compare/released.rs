@@ -368,7 +368,8 @@ impl Released<'_> {
             Some(text) => self.expression(text).map(Some),
             None => Some(None),
         };
-        let closed = match lines.get(&format!("{at} restored")) {
+        let listed = lines.get(&format!("{at} restored"));
+        let closed = match listed {
             Some(text) => Some(closed(text)?),
             None => None,
         };
@@ -383,7 +384,9 @@ impl Released<'_> {
             hi,
             lo,
             restored: closed.clone(),
-            ty: closed.map_or(FieldType::Unsigned, named),
+            ty: closed
+                .filter(|_| !listed.is_some_and(|text| text.contains("..=")))
+                .map_or(FieldType::Unsigned, named),
             present,
             read: optional("read")?,
             write: written.map_or(BitRule::Ignore, |(rule, _)| rule.clone()),
@@ -427,7 +430,11 @@ impl Released<'_> {
 /// `0x0 or 0x1f`: the values of a field that has no others.
 fn closed(text: &str) -> Option<Vec<u64>> {
     let values = text.split(" or ").filter(|value| *value != "nothing");
-    values.map(number).collect()
+    let runs = values.map(|value| match value.split_once("..=") {
+        Some((first, last)) => Some((number(first)?..=number(last)?).collect()),
+        None => Some(vec![number(value)?]),
+    });
+    Some(runs.collect::<Option<Vec<Vec<u64>>>>()?.concat())
 }
 
 /// The enumeration that has these values.

@@ -180,12 +180,7 @@ impl Start {
             ));
         }
         if let Some(word) = self.capability {
-            let id = view.capability.ok_or("no capability register")?;
-            let unknown = word & !view.register(id).accepts;
-            if unknown != 0 {
-                return Err(format!("unknown capability bits {unknown:#x}"));
-            }
-            machine.set_capability(word);
+            machine.promise(word)?;
         }
         Ok(machine)
     }

@@ -483,19 +483,29 @@ impl<'a> Side<'a> {
         let refused = (0..64).rev().filter(|bit| register.accepts >> bit & 1 == 0);
         let refused = table.any(refused.map(|bit| value[bit]));
         let mut taken = table.not(refused);
-        for field in &register.fields {
-            let Some(values) = &field.restored else {
-                continue;
-            };
-            let sets: Vec<Set> = values.iter().map(|one| Set::Range(*one, *one)).collect();
-            let named = in_sets(table, &sets, &part(value, field.hi, field.lo));
-            taken = table.and(taken, named);
-        }
+        let listed = listed(table, register, value);
+        taken = table.and(taken, listed);
         let rules = register.rules.iter().filter(|rule| rule.is_about_value());
         rules.fold(taken, |all, rule| {
             let legal = self.legal(table, rule, &here);
             table.and(all, legal)
         })
+    }
+
+    /// When the capability word is one that a guest can have: of fields whose values a restore lists.
+    pub fn may_promise(&self, table: &mut Table) -> Truth {
+        match self.view.capability {
+            Some(id) => listed(table, self.view.register(id), &self.capability),
+            None => Truth::YES,
+        }
+    }
+
+    /// Bits of the capability word that are in such fields.
+    pub fn listed(&self) -> u64 {
+        let register = self.view.capability.map(|id| self.view.register(id));
+        let fields = register.into_iter().flat_map(|register| &register.fields);
+        let listed = fields.filter(|field| field.restored.is_some());
+        listed.fold(0, |bits, field| bits | field.mask())
     }
 
     /// The state after INIT.
@@ -648,5 +658,17 @@ pub fn in_sets(table: &mut Table, sets: &[Set], value: &Word) -> Truth {
             }),
         };
         table.or(any, within)
+    })
+}
+
+/// When the fields of a value have what a restore takes.
+fn listed(table: &mut Table, register: &Register, value: &Word) -> Truth {
+    register.fields.iter().fold(Truth::YES, |all, field| {
+        let Some(values) = &field.restored else {
+            return all;
+        };
+        let sets: Vec<Set> = values.iter().map(|one| Set::Range(*one, *one)).collect();
+        let named = in_sets(table, &sets, &part(value, field.hi, field.lo));
+        table.and(all, named)
     })
 }

@@ -3,7 +3,8 @@
 use super::expression::expression;
 use super::map;
 use super::text;
-use crate::model::{Field, Migrate, Read, Register, Scope, View, Write};
+use crate::model::{Field, FieldType, Migrate, Read, Register, Scope, View, Write};
+use crate::words::runs;
 use maud::{Markup, html};
 
 /// The section; its anchor is `v3.MCG_CAP`, a field's `v3.MCG_CAP.COUNT`.
@@ -214,10 +215,12 @@ pub fn field_words(view: &View, field: &Field) -> String {
     let present = present.map(|e| format!(" There if {}.", expression(view, e)));
     let read = field.read.as_ref();
     let read = read.map(|e| format!(" Reads {}.", expression(view, e)));
-    format!(
-        "{}{}{}",
-        field.doc,
-        present.unwrap_or_default(),
-        read.unwrap_or_default()
-    )
+    let restored = field.restored.as_ref();
+    let restored = restored.filter(|_| matches!(field.ty, FieldType::Unsigned));
+    let restored = restored.map(|values| {
+        let values = runs(values, |value| value.to_string(), " to ");
+        format!(" A restore takes {}.", values.join(", "))
+    });
+    let more = [present, read, restored].into_iter().flatten();
+    std::iter::once(field.doc.clone()).chain(more).collect()
 }

@@ -1,6 +1,8 @@
 //! What the guest was promised: the capability word and the features in it.
 
 use super::Machine;
+use super::record::refused;
+use super::refusal::{Wrong, bits_named, taken};
 
 impl<'a> Machine<'a> {
     /// The capability register's value.
@@ -13,6 +15,28 @@ impl<'a> Machine<'a> {
         if let Some(id) = self.view.capability {
             self.cells[id][0] = value;
         }
+    }
+
+    /// Gives the guest a capability word that a restore takes.
+    ///
+    /// # Errors
+    /// Why it takes none like it.
+    pub fn promise(&mut self, value: u64) -> Result<(), String> {
+        let id = self.view.capability;
+        let id = id.ok_or_else(|| format!("`{}` has no capability register", self.view.name))?;
+        let register = self.view.register(id);
+        let refused = refused(register, value, self.extra.capability());
+        let reasons = refused.iter().map(|wrong| match wrong {
+            Wrong::Bits(bits) => format!("unknown {}", bits_named(self.view, register, *bits)),
+            Wrong::Value(_) => format!("a restore takes {}", taken(register, value)),
+        });
+        let reasons: Vec<String> = reasons.collect();
+        if !reasons.is_empty() {
+            let (name, reasons) = (&register.name, reasons.join("; "));
+            return Err(format!("`{name}` {value:#x} is refused: {reasons}"));
+        }
+        self.set_capability(value);
+        Ok(())
     }
 
     /// Gives the guest a feature; if there is no such one, the names that there are.

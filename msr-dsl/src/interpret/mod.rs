@@ -14,7 +14,6 @@ mod write;
 
 pub use cells::Cells;
 pub use expression::{allows, at_reset, constant, holds_with_one_of};
-pub use refusal::bits_named;
 pub use rules::in_sets;
 
 use crate::model::{BitRule, RegisterId, View};

@@ -1,6 +1,7 @@
 //! Why a restore does not take a record: each reason alone, as the generated code tells the first of them, and for people.
 
-use crate::model::View;
+use crate::model::{Migrate, Register, View};
+use crate::words::runs;
 use msr_runtime::RecordError;
 use std::fmt::{self, Display, Formatter};
 
@@ -79,11 +80,15 @@ impl Refusal {
                 wrong,
             } => {
                 let bank = bank.map_or(String::new(), |bank| format!(" of bank {bank}"));
-                let wrong = match wrong {
-                    Wrong::Bits(bits) => {
-                        format!("with {} is not accepted", bits_named(view, *tag, *bits))
+                let own = view.registers.iter().find(|one| one.name == *register);
+                let wrong = match (own, wrong) {
+                    (Some(own), Wrong::Bits(bits)) => {
+                        format!("with {} is not accepted", bits_named(view, own, *bits))
                     }
-                    Wrong::Value(_) => wrong.to_string(),
+                    (Some(own), Wrong::Value(value)) if !taken(own, *value).is_empty() => {
+                        format!("{wrong}: a restore takes {}", taken(own, *value))
+                    }
+                    _ => wrong.to_string(),
                 };
                 format!("item {tag}: {register}{bank} {wrong}")
             }
@@ -91,9 +96,13 @@ impl Refusal {
     }
 }
 
-/// `bits 0x8000000 (LMCE_P, since version 3)`: bits of an item, by the names that any version of the file has for them.
-pub fn bits_named(view: &View, tag: u16, bits: u64) -> String {
-    let fields = view.known_item(tag).map_or(&[][..], |item| &item.fields);
+/// `bits 0x8000000 (LMCE_P, since version 3)`: bits of a register, by the names that any version of the file has for them.
+pub fn bits_named(view: &View, register: &Register, bits: u64) -> String {
+    let item = match register.migrate {
+        Migrate::Saved { tag, .. } => view.known_item(tag),
+        _ => None,
+    };
+    let fields = item.map_or(&[][..], |item| &item.fields);
     let names: Vec<String> = fields
         .iter()
         .filter(|(_, mask)| mask & bits != 0)
@@ -103,4 +112,15 @@ pub fn bits_named(view: &View, tag: u16, bits: u64) -> String {
         true => format!("bits {bits:#x}"),
         false => format!("bits {bits:#x} ({})", names.join("; ")),
     }
+}
+
+/// `COUNT of 0 to 10, not 11`: what a restore takes of the fields of a value, where the value has none of it.
+pub fn taken(register: &Register, value: u64) -> String {
+    let fields = register.fields.iter().filter_map(|field| {
+        let own = (value & field.mask()) >> field.lo;
+        let values = field.restored.as_ref().filter(|all| !all.contains(&own))?;
+        let values = runs(values, |value| value.to_string(), " to ").join(", ");
+        Some(format!("{} of {values}, not {own}", field.name))
+    });
+    fields.collect::<Vec<_>>().join(", ")
 }

@@ -9,7 +9,7 @@ use proc_macro2::{Delimiter, Ident, TokenTree};
 use syn::parse::ParseStream;
 use syn::{Token, token};
 
-const STATEMENTS: &[&str] = &["when", "read", "write", "legal"];
+const STATEMENTS: &[&str] = &["when", "read", "write", "legal", "restore"];
 
 const LINES: Lines<FieldStatement> = Lines {
     known: STATEMENTS,
@@ -201,6 +201,10 @@ fn statement(input: ParseStream, _: &mut Diagnostics) -> syn::Result<FieldStatem
         word(input, "legal")?;
         let sets = bits::sets(input)?;
         FieldStatement::Legal(sets, words::illegal(input)?)
+    } else if peek(input, "restore") {
+        word(input, "restore")?;
+        word(input, "accepts")?;
+        FieldStatement::Accepts(bits::sets(input)?)
     } else {
         return Err(unknown(input, "statement of a field", STATEMENTS));
     };

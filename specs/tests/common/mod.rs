@@ -158,7 +158,7 @@ pub fn values() -> Vec<u64> {
     all
 }
 
-/// Capability words: counts at which things turn, with none, each, all but each and all of the accepted bits above.
+/// Capability words that a restore takes: counts at which things turn, with none, each, all but each and all of the accepted bits above.
 pub fn capabilities(model: &Model, version: u16) -> Vec<u64> {
     let view = model.version(version).expect("the version is in the spec");
     let Some(id) = view.capability else {
@@ -173,11 +173,10 @@ pub fn capabilities(model: &Model, version: u16) -> Vec<u64> {
     {
         words.extend([bit, flags & !bit]);
     }
-    let counts = [0, 1, 2, 3, 10, 31, 32, 33, 255]
-        .into_iter()
-        .filter(|count| count & !register.accepts == 0);
-    let mut all: Vec<u64> = counts
-        .flat_map(|count| words.iter().map(move |word| word | count))
+    let counts = [0, 1, 2, 3, 4, 10, 31, 32, 33, 255].into_iter();
+    let all = counts.flat_map(|count| words.iter().map(move |word| word | count));
+    let mut all: Vec<u64> = all
+        .filter(|word| Machine::new(view).promise(*word).is_ok())
         .collect();
     all.push(register.reset);
     all
