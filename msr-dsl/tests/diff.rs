@@ -34,7 +34,9 @@ fn sides() -> Vec<Side> {
 }
 
 fn compared(old: &Side, new: &Side) -> Comparison {
-    compare(old, new).unwrap_or_else(|_| panic!("{} and {}", old.name, new.name))
+    compare(old, new)
+        .decided()
+        .unwrap_or_else(|question| panic!("{question}"))
 }
 
 #[test]

@@ -549,8 +549,16 @@ fn every_rule_has_a_change_that_it_finds_and_its_mirror() {
                 continue;
             }
         };
-        let there = found(&compare(&old, &new).unwrap_or_else(|_| panic!("{}", case.what)));
-        let back = found(&compare(&new, &old).unwrap_or_else(|_| panic!("{}", case.what)));
+        let there = found(
+            &compare(&old, &new)
+                .decided()
+                .unwrap_or_else(|question| panic!("{}: {question}", case.what)),
+        );
+        let back = found(
+            &compare(&new, &old)
+                .decided()
+                .unwrap_or_else(|question| panic!("{}: {question}", case.what)),
+        );
         for id in case.rules {
             let mirror = ALL
                 .iter()

@@ -40,7 +40,9 @@ fn many(count: usize, rule: &str) -> String {
 fn comparisons_are_timed() {
     let timed = |old: &Side, new: &Side, least: usize| {
         let start = Instant::now();
-        let comparison = compare(old, new).unwrap_or_else(|_| panic!("too large"));
+        let comparison = compare(old, new)
+            .decided()
+            .unwrap_or_else(|question| panic!("{question}"));
         println!(
             "{} → {}: {} findings in {:?}",
             old.name,

@@ -28,7 +28,9 @@ fn side(text: &str) -> Side {
 }
 
 fn prints(old: &str, new: &str, rule: &str) -> BTreeSet<Fingerprint> {
-    let comparison = compare(&side(old), &side(new)).unwrap_or_else(|_| panic!("{new}"));
+    let comparison = compare(&side(old), &side(new))
+        .decided()
+        .unwrap_or_else(|question| panic!("{new}: {question}"));
     let all = comparison.findings.iter();
     all.filter(|one| one.rule.id == rule)
         .map(|one| one.fingerprint())
@@ -153,7 +155,7 @@ fn findings_between_manifests_are_those_between_specs() {
                 continue;
             };
             let [of_specs, of_manifests] = [0, 1].map(|kind| {
-                let comparison = compare(&old[kind], &new[kind]);
+                let comparison = compare(&old[kind], &new[kind]).decided();
                 let findings = comparison.unwrap_or_else(|_| panic!("{spec}")).findings;
                 let said = findings.iter().filter(|one| one.rule.id != "documentation");
                 let said = said.map(|one| (one.rule.id, one.fingerprint()));

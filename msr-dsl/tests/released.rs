@@ -71,7 +71,9 @@ fn same(name: &str, text: &str) {
         let lock = Side::of_manifest("lock", "lock", &written, &model.name, view.version)
             .expect("a manifest");
         for [old, new] in [[&lock, &spec], [&spec, &lock]] {
-            let comparison = compare(old, new).unwrap_or_else(|_| panic!("{place}: too large"));
+            let comparison = compare(old, new)
+                .decided()
+                .unwrap_or_else(|question| panic!("{place}: {question}"));
             assert_eq!(comparison.findings, [], "{place}\n{text}");
         }
     }

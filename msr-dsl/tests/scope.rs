@@ -144,7 +144,7 @@ fn side(text: &str) -> Side {
 }
 
 fn findings(old: &str, new: &str) -> Vec<Finding> {
-    let comparison = compare(&side(old), &side(new)).expect("small");
+    let comparison = compare(&side(old), &side(new)).decided().expect("small");
     comparison.findings
 }
 
@@ -200,12 +200,12 @@ fn the_same_scope_is_no_difference_and_a_manifest_says_it() {
     assert_eq!(lines.get("0x501 scope").map(String::as_str), Some("guest"));
     let manifest = Manifest::of(&model).text("pair");
     let released = Side::of_manifest("a.lock", "a.lock", &manifest, "pair", 1).expect("a manifest");
-    let comparison = compare(&released, &side(&text)).expect("small");
+    let comparison = compare(&released, &side(&text)).decided().expect("small");
     let guest = comparison.findings.iter();
     let told: Vec<_> = guest.filter(|one| one.rule.witnessed).collect();
     assert!(told.is_empty(), "{told:#?}");
     let own = spec(["guest", "vcpu"], [1, 2], "");
-    let comparison = compare(&released, &side(&own)).expect("small");
+    let comparison = compare(&released, &side(&own)).decided().expect("small");
     let names = names(&comparison.findings);
     assert!(names.contains(&("scope-vcpu", vec![0x501])), "{names:?}");
 }

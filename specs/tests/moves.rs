@@ -5,6 +5,7 @@ mod common;
 use common::{capabilities, model, watched};
 use msr_dsl::compare::condition::Condition;
 use msr_dsl::compare::convert::{convert, convert_what_can_be};
+use msr_dsl::compare::default_guest::DefaultGuest;
 use msr_dsl::compare::finding::Witness;
 use msr_dsl::compare::rules::Effect;
 use msr_dsl::compare::side::Side;
@@ -43,7 +44,9 @@ fn released(spec: &str, model: &Model) -> Vec<Side> {
 }
 
 fn compared(old: &Side, new: &Side) -> Comparison {
-    compare(old, new).unwrap_or_else(|_| panic!("{} and {}", old.name, new.name))
+    compare(old, new)
+        .decided()
+        .unwrap_or_else(|question| panic!("{question}"))
 }
 
 /// Guests with every kind of capability word: new, with registers written, with an error, with one that is pending.
@@ -84,6 +87,7 @@ fn kept_out(verdict: &Verdict, guest: &Machine) -> bool {
     match verdict {
         Verdict::Safe => false,
         Verdict::Refused(_) => true,
+        Verdict::Undecided(_) => unreachable!("the comparison was decided"),
         Verdict::Conditional(reasons) => {
             let conditions = reasons
                 .iter()
@@ -196,6 +200,79 @@ fn goes_on_as_said(
             );
         }
     }
+}
+
+/// The default guest as it is created goes on without a condition only if nothing that is not safe is shown by what such a guest
+/// does, on a condition only if something is, by that or by its record; and is refused only if its record is.
+#[test]
+fn what_is_said_of_the_default_guest_is_true() {
+    let models: Vec<Model> = SPECS.into_iter().map(model).collect();
+    let sides: Vec<Side> = (SPECS.iter().zip(&models))
+        .flat_map(|(spec, model)| released(spec, model))
+        .collect();
+    let mut said = [0; 3];
+    for (old, new) in sides
+        .iter()
+        .flat_map(|old| sides.iter().map(move |new| (old, new)))
+    {
+        if old.view.restore_only || old.name == new.name {
+            continue;
+        }
+        let comparison = compared(old, new);
+        let place = format!("{} → {}", old.name, new.name);
+        let guest = Machine::new(&old.view);
+        let taken = match old.view.name == new.view.name {
+            true => Machine::new(&new.view).restore(&guest.save()).is_ok(),
+            false => convert_what_can_be(&old.view, &new.view, &guest.save()).is_ok(),
+        };
+        let shown: Vec<&Witness> = (comparison.findings.iter())
+            .filter(|finding| finding.effects()[0] != Effect::Safe)
+            .filter_map(|finding| finding.witness.as_ref())
+            .filter(|witness| is_of(witness, &guest))
+            .collect();
+        let by_record = |step: &Step| matches!(step, Step::Restore(_));
+        let mut accesses = shown.iter().filter(|one| !one.steps.iter().any(by_record));
+        match comparison.default_guests[0].as_ref().expect("guests start") {
+            DefaultGuest::Refused(why) => {
+                said[0] += 1;
+                assert!(
+                    !taken || new.view.restore_only || unknown(&guest, &new.view),
+                    "{place}: {why:?}"
+                );
+            }
+            DefaultGuest::GoesOn => {
+                said[1] += 1;
+                assert!(taken && accesses.next().is_none(), "{place}");
+            }
+            DefaultGuest::GoesOnIf(conditions) => {
+                said[2] += 1;
+                assert!(taken && !shown.is_empty(), "{place}: {conditions:?}");
+            }
+        }
+    }
+    assert!(said.into_iter().all(|count| count > 0), "{said:?}");
+}
+
+/// The witness is one of such a guest: created so on the old side, or restored there with its capability word.
+fn is_of(witness: &Witness, guest: &Machine) -> bool {
+    let created = witness.start[0].capability.is_none() && witness.start[0].features.is_empty();
+    let record = witness.steps.iter().find_map(|step| match step {
+        Step::Restore(record) => Some(record),
+        _ => None,
+    });
+    match record {
+        None => created,
+        Some(record) => {
+            let mut restored = Machine::new(guest.view());
+            restored.restore_either(record).is_ok() && restored.capability() == guest.capability()
+        }
+    }
+}
+
+/// It has capability bits that the other version does not know.
+fn unknown(guest: &Machine, to: &View) -> bool {
+    let known = to.capability.map_or(u64::MAX, |id| to.register(id).accepts);
+    guest.capability().unwrap_or(0) & !known != 0
 }
 
 /// Between interfaces a record is converted. It is refused exactly if the verdict says so of the guest, or it would lose a pending

@@ -49,7 +49,7 @@ fn answer(hosts: &[String]) -> Result<Result<Pool, Vec<String>>, String> {
         .iter()
         .map(|text| host(text))
         .collect::<Result<Vec<Host>, String>>()?;
-    pool(&hosts).map_err(|reason| reason.to_string())
+    pool(&hosts)
 }
 
 fn host(text: &str) -> Result<Host, String> {

@@ -1,17 +1,16 @@
-//! What a guest's accesses tell: group by group, both sides run at once, and every MSR is compared over all states that
-//! they reach.
+//! What a guest's accesses tell: every MSR is compared over all states that both sides reach when they run at once.
 
 use super::alike::Alike;
 use super::differences::differences;
 use super::finding::Finding;
-use super::groups::{Group, groups, own};
-use super::merge::merge;
-use super::product::{Guests, Product, TooLarge};
+use super::groups::groups;
+use super::likeness::Told;
+use super::product::{Guests, Product};
 use super::symbols::{Places, Side, places};
 use super::truth::{Table, Truth};
+use super::undecided::Undecided;
 use super::word;
-use crate::model::{Expr, Injection, RegisterId, View};
-use std::collections::HashMap;
+use crate::model::{Expr, View};
 use std::rc::Rc;
 
 /// What both comparisons of accesses and of banks need to know.
@@ -25,7 +24,7 @@ pub struct Setting<'a> {
     /// Bits of the capability word that hold the count.
     pub count_bits: u64,
     /// The most banks that a guest can have on both sides.
-    most_banks: u32,
+    pub most_banks: u32,
     /// The registers at MSRs.
     pub places: [Rc<Places>; 2],
 }
@@ -53,49 +52,29 @@ impl<'a> Setting<'a> {
 }
 
 /// All findings about accesses.
-pub fn accesses(setting: &Setting) -> Result<Vec<Finding>, Box<TooLarge>> {
+pub fn accesses(setting: &Setting, undecided: &mut Undecided) -> Vec<Finding> {
     let alike = Alike::new(setting.views);
-    let mut known: HashMap<Vec<Likeness>, Vec<u32>> = HashMap::new();
-    let mut first: Vec<(Vec<Likeness>, Vec<Finding>)> = Vec::new();
-    for group in groups(setting.views) {
+    let mut told = Told::default();
+    for group in groups(setting.views, &|_| None) {
         if alike.same(&group) {
             continue;
         }
-        let likeness = likeness(setting, &group);
-        match (
-            &likeness,
-            likeness.as_ref().and_then(|like| known.get_mut(like)),
-        ) {
-            (_, Some(others)) => others.extend(&group.msrs),
-            (like, None) => {
-                let mut product = Product::new(setting, &group);
-                product.explore(&group)?;
-                let mut findings = Vec::new();
-                for msr in &group.msrs {
-                    findings.extend(differences(setting, &mut product, *msr));
-                    product.sure()?;
-                }
-                if let Some(like) = like {
-                    known.insert(like.clone(), Vec::new());
-                }
-                first.push((likeness.unwrap_or_default(), findings));
+        let asked = told.untold(setting, &group);
+        if asked.is_empty() || undecided.covers(&group) {
+            continue;
+        }
+        let mut product = Product::new(setting, &group);
+        let decided = product.explore(&group).and_then(|()| {
+            for one in asked {
+                let findings = differences(setting, &mut product, one.msr);
+                product.sure()?;
+                told.tell(one, findings);
             }
-        }
+            Ok(())
+        });
+        undecided.note(&group, decided);
     }
-    // What holds for one bank holds for those that are like it.
-    for (like, findings) in &mut first {
-        if let Some(others) = known.get(like) {
-            findings
-                .iter_mut()
-                .for_each(|finding| finding.about.msrs.extend(others));
-        }
-    }
-    Ok(merge(
-        first
-            .into_iter()
-            .flat_map(|(_, findings)| findings)
-            .collect(),
-    ))
+    told.findings()
 }
 
 /// Guests that exist on both sides. A feature that one side alone knows is left out on the other.
@@ -173,46 +152,4 @@ fn count_bits(views: [&View; 2]) -> u64 {
         });
     }
     bits
-}
-
-/// What of an MSR decides how it behaves, its bank apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Likeness {
-    register: [Option<RegisterId>; 2],
-    stored: [bool; 2],
-    injected: [bool; 2],
-    reachable: bool,
-}
-
-/// Groups of one likeness have the same findings. None if the bank's number itself counts.
-pub(super) fn likeness(setting: &Setting, group: &Group) -> Option<Vec<Likeness>> {
-    group
-        .msrs
-        .iter()
-        .map(|msr| likeness_of(setting, *msr))
-        .collect()
-}
-
-fn likeness_of(setting: &Setting, msr: u32) -> Option<Likeness> {
-    let mut like = Likeness {
-        register: [None; 2],
-        stored: [false; 2],
-        injected: [false; 2],
-        reachable: true,
-    };
-    for (side, view) in setting.views.into_iter().enumerate() {
-        let Some((id, index)) = setting.places[side].get(&msr).copied() else {
-            continue;
-        };
-        let register = view.register(id);
-        if register.banked && !setting.same_count || Alike::asks_for_index(register) {
-            return None;
-        }
-        like.register[side] = Some(id);
-        like.stored[side] = own(view, id, index).is_some();
-        let at = |injection: &Injection| register.banked && injection.bank == index;
-        like.injected[side] = view.injection.as_ref().is_some_and(at);
-        like.reachable &= !register.banked || index < setting.most_banks;
-    }
-    Some(like)
 }

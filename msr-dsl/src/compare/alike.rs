@@ -39,10 +39,13 @@ impl Alike {
 
     /// Both sides say the same of every MSR of a group.
     pub fn same(&self, group: &Group) -> bool {
-        group.msrs.iter().all(|msr| {
-            let [old, new] = &self.meanings;
-            old.get(msr).is_some() && old.get(msr) == new.get(msr)
-        })
+        group.msrs.iter().all(|msr| self.same_at(*msr))
+    }
+
+    /// Both sides say the same of an MSR.
+    pub fn same_at(&self, msr: u32) -> bool {
+        let [old, new] = &self.meanings;
+        old.get(&msr).is_some() && old.get(&msr) == new.get(&msr)
     }
 
     /// The bank's number itself, and not only what the bank is, decides what the register does.

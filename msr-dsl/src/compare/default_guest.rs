@@ -18,7 +18,7 @@ pub enum DefaultGuest {
     Refused(Vec<String>),
 }
 
-/// What happens to it from one version to another, by a verdict; none if no guest is created under the first.
+/// What happens to it from one version to another, by a verdict; none if no guest is created under the first, or if that is not decided.
 pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<DefaultGuest> {
     if from.restore_only {
         return None;
@@ -42,6 +42,9 @@ pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<Defaul
     };
     if let Some(reasons) = refused {
         return Some(DefaultGuest::Refused(reasons));
+    }
+    if matches!(verdict, Verdict::Undecided(_)) {
+        return None;
     }
     let brought = |reason: &&Reason| reason.rule == rules::RESTORED_CHANGES.id;
     let reasons = verdict.reasons().iter().filter(|reason| !brought(reason));

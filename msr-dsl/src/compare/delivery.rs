@@ -4,16 +4,17 @@ use super::accesses::Setting;
 use super::alike::Alike;
 use super::condition::{Affected, Condition, Demand};
 use super::finding::{About, Aspect, Finding, Witness};
-use super::groups::{Group, groups, reached};
+use super::groups::{Group, reached, together};
 use super::product::{Product, TooLarge};
 use super::rules::{self, Rule};
 use super::steps::{Start, Step};
+use super::undecided::Undecided;
 use super::values;
 use crate::model::Expr;
 use std::collections::BTreeSet;
 
 /// All findings about it.
-pub fn delivery(setting: &Setting) -> Result<Vec<Finding>, Box<TooLarge>> {
+pub fn delivery(setting: &Setting, undecided: &mut Undecided) -> Vec<Finding> {
     let mut findings = Vec::new();
     let injections = setting.views.map(|view| view.injection.as_ref());
     let told = |rule| {
@@ -21,7 +22,7 @@ pub fn delivery(setting: &Setting) -> Result<Vec<Finding>, Box<TooLarge>> {
         finding(rule, witness, None)
     };
     match injections {
-        [None, None] => return Ok(findings),
+        [None, None] => return findings,
         [None, Some(_)] => findings.push(told(&rules::INJECTION_ADDED)),
         [Some(_), None] => findings.push(told(&rules::INJECTION_REMOVED)),
         [Some(old), Some(new)] => match (old.broadcast, new.broadcast) {
@@ -30,8 +31,8 @@ pub fn delivery(setting: &Setting) -> Result<Vec<Finding>, Box<TooLarge>> {
             _ => {}
         },
     }
-    findings.extend(local(setting)?);
-    Ok(findings)
+    findings.extend(local(setting, undecided));
+    findings
 }
 
 fn finding(rule: &'static Rule, witness: Witness, affected: Option<Affected>) -> Finding {
@@ -61,25 +62,39 @@ fn finding(rule: &'static Rule, witness: Witness, affected: Option<Affected>) ->
 }
 
 /// Guests that asked for local delivery, on one side alone.
-fn local(setting: &Setting) -> Result<Option<Finding>, Box<TooLarge>> {
+fn local(setting: &Setting, undecided: &mut Undecided) -> Option<Finding> {
     let conditions = setting.views.map(|view| {
         view.injection
             .as_ref()
             .and_then(|injection| injection.local.as_ref())
     });
     let rule = match conditions.map(|condition| condition.is_some()) {
-        [false, false] => return Ok(None),
+        [false, false] => return None,
         [false, true] => &rules::LOCAL_ADDED,
         [true, false] => &rules::LOCAL_REMOVED,
         [true, true] => &rules::LOCAL_CHANGED,
     };
     let group = group(setting, conditions);
-    if Alike::new(setting.views).same(&group) {
-        return Ok(None);
+    if Alike::new(setting.views).same(&group) || undecided.covers(&group) {
+        return None;
     }
-    let mut product = Product::new(setting, &group);
+    let decided = of_group(setting, &group, rule);
+    let (finding, decided) = match decided {
+        Ok(finding) => (finding, Ok(())),
+        Err(question) => (None, Err(question)),
+    };
+    undecided.note(&group, decided);
+    finding
+}
+
+fn of_group(
+    setting: &Setting,
+    group: &Group,
+    rule: &'static Rule,
+) -> Result<Option<Finding>, Box<TooLarge>> {
+    let mut product = Product::new(setting, group);
     // Where one side has no such thing, it need not agree on the way there either.
-    product.explore_while(&group, rule == &rules::LOCAL_CHANGED)?;
+    product.explore_while(group, rule == &rules::LOCAL_CHANGED)?;
     let asked = [0, 1].map(|side| product.sides[side].local(&mut product.table));
     let differ = product.table.differ(asked[0], asked[1]);
     let path = product.path(differ);
@@ -122,14 +137,5 @@ fn group(setting: &Setting, conditions: [Option<&Expr>; 2]) -> Group {
             );
         }
     }
-    let mut whole = Group::default();
-    for group in groups(setting.views) {
-        if group.msrs.iter().any(|msr| msrs.contains(msr)) {
-            whole.msrs.extend(group.msrs);
-            for side in 0..2 {
-                whole.cells[side].extend(&group.cells[side]);
-            }
-        }
-    }
-    whole
+    together(setting.views, msrs)
 }

@@ -1,90 +1,99 @@
-//! Which MSRs have to be looked at together: those whose answers depend on a state that another one changes, on either
-//! side. Everything else is compared on its own.
+//! What the answers of an MSR depend on: states, the MSRs by which a guest changes those, and what these depend on in turn, on
+//! either side. Nothing else can make a difference to it, so each MSR is asked about with its own few states: registers that
+//! share a lock bit are as many small questions, and not one of all of them.
 
 use super::symbols::Cell;
 use crate::model::{BitRule, Expr, Field, Legal, Read, Register, RegisterId, Rule, View, Write};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// MSRs that belong together, and the states behind them on each side.
+/// MSRs that depend on the same, and all of that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Group {
-    /// The MSRs.
+    /// The MSRs whose answers are asked for.
+    pub asked: BTreeSet<u32>,
+    /// They, and the MSRs by which a guest changes what they depend on.
     pub msrs: BTreeSet<u32>,
     /// States of the old and of the new side.
     pub cells: [BTreeSet<Cell>; 2],
 }
 
-/// All groups of two versions, by their first MSR.
-pub fn groups(sides: [&View; 2]) -> Vec<Group> {
-    let needs = sides.map(needs);
-    let writers = sides.map(writers);
-    let msrs: BTreeSet<u32> = needs
-        .iter()
-        .flat_map(|needs| needs.keys().copied())
-        .collect();
-    let mut seen = BTreeSet::new();
-    let mut all = Vec::new();
-    for msr in msrs {
-        if seen.contains(&msr) {
-            continue;
-        }
-        let group = close(msr, &needs, &writers);
-        seen.extend(group.msrs.iter().copied());
-        all.push(group);
+/// Which state of the old side one of the new side begins with, for guests that move.
+pub type Origins<'a> = &'a dyn Fn(Cell) -> Option<Cell>;
+
+/// The groups of two versions: every MSR is asked for in one of them. Those of few states come first, so what another group
+/// depends on stands before it.
+pub fn groups(sides: [&View; 2], from: Origins) -> Vec<Group> {
+    let dependence = Dependence::new(sides, from);
+    let mut by_msrs: BTreeMap<BTreeSet<u32>, Group> = BTreeMap::new();
+    for msr in dependence.msrs() {
+        let group = dependence.group([msr]);
+        let known = by_msrs.entry(group.msrs.clone()).or_insert(group);
+        known.asked.insert(msr);
     }
-    merge(all)
+    let mut all: Vec<Group> = by_msrs.into_values().collect();
+    all.sort_by_key(|group| (group.msrs.len(), group.asked.first().copied()));
+    all
+}
+
+/// One group of several MSRs, whatever they have to do with each other.
+pub fn together(sides: [&View; 2], asked: BTreeSet<u32>) -> Group {
+    Dependence::new(sides, &|_| None).group(asked)
 }
 
 type Needs = BTreeMap<u32, BTreeSet<Cell>>;
 
-/// Everything that is reached from one MSR.
-fn close(first: u32, needs: &[Needs; 2], writers: &[HashMap<Cell, Vec<u32>>; 2]) -> Group {
-    let mut group = Group::default();
-    let mut waiting = vec![first];
-    while let Some(msr) = waiting.pop() {
-        if !group.msrs.insert(msr) {
-            continue;
+/// What depends on what.
+struct Dependence<'a> {
+    /// The states on which the answers of an MSR depend.
+    needs: [Needs; 2],
+    /// The MSRs that change a state.
+    writers: [HashMap<Cell, Vec<u32>>; 2],
+    from: Origins<'a>,
+}
+
+impl<'a> Dependence<'a> {
+    fn new(sides: [&View; 2], from: Origins<'a>) -> Self {
+        Self {
+            needs: sides.map(needs),
+            writers: sides.map(writers),
+            from,
         }
-        for side in 0..2 {
-            for cell in needs[side].get(&msr).into_iter().flatten() {
-                if group.cells[side].insert(*cell) {
-                    waiting.extend(writers[side].get(cell).into_iter().flatten());
+    }
+
+    fn msrs(&self) -> BTreeSet<u32> {
+        let both = self.needs.iter();
+        both.flat_map(|needs| needs.keys().copied()).collect()
+    }
+
+    /// Everything on which some MSRs depend.
+    fn group(&self, asked: impl IntoIterator<Item = u32>) -> Group {
+        let mut waiting: Vec<u32> = asked.into_iter().collect();
+        let mut group = Group {
+            asked: waiting.iter().copied().collect(),
+            ..Group::default()
+        };
+        while let Some(msr) = waiting.pop() {
+            if !group.msrs.insert(msr) {
+                continue;
+            }
+            for side in 0..2 {
+                for cell in self.needs[side].get(&msr).into_iter().flatten() {
+                    self.add(&mut group, side, *cell, &mut waiting);
                 }
             }
         }
+        group
     }
-    group
-}
 
-/// Groups that share an MSR are one: an alias is reached from its register only by way of this.
-fn merge(all: Vec<Group>) -> Vec<Group> {
-    let mut owner: HashMap<u32, usize> = HashMap::new();
-    let mut merged: Vec<Group> = Vec::new();
-    for group in all {
-        let known: BTreeSet<usize> = group
-            .msrs
-            .iter()
-            .filter_map(|msr| owner.get(msr).copied())
-            .collect();
-        let to = known.first().copied().unwrap_or(merged.len());
-        if to == merged.len() {
-            merged.push(Group::default());
+    fn add(&self, group: &mut Group, side: usize, cell: Cell, waiting: &mut Vec<u32>) {
+        if !group.cells[side].insert(cell) {
+            return;
         }
-        let others: Vec<Group> = known
-            .iter()
-            .skip(1)
-            .map(|at| std::mem::take(&mut merged[*at]))
-            .collect();
-        for part in others.into_iter().chain([group]) {
-            owner.extend(part.msrs.iter().map(|msr| (*msr, to)));
-            merged[to].msrs.extend(part.msrs);
-            for side in 0..2 {
-                merged[to].cells[side].extend(&part.cells[side]);
-            }
+        waiting.extend(self.writers[side].get(&cell).into_iter().flatten());
+        if let (1, Some(from)) = (side, (self.from)(cell)) {
+            self.add(group, 0, from, waiting);
         }
     }
-    merged.retain(|group| !group.msrs.is_empty());
-    merged
 }
 
 /// For each cell, the MSRs through which a guest may change it.

@@ -1,33 +1,35 @@
 //! What a guest meets that was saved under one side and is restored under the other, besides what it would have met had it
 //! been born there: state that did not come along.
 
-use super::accesses::{Likeness, Setting, likeness};
+use super::accesses::Setting;
 use super::alike::Alike;
+use super::bitwise;
 use super::condition::Demand;
 use super::differences::after_a_move;
 use super::finding::{Finding, Witness};
 use super::groups::{Group, groups};
 use super::items::{Item, items};
-use super::merge::merge;
+use super::likeness::{Asked, Told};
 use super::product::{Product, TooLarge};
 use super::rules::{self, Effect, Rule};
 use super::steps::Step;
 use super::symbols::Cell;
+use super::undecided::Undecided;
 use crate::interpret::Machine;
-use crate::model::{BitRule, Expr, Field, Read, View, Write};
-use std::collections::HashMap;
+use crate::model::View;
+use std::rc::Rc;
 
 /// Both directions. `known` are the findings about accesses and records.
-pub fn migrated(setting: &Setting, known: &[Finding]) -> Result<Vec<Finding>, Box<TooLarge>> {
+pub fn migrated(setting: &Setting, known: &[Finding], undecided: &mut Undecided) -> Vec<Finding> {
     let [old, new] = setting.views;
     // Between interfaces a record is converted, which takes nothing away.
     if old.name != new.name || !one_word(setting.views) {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let mut all = one_way(setting, known, 0)?;
+    let mut all = one_way(setting, known, 0, undecided);
     let back = Setting::new([new, old]);
-    all.extend(one_way(&back, known, 1)?.into_iter().map(turned));
-    Ok(all)
+    all.extend(one_way(&back, known, 1, undecided).into_iter().map(turned));
+    all
 }
 
 /// Both sides have the capability word in the same item, or none.
@@ -44,71 +46,86 @@ fn one_way(
     setting: &Setting,
     known: &[Finding],
     direction: usize,
-) -> Result<Vec<Finding>, Box<TooLarge>> {
+    undecided: &mut Undecided,
+) -> Vec<Finding> {
     if setting.views[1].restore_only {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let alike = Alike::new(setting.views);
-    let own = setting.views.map(items);
-    let mut first: Vec<(Option<Vec<Likeness>>, Vec<Finding>)> = Vec::new();
-    let mut others: HashMap<usize, Vec<u32>> = HashMap::new();
-    for group in linked(groups(setting.views), &own) {
+    let own = Rc::new(setting.views.map(items));
+    let mut told = Told::default();
+    for group in groups(setting.views, &|cell| restored_from(cell, &own)) {
         let along = saved_alike(&group, &own);
-        if along && (alike.same(&group) || bit_by_bit(setting, &group)) {
+        if along && (alike.same(&group) || bitwise::shows_from_power_on(setting, &alike, &group)) {
             continue;
         }
-        let like = likeness(setting, &group);
-        let same = first
-            .iter()
-            .position(|(other, _)| like.is_some() && *other == like);
-        if let Some(same) = same {
-            others.entry(same).or_default().extend(&group.msrs);
+        let asked = told.untold(setting, &group);
+        if asked.is_empty() || undecided.covers(&group) {
             continue;
         }
-        first.push((like, of_group(setting, &group, known, direction)?));
+        let decided = of_group(setting, &group, &own, &asked, (known, direction));
+        let decided = decided.map(|all| {
+            let each = asked.into_iter().zip(all);
+            each.for_each(|(one, findings)| told.tell(one, findings));
+        });
+        undecided.note(&group, decided);
     }
-    for (at, msrs) in others {
-        let findings = &mut first[at].1;
-        findings
-            .iter_mut()
-            .for_each(|finding| finding.about.msrs.extend(&msrs));
-    }
-    let all = first.into_iter().flat_map(|(_, findings)| findings);
-    Ok(merge(all.collect()))
+    told.findings()
 }
 
-/// Guests as they come to be by themselves, and those that only a record brings.
-fn of_group<'a>(
-    setting: &Setting<'a>,
+/// The state of the first side from which one of the second begins after a move.
+fn restored_from(cell: Cell, items: &[Vec<Item>; 2]) -> Option<Cell> {
+    let item = items[1].iter().find(|item| item.id == cell.register)?;
+    let same = |other: &&Item| other.tag == item.tag && other.scope == item.scope;
+    let from = items[0].iter().find(same)?;
+    ((cell.bank as usize) < from.words && !from.capability).then_some(Cell {
+        register: from.id,
+        bank: cell.bank,
+    })
+}
+
+/// Guests as they come to be by themselves, and those that only a record brings: what is found of each MSR that is asked about.
+fn of_group(
+    setting: &Setting,
     group: &Group,
-    known: &[Finding],
-    direction: usize,
-) -> Result<Vec<Finding>, Box<TooLarge>> {
+    items: &Rc<[Vec<Item>; 2]>,
+    asked: &[Asked],
+    (known, direction): (&[Finding], usize),
+) -> Result<Vec<Vec<Finding>>, Box<TooLarge>> {
     let mut product = Product::new(setting, group);
-    let untold = |product: &mut Product<'a>| {
-        let msrs = group.msrs.iter();
-        let mut findings: Vec<Finding> = msrs
-            .flat_map(|msr| after_a_move(setting, product, *msr))
-            .collect();
+    product.migrate(group, items.clone())?;
+    let mut all: Vec<Vec<Finding>> = Vec::new();
+    for one in asked {
+        let mut findings = after_a_move(setting, &mut product, one.msr);
         findings.retain(|finding| !told(finding, known, direction) && arrives(finding, setting));
-        findings
-    };
-    product.migrate(group)?;
-    let lived = untold(&mut product);
-    let mut recorded = match product.migrate_records(group)? {
-        true => untold(&mut product),
-        false => Vec::new(),
-    };
+        all.push(
+            findings
+                .into_iter()
+                .map(named(&rules::MOVE_CHANGES))
+                .collect(),
+        );
+    }
+    if product.migrate_records(group)? {
+        for (one, lived) in asked.iter().zip(&mut all) {
+            let mut findings = after_a_move(setting, &mut product, one.msr);
+            findings.retain(|finding| {
+                !told(finding, known, direction)
+                    && arrives(finding, setting)
+                    && !told(finding, lived, 0)
+            });
+            lived.extend(findings.into_iter().map(named(&rules::RESTORED_CHANGES)));
+        }
+    }
     product.sure()?;
-    recorded.retain(|finding| !told(finding, &lived, 0));
-    let named = |rule| move |finding| named(finding, rule);
-    let lived = lived.into_iter().map(named(&rules::MOVE_CHANGES));
-    let recorded = recorded.into_iter().map(named(&rules::RESTORED_CHANGES));
-    Ok(lived.chain(recorded).collect())
+    Ok(all)
+}
+
+fn named(rule: &'static Rule) -> impl Fn(Finding) -> Finding {
+    move |finding| renamed(finding, rule)
 }
 
 /// The rule says only that a move does it.
-fn named(finding: Finding, rule: &'static Rule) -> Finding {
+fn renamed(finding: Finding, rule: &'static Rule) -> Finding {
     let text = match finding.text.contains(" after the move") {
         true => finding.text,
         false => format!("after the move, {}", finding.text),
@@ -213,67 +230,4 @@ fn saved_alike(group: &Group, items: &[Vec<Item>; 2]) -> bool {
         own
     };
     of(0) == of(1)
-}
-
-/// One register that comes along as it is, and that both sides show as it is; they differ at most in what a write does to each
-/// bit by itself. A bit that the old side can change, and that the new one would change otherwise, shows that from power-on.
-fn bit_by_bit(setting: &Setting, group: &Group) -> bool {
-    let register = |side: usize| {
-        let msr = group.msrs.first()?;
-        let (id, _) = setting.places[side].get(msr)?;
-        let register = setting.views[side].register(*id);
-        let field = |field: &Field| {
-            field.present.is_none()
-                && field.read.is_none()
-                && field.rules.is_empty()
-                && by_itself(&field.write)
-        };
-        let plain = matches!(register.read, Read::Value(Expr::State))
-            && matches!(register.write, Write::Bits(None))
-            && register.rules.is_empty()
-            && register.present.is_none()
-            && register.fields.iter().all(field)
-            && by_itself(&register.reserved)
-            && !register.banked
-            && setting.views[side].capability != Some(*id);
-        plain.then_some((register.reset, register.init, register.scope))
-    };
-    let alone = group.msrs.len() == 1 && group.cells.iter().all(|cells| cells.len() == 1);
-    alone && register(0).is_some() && register(0) == register(1)
-}
-
-/// What becomes of the bit, and whether the write faults, depends on no other state.
-fn by_itself(rule: &BitRule) -> bool {
-    !matches!(rule, BitRule::Locked(_) | BitRule::FaultOnChange)
-}
-
-/// Groups in which each state of the second side stands with the one of the first that it is restored from.
-fn linked(groups: Vec<Group>, items: &[Vec<Item>; 2]) -> Vec<Group> {
-    let mut linked: Vec<Group> = Vec::new();
-    for mut group in groups {
-        let from = group.cells[1].iter().filter_map(|cell| {
-            let item = items[1].iter().find(|item| item.id == cell.register)?;
-            let same = |other: &&Item| other.tag == item.tag && other.scope == item.scope;
-            let other = items[0].iter().find(same)?;
-            ((cell.bank as usize) < other.words && !other.capability).then_some(Cell {
-                register: other.id,
-                bank: cell.bank,
-            })
-        });
-        let from: Vec<Cell> = from.collect();
-        group.cells[0].extend(from);
-        // One that has a state in common is the same group.
-        let (same, rest): (Vec<Group>, Vec<Group>) = linked
-            .into_iter()
-            .partition(|other| !other.cells[0].is_disjoint(&group.cells[0]));
-        linked = rest;
-        for other in same {
-            group.msrs.extend(other.msrs);
-            for (own, more) in group.cells.iter_mut().zip(other.cells) {
-                own.extend(more);
-            }
-        }
-        linked.push(group);
-    }
-    linked
 }

@@ -5,6 +5,7 @@
 
 pub mod accesses;
 mod alike;
+mod bitwise;
 mod capability;
 pub mod condition;
 mod content;
@@ -18,6 +19,7 @@ mod features;
 pub mod finding;
 pub mod groups;
 pub mod items;
+mod likeness;
 pub mod lines;
 mod merge;
 mod migrated;
@@ -32,6 +34,7 @@ pub mod side;
 pub mod steps;
 pub mod symbols;
 pub mod truth;
+pub mod undecided;
 mod values;
 pub mod verdict;
 pub mod word;
@@ -41,6 +44,7 @@ use default_guest::{DefaultGuest, default_guest};
 use finding::Finding;
 use product::TooLarge;
 use side::Side;
+use undecided::Undecided;
 use verdict::{Verdict, verdict};
 
 /// What a comparison says.
@@ -50,25 +54,41 @@ pub struct Comparison {
     pub names: [String; 2],
     /// All differences, by subject.
     pub findings: Vec<Finding>,
+    /// What could not be decided, so that findings may be missing.
+    pub undecided: Vec<TooLarge>,
     /// Old to new, and new to old.
     pub verdicts: [Verdict; 2],
     /// What they mean for a guest as it is created by default; none if none is created there.
     pub default_guests: [Option<DefaultGuest>; 2],
 }
 
+impl Comparison {
+    /// Itself, if nothing was left open.
+    ///
+    /// # Errors
+    /// The sides, and the first question that was too large.
+    pub fn decided(self) -> Result<Self, String> {
+        match self.undecided.first() {
+            None => Ok(self),
+            Some(question) => Err(format!(
+                "{} and {}: {question}",
+                self.names[0], self.names[1]
+            )),
+        }
+    }
+}
+
 /// Compares two sides.
-///
-/// # Errors
-/// A register whose states hang together with too many others to be decided.
-pub fn compare(old: &Side, new: &Side) -> Result<Comparison, Box<TooLarge>> {
+pub fn compare(old: &Side, new: &Side) -> Comparison {
     let setting = Setting::new([&old.view, &new.view]);
-    let mut findings = accesses::accesses(&setting)?;
+    let mut undecided = Undecided::default();
+    let mut findings = accesses::accesses(&setting, &mut undecided);
     moved::moved(&setting, &mut findings);
     findings.extend(capability::capability(&setting));
-    findings.extend(delivery::delivery(&setting)?);
+    findings.extend(delivery::delivery(&setting, &mut undecided));
     let mut findings = merge::merge(findings);
     findings.extend(records::records(&setting));
-    let moved = migrated::migrated(&setting, &findings)?;
+    let moved = migrated::migrated(&setting, &findings, &mut undecided);
     findings.extend(moved);
     findings.extend(features::features(&setting));
     findings.extend(documentation::documentation(&setting));
@@ -88,15 +108,17 @@ pub fn compare(old: &Side, new: &Side) -> Result<Comparison, Box<TooLarge>> {
         )
     };
     findings.sort_by_key(key);
-    let verdicts = [verdict(&findings, 0), verdict(&findings, 1)];
+    let undecided = undecided.questions();
+    let verdicts = [0, 1].map(|direction| verdict(&findings, undecided.is_empty(), direction));
     let default_guests = [
         default_guest([&old.view, &new.view], &verdicts[0]),
         default_guest([&new.view, &old.view], &verdicts[1]),
     ];
-    Ok(Comparison {
+    Comparison {
         names: [old.name.clone(), new.name.clone()],
         findings,
+        undecided,
         verdicts,
         default_guests,
-    })
+    }
 }

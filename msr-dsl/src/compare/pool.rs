@@ -2,7 +2,6 @@
 
 use super::compare;
 use super::finding::Finding;
-use super::product::TooLarge;
 use super::rules::{self, Effect, Subject};
 use super::side::Side;
 use crate::interpret::{Answer, Machine};
@@ -46,13 +45,13 @@ pub type Reasons = Vec<String>;
 /// The greatest version, with the most features, that guests can start under on every host.
 ///
 /// # Errors
-/// A question that is too large to decide; inside, why no version is common to all.
-pub fn pool(hosts: &[Host]) -> Result<Result<Pool, Reasons>, Box<TooLarge>> {
+/// A question that is too large to decide, in words; inside, why no version is common to all.
+pub fn pool(hosts: &[Host]) -> Result<Result<Pool, Reasons>, String> {
     let mut reasons = Vec::new();
-    let Some(first) = hosts.first() else {
+    if hosts.is_empty() {
         return Ok(Err(vec!["no hosts".to_owned()]));
-    };
-    for candidate in first.versions.iter().rev() {
+    }
+    for candidate in candidates(hosts) {
         let refused = refusals(candidate, hosts)?;
         if refused.is_empty() {
             let features = common(&candidate.view, hosts);
@@ -66,9 +65,34 @@ pub fn pool(hosts: &[Host]) -> Result<Result<Pool, Reasons>, Box<TooLarge>> {
                 losses,
             }));
         }
-        reasons.extend(refused);
+        // A host may be named more than once.
+        for reason in refused {
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
     }
     Ok(Err(reasons))
+}
+
+/// Every version that some host ships, newest first, those of the first host's interface before others.
+fn candidates(hosts: &[Host]) -> Vec<&Side> {
+    let mut all: Vec<&Side> = Vec::new();
+    for side in hosts.iter().flat_map(|host| host.versions.iter().rev()) {
+        if !all.iter().any(|known| same(known, side)) {
+            all.push(side);
+        }
+    }
+    let names: Vec<&str> = all.iter().map(|side| side.view.name.as_str()).collect();
+    let place = |side: &Side| names.iter().position(|name| *name == side.view.name);
+    let mut sorted = all.clone();
+    sorted.sort_by_key(|side| (place(side), std::cmp::Reverse(side.view.version)));
+    sorted
+}
+
+/// Both are the same version of one interface, by what they are called.
+fn same(one: &Side, other: &Side) -> bool {
+    one.view.name == other.view.name && one.view.version == other.view.version
 }
 
 fn label(view: &View) -> String {
@@ -76,26 +100,27 @@ fn label(view: &View) -> String {
 }
 
 /// Why a version is not for all.
-fn refusals(candidate: &Side, hosts: &[Host]) -> Result<Reasons, Box<TooLarge>> {
+fn refusals(candidate: &Side, hosts: &[Host]) -> Result<Reasons, String> {
     let label = label(&candidate.view);
     let mut reasons = Vec::new();
     if candidate.view.restore_only {
         reasons.push(format!("{label}: no guest starts under it"));
     }
     for host in hosts {
-        let same = |side: &&Side| {
-            side.view.name == candidate.view.name && side.view.version == candidate.view.version
-        };
-        let Some(own) = host.versions.iter().find(same) else {
+        let own = host.versions.iter().find(|side| same(side, candidate));
+        let Some(own) = own else {
             reasons.push(format!("{label}: {} does not have it", host.name));
             continue;
         };
-        let differs = compare(own, candidate)?
+        let differs = compare(own, candidate)
+            .decided()?
             .findings
             .into_iter()
             .find(|one| one.rule.subject != Subject::Documentation);
         if let Some(finding) = differs {
-            let first = &hosts[0].name;
+            let first = (hosts.iter())
+                .find(|other| other.versions.iter().any(|side| same(side, candidate)))
+                .map_or("", |other| &other.name);
             reasons.push(format!(
                 "{label}: {} and {first} mean different things by it ({}: {})",
                 host.name, finding.rule.id, finding.text
@@ -154,7 +179,7 @@ fn choice(view: &View, features: &[String]) -> String {
 }
 
 /// What a host's guests would have under its own greatest version.
-fn loss(host: &Host, chosen: &Side, features: &[String]) -> Result<Loss, Box<TooLarge>> {
+fn loss(host: &Host, chosen: &Side, features: &[String]) -> Result<Loss, String> {
     let own = host
         .versions
         .iter()
@@ -170,7 +195,8 @@ fn loss(host: &Host, chosen: &Side, features: &[String]) -> Result<Loss, Box<Too
     let missed = Had::new(own, &own_features);
     let missed =
         |finding: &Finding| finding.effects()[0] != Effect::Safe && missed.could_meet(finding);
-    for finding in compare(own, chosen)?
+    for finding in compare(own, chosen)
+        .decided()?
         .findings
         .iter()
         .filter(|finding| missed(finding))

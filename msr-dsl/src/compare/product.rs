@@ -14,6 +14,7 @@ mod content;
 mod entries;
 mod inputs;
 mod migrated;
+mod still;
 mod too_large;
 mod ways;
 
@@ -69,6 +70,8 @@ pub struct Product<'a> {
     guests: Guests,
     group: Group,
     cells: Vec<(usize, Cell)>,
+    /// Of each, the bits that are clear for ever: they are constants.
+    still: Vec<u64>,
     transitions: Vec<Transition>,
     /// Pairs of states that take 0, 1, ... steps and no fewer.
     pub layers: Vec<Truth>,
@@ -113,6 +116,7 @@ impl<'a> Product<'a> {
             guests,
             group: group.clone(),
             cells: Vec::new(),
+            still: Vec::new(),
             transitions: Vec::new(),
             layers: Vec::new(),
             reached: Truth::NO,
@@ -142,7 +146,12 @@ impl<'a> Product<'a> {
             }
         }
         for (at, (side, cell)) in product.cells.clone().into_iter().enumerate() {
-            let word = product.word(product.slot(at));
+            let still = still::still(setting.views[side], cell);
+            let word: Word = std::array::from_fn(|bit| match still >> bit & 1 {
+                1 => Truth::NO,
+                _ => product.table.bit(product.at(product.slot(at), bit)),
+            });
+            product.still.push(still);
             product.sides[side].cells.insert(cell, word);
         }
         product
@@ -216,7 +225,9 @@ impl<'a> Product<'a> {
             .collect();
         let mut start = Truth::YES;
         for bit in (0..64).rev() {
-            for (at, reset) in resets.iter().rev() {
+            let varies = |at: &usize| self.still[*at] >> bit & 1 == 0;
+            let resets = resets.iter().filter(|(at, _)| varies(at));
+            for (at, reset) in resets.collect::<Vec<_>>().into_iter().rev() {
                 let own = self.at(self.slot(*at), bit);
                 let own = self.table.bit(own);
                 let want = Truth::of(reset >> bit & 1 == 1);

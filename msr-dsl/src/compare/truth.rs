@@ -192,7 +192,42 @@ impl Table {
 
     /// Any of them.
     pub fn any(&mut self, all: impl IntoIterator<Item = Truth>) -> Truth {
+        let all = self.lowest_last(all);
         all.into_iter().fold(Truth::NO, |a, b| self.or(a, b))
+    }
+
+    /// All of them.
+    pub fn all(&mut self, all: impl IntoIterator<Item = Truth>) -> Truth {
+        let all = self.lowest_last(all);
+        all.into_iter().fold(Truth::YES, |a, b| self.and(a, b))
+    }
+
+    /// The first with as many of the others as hold at once with it, earlier ones before later ones; and which these are.
+    pub fn join<K: Copy>(&mut self, first: Truth, others: &[(K, Truth)]) -> (Truth, Vec<K>) {
+        // Mostly all do.
+        let all = self.all(others.iter().map(|(_, truth)| *truth));
+        let all = self.and(first, all);
+        if all != Truth::NO {
+            return (all, others.iter().map(|(which, _)| *which).collect());
+        }
+        let (mut together, mut joined) = (first, Vec::new());
+        for (which, truth) in others {
+            let more = self.and(together, *truth);
+            if more != Truth::NO {
+                together = more;
+                joined.push(*which);
+            }
+        }
+        (together, joined)
+    }
+
+    /// In the order in which each is put on top of those before it, and not below: where they ask for a bit each, lowest first,
+    /// joining them is as long as they are many, and not its square.
+    fn lowest_last(&self, all: impl IntoIterator<Item = Truth>) -> Vec<Truth> {
+        let mut all: Vec<Truth> = all.into_iter().collect();
+        all.reverse();
+        all.sort_by_key(|truth| std::cmp::Reverse(self.at(*truth).bit));
+        all
     }
 
     /// Whether both can hold at once.

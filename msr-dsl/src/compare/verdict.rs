@@ -12,6 +12,8 @@ pub enum Verdict {
     Safe,
     /// Guests can for which all of this holds.
     Conditional(Vec<Reason>),
+    /// Something was too large to decide: guests can at most if all of this holds.
+    Undecided(Vec<Reason>),
     /// None can.
     Refused(Vec<Reason>),
 }
@@ -29,8 +31,8 @@ pub struct Reason {
     pub text: String,
 }
 
-/// The verdict of a direction: 0 is old to new, 1 new to old.
-pub fn verdict(findings: &[Finding], direction: usize) -> Verdict {
+/// The verdict of a direction, 0 is old to new, 1 new to old, by all findings or by those that were `decided`.
+pub fn verdict(findings: &[Finding], decided: bool, direction: usize) -> Verdict {
     let (mut refused, mut conditions): (Vec<Reason>, Vec<Reason>) = (Vec::new(), Vec::new());
     for finding in findings {
         let condition = finding.conditions[direction].clone();
@@ -66,6 +68,7 @@ pub fn verdict(findings: &[Finding], direction: usize) -> Verdict {
     }
     match (refused.is_empty(), conditions.is_empty()) {
         (false, _) => Verdict::Refused(refused),
+        _ if !decided => Verdict::Undecided(conditions),
         (true, false) => Verdict::Conditional(conditions),
         (true, true) => Verdict::Safe,
     }
@@ -77,6 +80,7 @@ impl Verdict {
         match self {
             Self::Safe => "safe",
             Self::Conditional(_) => "conditional",
+            Self::Undecided(_) => "undecided",
             Self::Refused(_) => "refused",
         }
     }
@@ -85,7 +89,9 @@ impl Verdict {
     pub fn reasons(&self) -> &[Reason] {
         match self {
             Self::Safe => &[],
-            Self::Conditional(reasons) | Self::Refused(reasons) => reasons,
+            Self::Conditional(reasons) | Self::Undecided(reasons) | Self::Refused(reasons) => {
+                reasons
+            }
         }
     }
 }
@@ -95,6 +101,7 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Self::Safe => "safe",
             Self::Conditional(_) => "safe on conditions",
+            Self::Undecided(_) => "not decided",
             Self::Refused(_) => "refused",
         })
     }

@@ -25,10 +25,9 @@ pub fn section(model: &Model, view: &View) -> Markup {
     html! {
         section.changes id=(format!("v{}.changes", view.version)) {
             h3 { "What changed since version " (older.version) }
-            @match compare(&side(older), &side(view)) {
-                Ok(comparison) => (findings(&comparison)),
-                Err(reason) => p { "Not decided: " (reason) "." },
-            }
+            @let comparison = compare(&side(older), &side(view));
+            @for question in &comparison.undecided { p { "Not decided: " (question) "." } }
+            (findings(&comparison))
         }
     }
 }

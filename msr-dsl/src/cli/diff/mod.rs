@@ -28,7 +28,8 @@ A side is one of
   REVISION:FILE      the file as git has it there; @VERSION may follow
   DIRECTORY          the newest version of every spec in it, paired by interface
 
-Exit status: 0 compared, 1 a finding that --deny names, 2 a side that cannot be read, or a waiver that matches nothing";
+Exit status: 0 compared, 1 a finding that --deny names, 2 a side that cannot be read, a waiver that matches nothing, or a
+question that is too large to decide";
 
 /// The command's arguments.
 #[derive(Args)]
@@ -93,11 +94,14 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let (Some(old), Some(new)) = (&arguments.old, &arguments.new) else {
         return Err("two sides are needed".to_owned());
     };
-    let mut report = Report::new(&sides(arguments, old)?, &sides(arguments, new)?)?;
+    let mut report = Report::new(&sides(arguments, old)?, &sides(arguments, new)?);
     if let Some(file) = &arguments.waivers {
         waivers::apply(&mut report, file)?;
     }
     print(arguments, &report);
+    if let Some(undecided) = report.undecided() {
+        return Err(undecided);
+    }
     let denied = report.open().filter(|finding| match arguments.deny {
         None => false,
         Some(Deny::Any) => true,
@@ -113,7 +117,7 @@ fn sides(arguments: &Arguments, argument: &str) -> Result<Vec<Side>, String> {
         Err(refused) => refused,
     };
     let altered = sides::altered(argument).unwrap_or_default();
-    if let Some(report) = Report::of_altered(&altered)? {
+    if let Some(report) = Report::of_altered(&altered) {
         print(arguments, &report);
         return Err(format!(
             "{refused}. Nothing else was compared: above is what it alters in versions that were released"

@@ -16,14 +16,14 @@ pub struct Report {
 
 impl Report {
     /// Compares sides pair by pair: one with one, or by interface.
-    pub fn new(old: &[Side], new: &[Side]) -> Result<Self, String> {
+    pub fn new(old: &[Side], new: &[Side]) -> Self {
         let mut comparisons = Vec::new();
         if let ([old], [new]) = (old, new) {
-            comparisons.push(one(old, new)?);
+            comparisons.push(compare(old, new));
         } else {
             for old in old {
                 match new.iter().find(|new| new.view.name == old.view.name) {
-                    Some(new) => comparisons.push(one(old, new)?),
+                    Some(new) => comparisons.push(compare(old, new)),
                     None => comparisons.push(alone(old, 0)),
                 }
             }
@@ -32,23 +32,33 @@ impl Report {
                 .filter(|new| !old.iter().any(|old| old.view.name == new.view.name));
             comparisons.extend(added.map(|new| alone(new, 1)));
         }
-        Ok(Self {
+        Self {
+            comparisons,
+            waived: Vec::new(),
+        }
+    }
+
+    /// What altered released versions: each as it was, and as it is. None if all are alike.
+    pub fn of_altered(pairs: &[[Side; 2]]) -> Option<Self> {
+        let pairs = pairs.iter();
+        let mut comparisons: Vec<Comparison> = pairs.map(|[was, is]| compare(was, is)).collect();
+        comparisons.retain(|comparison| !comparison.findings.is_empty());
+        (!comparisons.is_empty()).then_some(Self {
             comparisons,
             waived: Vec::new(),
         })
     }
 
-    /// What altered released versions: each as it was, and as it is. None if all are alike.
-    pub fn of_altered(pairs: &[[Side; 2]]) -> Result<Option<Self>, String> {
-        let pairs = pairs.iter();
-        let mut comparisons = pairs
-            .map(|[was, is]| one(was, is))
-            .collect::<Result<Vec<_>, String>>()?;
-        comparisons.retain(|comparison| !comparison.findings.is_empty());
-        Ok((!comparisons.is_empty()).then_some(Self {
-            comparisons,
-            waived: Vec::new(),
-        }))
+    /// What could not be decided, of which comparison; none if all was.
+    pub fn undecided(&self) -> Option<String> {
+        let all = self.comparisons.iter().flat_map(|one| {
+            let [old, new] = &one.names;
+            one.undecided
+                .iter()
+                .map(move |question| format!("{old} and {new}: {question}"))
+        });
+        let all: Vec<String> = all.collect();
+        (!all.is_empty()).then(|| all.join("\n"))
     }
 
     /// The reason why a finding is meant.
@@ -74,10 +84,6 @@ impl Report {
     }
 }
 
-fn one(old: &Side, new: &Side) -> Result<Comparison, String> {
-    compare(old, new).map_err(|reason| format!("{} and {}: {reason}", old.name, new.name))
-}
-
 /// An interface that one side alone has.
 fn alone(side: &Side, at: usize) -> Comparison {
     let rule = if at == 0 {
@@ -99,10 +105,11 @@ fn alone(side: &Side, at: usize) -> Comparison {
         }
     });
     let findings = vec![finding];
-    let verdicts = [verdict(&findings, 0), verdict(&findings, 1)];
+    let verdicts = [0, 1].map(|direction| verdict(&findings, true, direction));
     Comparison {
         names,
         findings,
+        undecided: Vec::new(),
         verdicts,
         default_guests: [None, None],
     }

@@ -94,17 +94,14 @@ impl Msr<'_, '_> {
         let mut findings = Vec::new();
         while let Some((first, differ, layer, sort)) = open.first().copied() {
             let mut taken = 1u64 << first;
-            let mut together = self.product.table.and(self.product.layers[layer], differ);
-            for (bit, differ, own_layer, own_sort) in &open[1..] {
-                if (*own_layer, *own_sort) != (layer, sort) {
-                    continue;
-                }
-                let more = self.product.table.and(together, *differ);
-                if more != Truth::NO {
-                    together = more;
-                    taken |= 1 << bit;
-                }
-            }
+            let together = self.product.table.and(self.product.layers[layer], differ);
+            let others = open[1..].iter();
+            let others = others
+                .filter(|(_, _, own_layer, own_sort)| (*own_layer, *own_sort) == (layer, sort));
+            let others: Vec<(usize, Truth)> =
+                others.map(|(bit, differ, ..)| (*bit, *differ)).collect();
+            let (together, joined) = self.product.table.join(together, &others);
+            taken |= joined.iter().fold(0, |mask, bit| mask | 1 << bit);
             let Some(path) = self.product.path(together) else {
                 break;
             };

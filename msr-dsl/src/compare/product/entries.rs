@@ -40,13 +40,9 @@ impl Product<'_> {
             }
         }
         let layer = into.iter().map(|(layer, _)| *layer).min()?;
-        let mut together = self.layers[layer];
-        for (_, own) in into.iter().filter(|(own, _)| *own == layer) {
-            let more = self.table.and(together, *own);
-            if more != Truth::NO {
-                together = more;
-            }
-        }
+        let own = into.iter().filter(|(own, _)| *own == layer);
+        let own: Vec<((), Truth)> = own.map(|(_, own)| ((), *own)).collect();
+        let (together, _) = self.table.join(self.layers[layer], &own);
         self.path_of(step, layer, together)
     }
 

@@ -173,7 +173,9 @@ impl Product<'_> {
             .collect();
         let mut relation = Truth::YES;
         for bit in (0..64).rev() {
-            for (at, word) in next.iter().rev() {
+            let varies = |at: &usize| self.still[*at] >> bit & 1 == 0;
+            let next = next.iter().filter(|(at, _)| varies(at));
+            for (at, word) in next.collect::<Vec<_>>().into_iter().rev() {
                 let after = self.at(self.slot(*at) + 1, bit);
                 let after = self.table.bit(after);
                 let same = self.table.same(after, word[bit]);

@@ -2,10 +2,11 @@
 
 use super::{Before, Cell, Path, Product, TooLarge, Transition, Truth};
 use crate::compare::groups::Group;
-use crate::compare::items::{Item, items, record_of, taken};
+use crate::compare::items::{Item, record_of, taken};
 use crate::compare::steps::Step;
 use crate::compare::word::{self, Word};
 use crate::model::Scope;
+use std::rc::Rc;
 
 /// Where moved guests come from.
 pub(super) struct Origin {
@@ -14,7 +15,7 @@ pub(super) struct Origin {
     /// States of the old side that take 0, 1, ... such steps.
     layers: Vec<Truth>,
     /// The items of both sides.
-    items: [Vec<Item>; 2],
+    items: Rc<[Vec<Item>; 2]>,
     /// No guest of the old side comes to be what the record says by what it does.
     recorded: bool,
 }
@@ -27,13 +28,16 @@ struct Saved<'i> {
 }
 
 impl Product<'_> {
-    /// Begins anew with guests that lived on the old side, were saved, and are restored on both.
+    /// Begins anew with guests that lived on the old side, were saved, and are restored on both; `items` are those of both sides.
     ///
     /// # Errors
     /// As [`Product::explore`].
-    pub fn migrate(&mut self, group: &Group) -> Result<(), Box<TooLarge>> {
-        let own = [0, 1].map(|side| items(self.sides[side].view));
-        let origin = self.origin(group, own)?;
+    pub fn migrate(
+        &mut self,
+        group: &Group,
+        items: Rc<[Vec<Item>; 2]>,
+    ) -> Result<(), Box<TooLarge>> {
+        let origin = self.origin(group, items)?;
         let lived = (origin.layers.iter()).fold(Truth::NO, |all, one| self.table.or(all, *one));
         let moved = self.moved(&origin, lived);
         self.origin = Some(origin);
@@ -75,7 +79,11 @@ impl Product<'_> {
 
     /// Everything that a guest of the old side can be, whatever the new one would answer: also after it was saved and restored
     /// there.
-    fn origin(&mut self, group: &Group, items: [Vec<Item>; 2]) -> Result<Origin, Box<TooLarge>> {
+    fn origin(
+        &mut self,
+        group: &Group,
+        items: Rc<[Vec<Item>; 2]>,
+    ) -> Result<Origin, Box<TooLarge>> {
         self.transitions.clear();
         self.add_steps_of(group, 0);
         let (when, next) = self.restored(&items, 0);

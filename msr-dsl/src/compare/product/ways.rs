@@ -149,13 +149,13 @@ impl Product<'_> {
         cells: &[usize],
     ) -> Truth {
         let mut cube = Truth::YES;
-        let bits = (0..64).rev().flat_map(|bit| {
-            let cells = cells.iter().rev();
-            cells.map(move |cell| (*cell, bit, states[*cell] >> bit & 1 == 1))
-        });
-        for (cell, bit, set) in bits.collect::<Vec<_>>() {
-            let at = self.at(self.slot(cell), bit);
-            cube = self.literal(at, set, cube);
+        for bit in (0..64).rev() {
+            for cell in cells.iter().rev() {
+                if self.still[*cell] >> bit & 1 == 0 {
+                    let at = self.at(self.slot(*cell), bit);
+                    cube = self.literal(at, states[*cell] >> bit & 1 == 1, cube);
+                }
+            }
         }
         for (bit, set) in capability.iter().rev() {
             if self.guests.varies & 1 << bit != 0 {

@@ -1,0 +1,32 @@
+//! Questions that were given up.
+
+use super::groups::Group;
+use super::product::TooLarge;
+use std::collections::BTreeSet;
+
+/// What a comparison could not decide.
+#[derive(Default)]
+pub struct Undecided {
+    given_up: Vec<BTreeSet<u32>>,
+    questions: Vec<TooLarge>,
+}
+
+impl Undecided {
+    /// A part of the question was too large already; so is the whole.
+    pub fn covers(&self, group: &Group) -> bool {
+        self.given_up.iter().any(|part| part.is_subset(&group.msrs))
+    }
+
+    /// Keeps what was said of a group if that is that it was too large.
+    pub fn note(&mut self, group: &Group, decided: Result<(), Box<TooLarge>>) {
+        if let Err(question) = decided {
+            self.given_up.push(group.msrs.clone());
+            self.questions.push(*question);
+        }
+    }
+
+    /// What they were about.
+    pub fn questions(self) -> Vec<TooLarge> {
+        self.questions
+    }
+}
