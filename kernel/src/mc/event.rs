@@ -8,7 +8,7 @@ use super::code::ErrorCode;
 use super::fatal::FatalReason;
 use super::grade::Class;
 use super::machine::Kept;
-use super::mailbox::Outcome;
+use super::mail::Outcome;
 use super::refused::Refused;
 use super::stop::StopReason;
 use crate::units::{Bank, Gpa, GuestId, Hpa, Pcpu, Tsc};

@@ -7,6 +7,7 @@ pub mod fatal;
 pub mod finding;
 pub mod grade;
 pub mod machine;
+pub mod mail;
 pub mod mailbox;
 pub mod refused;
 pub mod registers;

@@ -4,7 +4,8 @@ use msr_runtime::{ErrorRecord, MachineCheck, MachineCheckEvent};
 
 use crate::mc::event::Event;
 use crate::mc::machine::Machine;
-use crate::mc::mailbox::{ErrorIp, Mail, Mailbox};
+use crate::mc::mail::{ErrorIp, Mail};
+use crate::mc::mailbox::Mailbox;
 use crate::mc::registers::{McgStatus, Misc, Status};
 use crate::mc::stop::StopReason;
 use crate::units::VcpuId;

@@ -8,7 +8,8 @@
 mod deliver;
 mod route;
 
-pub use crate::mc::mailbox::{About, HANDLER_LEAVES, Mail, Mailbox, Outcome};
+pub use crate::mc::mail::{About, Mail, Outcome};
+pub use crate::mc::mailbox::{HANDLER_LEAVES, Mailbox};
 pub use crate::mc::stop::StopReason;
 pub use deliver::{Delivery, after_write, deliver, follow_up};
 pub(crate) use route::{Post, Routes};
