@@ -56,3 +56,9 @@ fn a_vcpu_that_has_met_an_error_and_the_other_go_first() {
 fn a_vcpu_that_starts() {
     met("shared-startup", &BOCHS);
 }
+
+/// Nor does a machine check wait for the log.
+#[test]
+fn a_machine_check_goes_before_the_log() {
+    met("log-gives-way", &BOCHS);
+}

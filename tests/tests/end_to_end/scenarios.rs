@@ -36,6 +36,7 @@ fn no_scenario_is_forgotten() {
             "init-while-waiting.toml",
             "left-over.toml",
             "local.toml",
+            "log-gives-way.toml",
             "lost-while-waiting.toml",
             "mce-disabled.toml",
             "missing-processor.toml",

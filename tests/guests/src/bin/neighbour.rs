@@ -5,7 +5,7 @@
 //! but 0 halt instead; `errors=N`, how many machine checks every vCPU must have had in the end (0); `srao=N` and `srar=N`, raises
 //! such an error in guest N's page [`PAGE`], once every vCPU looks; `again=1`, starts vCPU 1 a second time, before the error. Of the error:
 //! `by=N`, vCPU N raises it (0); `two=N`, there are N more in other banks, of the pages behind; `more=1`, another one follows at
-//! once; `local=1`, it is a local machine check, which this guest takes. `mce=0`, machine checks stay disabled; `keep=1`, the handler leaves
+//! once, or `pause=N` ticks later, in guest `then=N` if not in the same; `local=1`, it is a local machine check, which this guest takes. `mce=0`, machine checks stay disabled; `keep=1`, the handler leaves
 //! MCIP set; `linger=N`, it stays for N ticks after it has cleared it. Once every vCPU has finished with it, and before another one that waits follows: `between=1`, vCPU 1 gets INIT, and starts again
 //! when vCPU 0 has had the other one; `between=2`, another machine check takes vCPU 1's context, of an error that needs no action.
 #![no_std]
@@ -194,11 +194,14 @@ fn raise(vcpu: usize) {
             (FAULT_BROADCAST, 0)
         };
         let flags = (broadcast | FAULT_OTHER_GUEST) << 8;
-        let put_at = |processor: u64, bank: u64, mcg_status: u64, page: u64| {
+        let put_in = |guest: u64, processor: u64, bank: u64, mcg_status: u64, page: u64| {
             let where_to = bank | flags | processor | guest << 32;
             let what = [where_to, status, mcg_status, PAGE + page * PAGE_BYTES, MISC];
             let answer = hypercall::call(Hypercall::Fault, what);
             assert!(answer == 0, "the fault was refused: {answer:#x}");
+        };
+        let put_at = |processor, bank, mcg_status, page| {
+            put_in(guest, processor, bank, mcg_status, page);
         };
         let put = |bank, mcg_status, page| put_at(THIS_PROCESSOR, bank, mcg_status, page);
         for more in 1..=arguments::number("two", 0) {
@@ -211,7 +214,10 @@ fn raise(vcpu: usize) {
         }
         put(1, mcg_status | local, 0);
         if arguments::number("more", 0) != 0 {
-            put(1, mcg_status | local, 2);
+            let end = smp::time() + arguments::number("pause", 0);
+            while smp::time() < end {}
+            let guest = arguments::number("then", guest);
+            put_in(guest, THIS_PROCESSOR, 1, mcg_status | local, 2);
         }
     }
 }
