@@ -49,6 +49,7 @@ fn case(seed: u64, number: usize) -> Case {
     let code = Code {
         source,
         is_shared: model.newest().is_shared(),
+        version: model.newest().version,
     };
     let trace = trace(number % GROUP, &model, &mut random);
     Case {
@@ -99,8 +100,19 @@ fn generated_code_and_interpreter_agree_on_random_specs() {
         .map(|case| case.spec.matches("register R").count())
         .sum();
     let shared = cases.iter().filter(|case| case.code.is_shared).count();
+    let two = cases.iter().filter(|case| case.code.version == 2).count();
+    let [given, taken] = cases.iter().fold([0; 2], |all, case| {
+        [0, 1].map(|at| all[at] + case.trace.older[at])
+    });
     println!(
-        "{count} specs ({shared} with shared state), {registers} random registers, {compared} lines compared"
+        "{count} specs ({shared} with shared state, {two} with two versions), {registers} random registers, {compared} lines compared; \
+         {given} records of older versions, {taken} taken"
+    );
+    assert!(two > count / 4, "{two} specs of {count} have two versions");
+    // Some are harmed, and what is gone and not accepted is refused.
+    assert!(
+        taken > 20 * two && given - taken > 20 * two,
+        "{taken} of {given} records of older versions were taken"
     );
     assert!(shared > count / 5, "{shared} specs of {count} share state");
     assert!(

@@ -137,7 +137,7 @@ fn kind(random: &mut Random, width: u64) -> Kind {
     }
 }
 
-fn register(random: &mut Random, number: u64, tag: &mut u64, shared: bool) -> String {
+fn register(random: &mut Random, number: u64, tag: &mut u64, has: Has) -> String {
     let banked = random.chance(35);
     // As close as eight banks three apart allow: the table of MSRs is most of what the compiler has to read.
     let base = 0x40 + 0x18 * number;
@@ -151,8 +151,13 @@ fn register(random: &mut Random, number: u64, tag: &mut u64, shared: bool) -> St
     };
     let _ = writeln!(
         out,
-        "{}register R{number} @ {address} {{\n        cite \"x\";",
-        if banked { "bank " } else { "" }
+        "{}register R{number} @ {address}{} {{\n        cite \"x\";",
+        if banked { "bank " } else { "" },
+        if has.versions && random.chance(15) {
+            " in 2.."
+        } else {
+            ""
+        }
     );
     if random.chance(30) {
         let _ = writeln!(
@@ -180,8 +185,15 @@ fn register(random: &mut Random, number: u64, tag: &mut u64, shared: bool) -> St
         2 => format!("locked {}", condition(random)),
         _ => random.one(RULES).to_owned(),
     };
-    let _ = writeln!(out, "        write {write};");
-    if shared && random.chance(50) {
+    let _ = match has.versions && random.chance(20) {
+        true => writeln!(
+            out,
+            "        in 1 {{ write {}; }}\n        in 2.. {{ write {write}; }}",
+            random.one(RULES)
+        ),
+        false => writeln!(out, "        write {write};"),
+    };
+    if has.shared && random.chance(50) {
         out += "        scope guest;\n";
     }
     let mut whole = None;
@@ -213,7 +225,16 @@ fn register(random: &mut Random, number: u64, tag: &mut u64, shared: bool) -> St
         0 => writeln!(out, "        migrate transient \"random\";"),
         _ => {
             *tag += 1;
-            writeln!(out, "        migrate saved {tag};")
+            let default = match random.chance(15) {
+                true => format!(" default {:#x}", random.below(8)),
+                false => String::new(),
+            };
+            let accepts = random.one(&["", "", "", "", "", "", "restore accepts all; "]);
+            let after = random.one(&["", "", "", "", "", "restore after PLAIN;"]);
+            writeln!(
+                out,
+                "        migrate saved {tag}{default}; {accepts}{after}"
+            )
         }
     };
     let mut bit = random.below(4);
@@ -283,7 +304,8 @@ fn register(random: &mut Random, number: u64, tag: &mut u64, shared: bool) -> St
 }
 
 /// What every spec has, with parts at random: a capability word, features, hooks, state of each kind, and an injection.
-fn head(random: &mut Random, shared: bool) -> String {
+fn head(random: &mut Random, has: Has) -> String {
+    let shared = has.shared;
     let beyond = random.one(&["fault", "zero", "unlisted"]);
     let stored = 1 + random.below(8);
     let bank = random.below(stored);
@@ -317,12 +339,23 @@ fn head(random: &mut Random, shared: bool) -> String {
         ),
     };
     let fields = "[20:5] LOW: u16; [63] TOP: bool; reserved store;";
+    let Second {
+        version,
+        only,
+        bit,
+        known,
+        items,
+    } = match has.versions {
+        true => second(random),
+        false => Second::default(),
+    };
     format!(
         "interface! {{
     /// Random.
     interface random {{
         vendor any;
-        version 1 \"random\";
+        version 1 {only} \"random\";
+        {version}
         capability CAP;
         banks {{ count CAP.COUNT; limit 8; stored {stored}; beyond {beyond}; }}
         extra {{ most 8; msr 0x0..=0x1fff; capability all less COUNT; }}
@@ -340,8 +373,8 @@ fn head(random: &mut Random, shared: bool) -> String {
     /// What the guest has.
     register CAP @ 0x10 {{
         cite \"x\"; reset 0x104; write ignore; migrate saved 1;
-        restore accepts COUNT | A_P | B_P;
-        [7:0] COUNT: u8; [8] A_P: bool; [9] B_P: bool;
+        restore accepts COUNT | A_P | B_P{known};
+        [7:0] COUNT: u8; [8] A_P: bool; [9] B_P: bool; {bit}
     }}
 
     /// Plain state.
@@ -369,7 +402,7 @@ fn head(random: &mut Random, shared: bool) -> String {
     /// The hypervisor's.
     register KEPT @ 0x15 {{ cite \"x\"; read pass; write pass; held; legal {legal} else fault; reset {kept:#x}; migrate saved 9; }}
     {ours}
-
+{items}
     injection {{
         deliver {deliver}; bank {bank};
         global GLOBAL sets {global};
@@ -383,11 +416,80 @@ fn head(random: &mut Random, shared: bool) -> String {
     )
 }
 
+/// What a spec has besides what all have.
+#[derive(Clone, Copy)]
+struct Has {
+    /// vCPUs share state.
+    shared: bool,
+    /// There is a version 2.
+    versions: bool,
+}
+
+/// What makes a version 2.
+#[derive(Default)]
+struct Second {
+    version: &'static str,
+    /// Of version 1.
+    only: &'static str,
+    /// The capability bit.
+    bit: &'static str,
+    /// That a restore takes.
+    known: &'static str,
+    /// A register that goes, one that comes, one that changes, and a feature.
+    items: String,
+}
+
+fn second(random: &mut Random) -> Second {
+    let only = random.one(&["", "", "restore_only"]);
+    let gone = match only {
+        // A guest that can only be restored is not refused for what it had.
+        "restore_only" => "accepted",
+        _ => random.one(&["accepted", ""]),
+    };
+    let (old, new) = (random.one(RULES), random.one(RULES));
+    let (default, reset) = (random.below(8), random.below(8));
+    let present = random.one(&["", "when C else fault;", "when !A else zero;"]);
+    let kind = random.one(&["u4", "enum { ZERO = 0, ONE = 1, NINE = 9 }"]);
+    let accepts = random.one(&["", "restore accepts 0..=2, 9;"]);
+    Second {
+        version: "version 2 \"another\";",
+        only,
+        bit: "[10] C_P: bool in 2..;",
+        known: " | C_P",
+        items: format!(
+            "    /// C.
+    feature C in 2.. {{ bit CAP.C_P; offered; requires A; }}
+    /// Goes.
+    register GONE @ 0x17 in 1 {{ cite \"x\"; write store; migrate saved 4001; }}
+    removed tag 4001 {gone} \"nobody needs it\";
+    /// Comes.
+    register COMES @ 0x18 in 2.. {{ cite \"x\"; {present} reset {reset}; write store; migrate saved 4002 default {default}; }}
+    /// Has other rules, and a name for what were plain bits.
+    register CHANGES @ 0x19 {{
+        cite \"x\"; in 1 {{ write {old}; }} in 2.. {{ write {new}; reserved ignore; }} migrate saved 4003;
+        restore accepts all; restore after PLAIN;
+        [3:0] KIND: {kind} in 2..;
+        [7:4] FEW: u4 in 2.. {{ write ignore; {accepts} }}
+    }}
+"
+        ),
+    }
+}
+
 /// A spec whose registers the checker takes: those that it refuses are left out. Most are small, which is where rules meet; some large.
-/// In some, vCPUs share state.
+/// In some, vCPUs share state; some have two versions.
 pub fn spec(random: &mut Random) -> String {
-    let shared = random.chance(30);
-    let head = head(random, shared);
+    let has = Has {
+        shared: random.chance(30),
+        versions: random.chance(40),
+    };
+    let head = loop {
+        // The rules of a version 2 may leave nothing that is new.
+        let head = head(random, has);
+        if compile_text(&format!("{head}}}\n")).model.is_some() {
+            break head;
+        }
+    };
     let (mut body, mut tag) = (String::new(), 11);
     let count = match random.chance(2) {
         true => 20 + random.below(20),
@@ -395,7 +497,7 @@ pub fn spec(random: &mut Random) -> String {
     };
     for number in 0..count {
         for _ in 0..20 {
-            let one = register(random, number, &mut tag, shared);
+            let one = register(random, number, &mut tag, has);
             if compile_text(&format!("{head}{one}}}\n")).model.is_some() {
                 body += &one;
                 break;

@@ -16,6 +16,8 @@ pub struct Code {
     pub source: Source,
     /// Its vCPUs share some state.
     pub is_shared: bool,
+    /// The version that guests run.
+    pub version: u16,
 }
 
 /// How a program gets the code of a spec.
@@ -109,17 +111,14 @@ fn program(folder: &Path, group: &[&Code]) {
             }
         };
         let _ = writeln!(main, "mod s{number} {{ {body} }}");
-        let hold = format!("|state, value| state.hold(s{number}::v1::Held::Kept, value)");
-        let hold_shared =
-            format!("|guest, value| guest.hold(s{number}::v1::GuestHeld::Ours, value)");
+        let own = format!("s{number}::v{}", code.version);
+        let hold = format!("|state, value| state.hold({own}::Held::Kept, value)");
+        let hold_shared = format!("|guest, value| guest.hold({own}::GuestHeld::Ours, value)");
         let _ = match code.is_shared {
-            false => writeln!(
-                table,
-                "    || random_specs::new::<s{number}::v1::State>({hold}),"
-            ),
+            false => writeln!(table, "    || random_specs::new::<{own}::State>({hold}),"),
             true => writeln!(
                 table,
-                "    || random_specs::sharing::<s{number}::v1::State>({hold}, {hold_shared}),"
+                "    || random_specs::sharing::<{own}::State>({hold}, {hold_shared}),"
             ),
         };
     }

@@ -37,6 +37,8 @@ const NAMED: [&str; 2] = [
 pub struct Trace {
     pub lines: String,
     pub answers: String,
+    /// Records of version 1 that version 2 was given, and of them those that it took.
+    pub older: [usize; 2],
 }
 
 /// Some guests' lives under a spec, which is the `number`th of its program.
@@ -44,13 +46,20 @@ pub fn trace(number: usize, model: &Model, random: &mut Random) -> Trace {
     let view = model.newest();
     let mut trace = Trace::default();
     for guest in 0..GUESTS {
-        let word = WORDS[guest % WORDS.len()];
+        let c = view.features.iter().find(|feature| feature.name == "C");
+        let c = c.filter(|_| guest % 2 == 1).map_or(0, |c| 1 << c.bit);
+        let word = WORDS[guest % WORDS.len()] | c;
         let named = NAMED[guest / WORDS.len() % 2];
         let extra = Extra::parse(named).expect("a list");
         let mut machine = Machine::new(view).with_extra(extra);
         machine.set_capability(word);
         trace.told(&format!("guest {number:x} {word:x} {named}"), "ok");
-        live(&mut trace, machine, &msrs(view), random);
+        let older = (model.views.len() > 1).then(|| {
+            let mut older = Machine::new(&model.views[0]);
+            older.set_capability(WORDS[random.below(6) as usize]);
+            older
+        });
+        live(&mut trace, machine, older, &msrs(view), random);
     }
     trace
 }
@@ -64,9 +73,23 @@ fn msrs(view: &View) -> Vec<u32> {
     msrs
 }
 
-fn live(trace: &mut Trace, mut machine: Machine, msrs: &[u32], random: &mut Random) {
+/// What a guest of the older version does is the interpreter's alone: its records are what counts.
+fn live(
+    trace: &mut Trace,
+    mut machine: Machine,
+    mut older: Option<Machine>,
+    msrs: &[u32],
+    random: &mut Random,
+) {
     for _ in 0..STEPS {
         let msr = msrs[random.below(msrs.len() as u64) as usize];
+        if let Some(older) = &mut older {
+            older.write(msr, value(random));
+            older.write(0x17, value(random) & 1);
+            if random.chance(5) {
+                trace.bring(&mut machine, older, random);
+            }
+        }
         match random.below(if machine.view().is_shared() { 54 } else { 48 }) {
             0..16 => trace.read(&machine, msr),
             16..44 => {
@@ -171,12 +194,29 @@ impl Trace {
         self.told(&format!("rdmsr {msr:x}"), &text(machine.read(msr)));
     }
 
-    fn restore(&mut self, machine: &mut Machine, record: &[u8]) {
+    /// Gives the record of an older version to the newer one.
+    fn bring(&mut self, machine: &mut Machine, older: &Machine, random: &mut Random) {
+        let of_guest = machine.view().is_shared() && random.chance(40);
+        let record = match of_guest {
+            true => older.save_guest(),
+            false => older.save(),
+        };
+        let record = match random.chance(30) {
+            true => harmed(record, random),
+            false => record,
+        };
+        let taken = self.restore(machine, &record);
+        self.older[0] += 1;
+        self.older[1] += usize::from(taken);
+    }
+
+    fn restore(&mut self, machine: &mut Machine, record: &[u8]) -> bool {
         let answer = match machine.restore_either(record) {
             Ok(()) => "ok".to_owned(),
             Err(why) => format!("refused: {why}"),
         };
         self.told(&format!("restore {}", hex(record)), &answer);
+        answer == "ok"
     }
 }
 
