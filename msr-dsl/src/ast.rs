@@ -546,6 +546,8 @@ pub enum RemovedThing {
         tag: At<u64>,
         /// Old records that hold it restore.
         accepted: bool,
+        /// In these versions; none: in all.
+        versions: Option<Versions>,
     },
     /// A bit of a register.
     Bit(Name, At<u64>),
@@ -629,4 +631,14 @@ pub enum Op {
     Both,
     /// `||`
     Either,
+}
+
+impl Op {
+    /// `==`, `!=`, `<`, `<=`, `>`, `>=`
+    pub const fn compares(self) -> bool {
+        matches!(
+            self,
+            Self::Eq | Self::Ne | Self::Lt | Self::Le | Self::Gt | Self::Ge
+        )
+    }
 }

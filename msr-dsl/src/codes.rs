@@ -204,7 +204,7 @@ codes! {
         "What was removed leaves a tombstone: old records and old guests know the tag, or the bit of the capability register, by its old meaning.";
 
     E711 RESTORE_DEFAULT "default that a restore refuses"
-        "The value for records that lack the item is one that a record with the item would be refused for.";
+        "The value for records that lack the item is one that a record with the item would be refused for, or that no guest could have written.";
 
     E801 HOOK_WITHOUT_TYPE "hook without a type"
         "A hook says which arguments the hypervisor gets.";

@@ -127,6 +127,11 @@ fn sim_refuses_bad_lines_with_their_number() {
             "line 1: unknown field `VAL`: one of: RIPV, EIPV, LMCE_S, STATUS, ADDR, MISC\n",
         ),
         (
+            "inject MCIP=1\n",
+            "",
+            "line 1: a machine check sets MCIP always: leave it out\n",
+        ),
+        (
             "restore 0\n",
             "",
             "line 1: `0` is not a record: two hexadecimal digits for each byte\n",
@@ -626,6 +631,9 @@ fn sim_takes_what_an_administrator_names() {
     let wrong = ["sim", &vmce2, "--extra", "cap:27,msr"];
     let told = "--extra: `msr` is not cap:BIT, tag:NUMBER, msr:ADDRESS or msr:FIRST-LAST\n";
     expect(&wrong, "", 2, "", told);
+    let wrong = ["sim", &vmce2, "--extra", "cap:27,msr:4d0"];
+    let told = "--extra: `msr:4d0` is not cap:BIT, tag:NUMBER, msr:ADDRESS or msr:FIRST-LAST (hexadecimal is `0x4d0` here)\n";
+    expect(&wrong, "", 2, "", told);
     let wrong = ["sim", &vmce2, "--extra", "cap:3"];
     let told = "--extra cap:3: version 2 of `vmce`: an extra capability bit that the interface does not take: 3\n";
     expect(&wrong, "", 2, "", told);
@@ -685,4 +693,13 @@ fn fmt_writes_only_what_differs_and_only_specs() {
         "a file left over"
     );
     assert_eq!(msr(&["fmt", "/nowhere.msr"], "").status.code(), Some(2));
+}
+
+#[test]
+fn show_says_what_a_feature_needs() {
+    let shown = msr(&["show", &spec("vmce.msr")], "");
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let lmce = "feature LMCE (bit 27) in 3..: guests that are given it. Local machine checks: an SRAR is told to the vCPU that met it, alone. \
+                Requires SER. The host's LMCE.\n";
+    assert!(text.contains(lmce), "{text}");
 }

@@ -122,7 +122,7 @@ pub fn restored(spec: &Spec, views: &mut [View], diagnostics: &mut Diagnostics) 
 
 /// What stands in for a missing item is what a restore would take.
 fn defaults(spec: &Spec, view: &View, diagnostics: &mut Diagnostics) {
-    for register in &view.registers {
+    for (id, register) in view.ids() {
         let (Migrate::Saved { default, .. }, Some(span)) =
             (&register.migrate, said(spec, view, register))
         else {
@@ -134,7 +134,18 @@ fn defaults(spec: &Spec, view: &View, diagnostics: &mut Diagnostics) {
             field.restored.as_ref().is_some_and(refused)
         });
         let about_value = register.rules.iter().filter(|rule| rule.is_about_value());
-        let illegal = register.held && about_value.into_iter().any(|rule| !allows(rule, *default));
+        let mut about_value = about_value;
+        let illegal = about_value.any(|rule| !allows(rule, *default));
+        let of_field = register.fields.iter().find(|field| {
+            let own = (default & field.mask()) >> field.lo;
+            !field.rules.iter().all(|rule| in_sets(rule, own))
+        });
+        // What a machine check sets, or nothing but the hypervisor, no rule for writes binds.
+        let written = matches!(register.write, Write::Bits(_))
+            && *default != register.reset
+            && !view.injection.iter().any(|injection| injection.sets(id));
+        let unwritten = written && (illegal || of_field.is_some());
+        let illegal = illegal && register.held;
         let message = match field {
             Some(field) => format!(
                 "a restore refuses {default:#x}: `{}` has no such value",
@@ -142,6 +153,10 @@ fn defaults(spec: &Spec, view: &View, diagnostics: &mut Diagnostics) {
             ),
             None if illegal => format!(
                 "a restore refuses {default:#x}: the rules of `{}` do",
+                register.name
+            ),
+            None if unwritten => format!(
+                "no guest could write {default:#x} to `{}`: its rules refuse it",
                 register.name
             ),
             None => continue,

@@ -72,10 +72,12 @@ pub fn resolve(
         }
         ExprKind::Not(inner) => Expr::Not(Box::new(resolve(cx, inner, scope, diagnostics)?)),
         ExprKind::Binary(op, a, b) => {
-            let (left, right) = (
-                resolve(cx, a, scope, diagnostics),
-                resolve(cx, b, scope, diagnostics),
-            );
+            let mut side =
+                |one: &ast::Expr, other: &ast::Expr| match named_value(cx, one, other, scope) {
+                    Some(number) if op.compares() => Some(Expr::Number(number)),
+                    _ => resolve(cx, one, scope, diagnostics),
+                };
+            let (left, right) = (side(a, b), side(b, a));
             return binary(*op, (left?, a), (right?, b), diagnostics);
         }
         ExprKind::If(condition, yes, no) => {
@@ -163,7 +165,21 @@ fn binary(
     for (side, at) in [(&left, left_at), (&right, right_at)] {
         let wanted = wanted.unwrap_or(left.ty());
         if side.ty() != wanted {
-            wrong_type(at, side.ty(), wanted, diagnostics);
+            match (op, &right, path_text(left_at)) {
+                (Op::Eq | Op::Ne, Expr::Number(to @ (0 | 1)), Some(name)) => {
+                    let not = match (op == Op::Eq) == (*to == 1) {
+                        true => "",
+                        false => "!",
+                    };
+                    diagnostics.add(
+                        &codes::WRONG_TYPE,
+                        left_at.span,
+                        format!("`{name}` is a condition, and needs no number to compare with"),
+                        format!("write `{not}{name}`"),
+                    );
+                }
+                _ => wrong_type(at, side.ty(), wanted, diagnostics),
+            }
             return None;
         }
     }
@@ -194,6 +210,82 @@ fn binary(
     Some(Expr::Binary(op, Box::new(left), Box::new(right)))
 }
 
+/// `NAME` or `NAME.FIELD`, as it is written.
+fn path_text(expr: &ast::Expr) -> Option<String> {
+    match &expr.kind {
+        ExprKind::Path {
+            base,
+            index: None,
+            field,
+        } => Some(match field {
+            Some(field) => format!("{}.{}", base.text, field.text),
+            None => base.text.clone(),
+        }),
+        _ => None,
+    }
+}
+
+/// The number of a name of an enumeration that is compared with its field. A name that means something else means that.
+fn named_value(cx: &Context, one: &ast::Expr, other: &ast::Expr, scope: Scope) -> Option<u64> {
+    let ExprKind::Path {
+        base: name,
+        index: None,
+        field: None,
+    } = &one.kind
+    else {
+        return None;
+    };
+    let text = name.text.as_str();
+    let taken = ["value", "state", "i"].contains(&text)
+        || cx.names.contains_key(text)
+        || cx.features().any(|feature| feature.name.text == text)
+        || scope
+            .own
+            .is_some_and(|own| field_names(cx, own).contains(&text));
+    let ExprKind::Path { base, field, .. } = &other.kind else {
+        return None;
+    };
+    let (register, field) = match (field, cx.names.get(base.text.as_str())) {
+        (Some(field), Some(id)) => (*id, field),
+        (Some(field), None) if ["value", "state"].contains(&base.text.as_str()) => {
+            (scope.own?, field)
+        }
+        (None, _) => (scope.own?, base),
+        _ => return None,
+    };
+    let field = cx
+        .fields(register)
+        .find(|one| one.name.text == field.text)
+        .filter(|_| !taken)?;
+    value_of(field, text)
+}
+
+/// The number behind a name of a field's enumeration.
+pub fn value_of(field: &ast::Field, name: &str) -> Option<u64> {
+    let ast::FieldType::Enum { values, .. } = &field.ty.value else {
+        return None;
+    };
+    let mut values = values.iter();
+    values.find_map(|(own, value)| (own.text == name).then_some(value.value))
+}
+
+/// A field that has a value of this name, and its number.
+fn in_enumeration<'a>(cx: &Context<'a>, name: &str) -> Option<(&'a str, u64)> {
+    let mut fields = (0..cx.registers.len()).flat_map(|id| cx.fields(RegisterId(id)));
+    fields.find_map(|field| Some((field.name.text.as_str(), value_of(field, name)?)))
+}
+
+/// What to write for a name of an enumeration of this register, where it stands alone.
+fn value_elsewhere(cx: &Context, own: RegisterId, name: &str) -> Option<String> {
+    cx.fields(own).find_map(|field| {
+        let value = value_of(field, name)?;
+        let field = &field.name.text;
+        Some(format!(
+            "it is a value of `{field}`: compare it with `{field}`, or write {value}"
+        ))
+    })
+}
+
 fn path(
     cx: &Context,
     expr: &ast::Expr,
@@ -208,9 +300,17 @@ fn path(
             &codes::NOT_CONSTANT,
             expr.span,
             format!("`{}` is not a constant", base.text),
-            match closest(&base.text, ["zero", "all_ones"]) {
-                Some(word) => format!("did you mean `{word}`?"),
-                None => "only numbers, `zero`, `all_ones` and operators stand here".to_owned(),
+            match (
+                in_enumeration(cx, &base.text),
+                closest(&base.text, ["zero", "all_ones"]),
+            ) {
+                (Some((field, value)), _) => {
+                    format!("it is a value of `{field}`: here that is the number {value}")
+                }
+                (None, Some(word)) => format!("did you mean `{word}`?"),
+                (None, None) => {
+                    "only numbers, `zero`, `all_ones` and operators stand here".to_owned()
+                }
             },
         );
         return None;
@@ -296,10 +396,16 @@ fn unknown(cx: &Context, base: &ast::Name, scope: Scope, diagnostics: &mut Diagn
         known.extend(field_names(cx, own));
     }
     known.extend(["zero", "all_ones", "true", "false"]);
-    let help = crate::words::closest(&base.text, known.iter().copied()).map_or_else(
-        || "it is neither a register, a feature, nor a field of this register".to_owned(),
-        |c| format!("did you mean `{c}`?"),
-    );
+    let value = scope
+        .own
+        .and_then(|own| value_elsewhere(cx, own, &base.text));
+    let help = value.or_else(|| {
+        let meant = crate::words::closest(&base.text, known.iter().copied());
+        meant.map(|c| format!("did you mean `{c}`?"))
+    });
+    let help = help.unwrap_or_else(|| {
+        "it is neither a register, a feature, nor a field of this register".to_owned()
+    });
     diagnostics.add(
         &codes::UNKNOWN_NAME,
         base.span,

@@ -120,7 +120,24 @@ fn one(
         );
     }
     for name in feature.requires.iter().flatten() {
-        if !cx.features().any(|other| other.name.text == name.text) {
+        if cx.features().any(|other| other.name.text == name.text) {
+            continue;
+        }
+        let mut elsewhere = cx.spec.features.iter();
+        if elsewhere.any(|other| other.name.text == name.text) {
+            diagnostics.add(
+                &codes::NOT_IN_VERSION,
+                name.span,
+                format!(
+                    "feature `{}` does not exist in version {}",
+                    name.text, cx.version
+                ),
+                format!(
+                    "widen its versions, or let `{}` begin where it does",
+                    feature.name.text
+                ),
+            );
+        } else {
             let known: Vec<&str> = cx
                 .features()
                 .map(|other| other.name.text.as_str())

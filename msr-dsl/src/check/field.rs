@@ -1,6 +1,6 @@
 //! Fields: their bits, types and rules.
 
-use super::expression::{Scope, condition_in, constant, value_in};
+use super::expression::{Scope, condition_in, constant, value_in, value_of};
 use super::select::{select, single};
 use super::{Context, accepts, width};
 use crate::ast::{self, BitItem, FieldStatement};
@@ -149,7 +149,13 @@ fn one(
                 field.hi - field.lo + 1,
                 field.name.text
             ),
-            format!("at most {:#x}", mask((field.hi - field.lo) as u32, 0)),
+            match (
+                crate::interpret::constant(expr),
+                mask((field.hi - field.lo) as u32, 0),
+            ) {
+                (u64::MAX, most) => format!("`all_ones` of a read are 64: write {most:#x}"),
+                (_, most) => format!("at most {most:#x}"),
+            },
         );
     }
     if let (Some(expr), Some((_, span)), Some(ty)) = (&value, read, &ty) {
@@ -183,7 +189,7 @@ fn one(
     let mut rules = Vec::new();
     for said in select(&field.statements, cx.version) {
         if let FieldStatement::Legal(list, otherwise) = &said.what {
-            let sets = sets(cx, id, list, diagnostics)?;
+            let sets = sets(cx, id, &numbered(field, list), diagnostics)?;
             let sets = within(field, sets, said.span, diagnostics)?;
             rules.push(Rule {
                 legal: Legal::Sets(sets),
@@ -438,6 +444,31 @@ pub fn sets(
         });
     }
     Some(sets)
+}
+
+/// Names of the field's enumeration as their numbers.
+fn numbered(field: &ast::Field, list: &[ast::Set]) -> Vec<ast::Set> {
+    let number = |set: &ast::Set| match set {
+        ast::Set::One(one) => {
+            let ast::ExprKind::Path {
+                base,
+                index: None,
+                field: None,
+            } = &one.kind
+            else {
+                return None;
+            };
+            let kind = ast::ExprKind::Number(value_of(field, &base.text)?);
+            Some(ast::Set::One(ast::Expr {
+                kind,
+                ..one.clone()
+            }))
+        }
+        _ => None,
+    };
+    list.iter()
+        .map(|set| number(set).unwrap_or_else(|| set.clone()))
+        .collect()
 }
 
 /// The sets as values of the field: `all_ones` is the field's own, bits count from its lowest.

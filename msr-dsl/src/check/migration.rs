@@ -2,6 +2,7 @@
 
 use super::expression::constant;
 use super::register::{the, writable};
+use super::select::lives;
 use super::{Context, accepts, field};
 use crate::ast::{self, RemovedThing, Spec, Statement};
 use crate::codes;
@@ -388,7 +389,11 @@ fn tombstones(
 ) {
     for removed in &cx.spec.removed {
         match &removed.what {
-            RemovedThing::Tag { tag, accepted } => {
+            RemovedThing::Tag {
+                tag,
+                accepted,
+                versions,
+            } => {
                 let is_used = used.get(&tag.value);
                 if let Some(id) = is_used
                     && newest(cx)
@@ -407,7 +412,8 @@ fn tombstones(
                         "take a tag that was never used",
                     );
                 }
-                if *accepted && is_used.is_none() {
+                let accepted = *accepted && lives(*versions, cx.version);
+                if accepted && is_used.is_none() {
                     view.dropped_tags.push(tag.value as u16);
                 }
             }

@@ -74,5 +74,5 @@ pub fn model(file: &str) -> Result<Model, String> {
     {
         tell!("{}", diagnostic.render(file, &source).trim_end());
     }
-    model.ok_or_else(|| format!("{file} has mistakes: see `cargo msr check {file}`"))
+    model.ok_or_else(|| format!("{file} has mistakes"))
 }

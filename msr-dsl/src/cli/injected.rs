@@ -41,6 +41,7 @@ pub fn event(parts: &[&str]) -> Result<MachineCheckEvent, String> {
             "STATUS" => (record.status, has_status) = (value, true),
             "ADDR" => record.address = value,
             "MISC" => record.misc = value,
+            "MCIP" => return Err("a machine check sets MCIP always: leave it out".to_owned()),
             other => {
                 return Err(format!(
                     "unknown field `{other}`: {}",

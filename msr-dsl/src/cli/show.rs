@@ -7,7 +7,7 @@ use msr_dsl::document::register::{facts, field_words, field_write};
 use msr_dsl::document::text::{
     addresses, bits, extra, field_type, migrates, owner, read, reset, write,
 };
-use msr_dsl::model::{Offer, Register, RegisterId, View, Write};
+use msr_dsl::model::{Model, Offer, Register, RegisterId, View, Write};
 use msr_dsl::words::suggest;
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ fn run(spec: &str, register: Option<&str>) -> Result<(), String> {
     let named = named(spec)?;
     let view = named.view();
     let Some(name) = register else {
-        table(view);
+        table(&named.model, view);
         return Ok(());
     };
     let known: Vec<&str> = view
@@ -56,7 +56,25 @@ fn at(view: &View, text: &str) -> Option<RegisterId> {
     Some(id)
 }
 
-fn table(view: &View) {
+/// ` in 3..`: the versions that have a feature, if not all have it.
+fn versions(model: &Model, name: &str) -> String {
+    let has = |view: &&View| view.features.iter().any(|feature| feature.name == name);
+    let all: Vec<u16> = model
+        .views
+        .iter()
+        .filter(has)
+        .map(|view| view.version)
+        .collect();
+    match (all.as_slice(), model.newest().version) {
+        (all, _) if all.len() == model.views.len() => String::new(),
+        ([first, .., last], newest) if *last == newest => format!(" in {first}.."),
+        ([first, .., last], _) => format!(" in {first}..={last}"),
+        (one, newest) if one == [newest] => format!(" in {newest}.."),
+        (one, _) => one.iter().map(|one| format!(" in {one}")).collect(),
+    }
+}
+
+fn table(model: &Model, view: &View) {
     put!("{}, version {}: {}\n", view.name, view.version, view.text);
     let mut rows = vec![
         [
@@ -100,10 +118,15 @@ fn table(view: &View) {
         } else {
             "guests that are given it"
         };
+        let of = |list: &Vec<String>| format!(" Requires {}.", list.join(" or "));
+        let requires: String = feature.requires.iter().map(of).collect();
+        let host = feature.host.as_ref();
+        let host = host.map_or(String::new(), |host| format!(" The host's {host}."));
         put!(
-            "\nfeature {} (bit {}): {who}. {}",
+            "\nfeature {} (bit {}){}: {who}. {}{requires}{host}",
             feature.name,
             feature.bit,
+            versions(model, &feature.name),
             feature.doc.replace('\n', " ")
         );
     }

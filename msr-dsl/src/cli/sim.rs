@@ -119,7 +119,18 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 
 /// What an administrator names, as the version takes it.
 fn extras(view: &View, text: &str) -> Result<Extra, String> {
-    let extra = Extra::parse(text).map_err(|error| format!("--extra: {error}"))?;
+    let extra = Extra::parse(text).map_err(|error| {
+        let digits = |word: &&str| {
+            let hexadecimal = word.bytes().all(|one| one.is_ascii_hexdigit());
+            hexadecimal && word.bytes().any(|one| one.is_ascii_alphabetic())
+        };
+        let parts = text.split(',').filter_map(|part| part.split_once(':'));
+        let mut words = parts.flat_map(|(_, value)| value.split('-'));
+        let mend = words
+            .find(digits)
+            .map(|word| format!(" (hexadecimal is `0x{word}` here)"));
+        format!("--extra: {error}{}", mend.unwrap_or_default())
+    })?;
     let named = view.extra.as_ref();
     let limits = ExtraLimits {
         most: named.map_or(0, |limits| limits.most),

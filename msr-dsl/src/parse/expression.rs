@@ -1,6 +1,6 @@
 //! Expressions, with Rust's precedence.
 
-use super::words::{error, integer, name, take, unknown};
+use super::words::{error, integer, name, peek, take, unknown};
 use crate::ast::{At, Expr, ExprKind, Op};
 use crate::diagnostics::{TOO_DEEP, from_to};
 use proc_macro2::Span;
@@ -38,7 +38,29 @@ fn too_deep(span: Span) -> syn::Error {
 
 /// `A if C else B`, or anything tighter.
 pub fn expression(input: ParseStream) -> syn::Result<Expr> {
-    Ok(whole(input, 0)?.expr)
+    let all = whole(input, 0)?;
+    no_operator(input)?;
+    Ok(all.expr)
+}
+
+/// What stands behind an expression is no operator that Rust has and the language has not.
+fn no_operator(input: ParseStream) -> syn::Result<()> {
+    if input.peek(Token![=]) {
+        return Err(error(
+            input.span(),
+            "`=` compares nothing",
+            "two values are compared with `==`",
+        ));
+    }
+    let mark = match input.cursor().punct() {
+        Some((mark, _)) if "+-*/%^".contains(mark.as_char()) => mark.as_char(),
+        _ => return Ok(()),
+    };
+    Err(error(
+        input.span(),
+        format!("there is no operator `{mark}`"),
+        "there are `!`, `<<`, `>>`, `&`, `|`, comparisons, `&&` and `||`, and no arithmetic",
+    ))
 }
 
 /// `depth` says in how many others it stands.
@@ -134,6 +156,7 @@ fn unary(input: ParseStream, depth: usize) -> syn::Result<Nested> {
         let content;
         let paren = syn::parenthesized!(content in input);
         let mut inner = whole(&content, depth + 1)?;
+        no_operator(&content)?;
         if !content.is_empty() {
             return Err(error(
                 content.span(),
@@ -177,6 +200,16 @@ pub fn path(input: ParseStream) -> syn::Result<Expr> {
     if input.peek(token::Bracket) {
         let content;
         let bracket = syn::bracketed!(content in input);
+        if peek(&content, "i") {
+            return Err(error(
+                content.span(),
+                format!(
+                    "`{}[i]` asks a register of the same bank, which cannot be asked",
+                    base.text
+                ),
+                "the bank is a number: `[1]` for all banks alike; or put what depends on each other into one register",
+            ));
+        }
         let number = integer(&content)?;
         span = from_to(span, bracket.span.close());
         index = Some(At {

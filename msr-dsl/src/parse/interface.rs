@@ -1,6 +1,8 @@
 //! `interface`, `feature`, `hook`, `removed`.
 
-use super::words::{absent, error, integer, name, peek, string, take, unknown, waiver};
+use super::words::{
+    absent, error, integer, maybe_versions, name, peek, string, take, unknown, waiver,
+};
 use super::{Lines, bits, block, expression, extra, head, semicolon};
 use crate::ast::{
     At, Banks, Extra, Feature, Hook, Interface, Lost, Name, Offer, Removed, RemovedThing, Said,
@@ -349,7 +351,7 @@ fn signature(
     semicolon(input)
 }
 
-/// `removed tag N [accepted] "why";`, `removed bit REG [n] "why";`; its first word, at `span`, already read; none if
+/// `removed tag N [accepted [in VERSIONS]] "why";`, `removed bit REG [n] "why";`; its first word, at `span`, already read; none if
 /// there is a mistake in it.
 pub fn removed(input: ParseStream, span: Span, diagnostics: &mut Diagnostics) -> Option<Removed> {
     let read = tombstone(input, span);
@@ -363,9 +365,15 @@ pub fn removed(input: ParseStream, span: Span, diagnostics: &mut Diagnostics) ->
 fn tombstone(input: ParseStream, span: Span) -> syn::Result<Removed> {
     let what = if take(input, "tag").is_some() {
         let tag = integer(input)?;
+        let accepted = take(input, "accepted").is_some();
+        let versions = match accepted {
+            true => maybe_versions(input)?,
+            false => None,
+        };
         RemovedThing::Tag {
             tag,
-            accepted: take(input, "accepted").is_some(),
+            accepted,
+            versions,
         }
     } else if take(input, "bit").is_some() {
         let register = name(input)?;
