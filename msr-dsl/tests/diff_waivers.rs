@@ -1,6 +1,9 @@
 //! A waiver excuses the change that was looked at: a fingerprint is another as soon as the change grows, and stays the same
 //! whatever registers are called and in whatever order they stand.
 
+mod common;
+
+use common::msr;
 use msr_dsl::compare::compare;
 use msr_dsl::compare::finding::Fingerprint;
 use msr_dsl::compare::side::Side;
@@ -165,6 +168,32 @@ fn findings_between_manifests_are_those_between_specs() {
             assert_eq!(of_specs, of_manifests, "{spec}@{version}");
         }
     }
+}
+
+#[test]
+fn a_finding_is_waived_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let (_, old, small, _) = grown().into_iter().next().expect("a change");
+    let (old, new) = (write("old.msr", &old), write("new.msr", &small));
+    let output = msr(&["diff", "--json", &old, &new], "");
+    let json = String::from_utf8(output.stdout).expect("text");
+    let (_, rest) = json.split_once("\"fingerprint\": \"").expect("a finding");
+    let print = rest.split('"').next().expect("a fingerprint");
+    let waivers = write(
+        "waivers",
+        &format!("{print} meant\n\n{print} for another reason\n"),
+    );
+    let output = msr(&["diff", "--waivers", &waivers, &old, &new], "");
+    let text = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let mistake =
+        format!("{waivers}:3:1: `{print}` is waived in line 1 already: take one of them out");
+    assert!(text.contains(&mistake), "{text}");
 }
 
 #[test]

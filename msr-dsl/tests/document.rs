@@ -1,6 +1,6 @@
 //! Reference pages: whole, self-contained, and every link of them leads somewhere.
 
-use msr_dsl::compare::{compare, side::Side};
+use msr_dsl::compare::{compare, side::Side, verdict::Verdict};
 use msr_dsl::document;
 use msr_dsl::model::Model;
 use msr_dsl::source::compile_file;
@@ -119,7 +119,7 @@ fn what_a_spec_says_cannot_break_the_page() {
 /// Each version but the first tells all that `msr diff` finds against the one before.
 #[test]
 fn a_version_tells_what_it_changed() {
-    let mut told = 0;
+    let (mut told, mut guests) = (0, 0);
     for path in shipped() {
         let model = model(&path);
         let page = document::page(&model);
@@ -129,6 +129,13 @@ fn a_version_tells_what_it_changed() {
             let place = format!("id=\"v{}.changes\"", pair[1].version);
             let (_, section) = page.split_once(&place).unwrap();
             let (section, _) = section.split_once("</section>").unwrap();
+            for (verdict, guest) in comparison.verdicts.iter().zip(&comparison.default_guests) {
+                if let (false, Some(guest)) = (*verdict == Verdict::Safe, guest) {
+                    let line = format!("A guest as created by default: {guest}.");
+                    assert!(section.contains(&line), "{line} in {section}");
+                    guests += 1;
+                }
+            }
             for finding in &comparison.findings {
                 assert!(
                     section.contains(&finding.text.replace('"', "&quot;")),
@@ -142,5 +149,5 @@ fn a_version_tells_what_it_changed() {
         let first = format!("id=\"v{}.changes\"", model.views[0].version);
         assert!(!page.contains(&first), "{path:?}");
     }
-    assert!(told > 20, "{told}");
+    assert!(told > 20 && guests > 2, "{told} {guests}");
 }

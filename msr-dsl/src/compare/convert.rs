@@ -31,8 +31,8 @@ pub fn convert(old: &View, new: &View, bytes: &[u8]) -> Result<Vec<u8>, Vec<Stri
 /// The record as the new version writes it, with what the guest loses by it.
 ///
 /// # Errors
-/// All reasons why there is none, each a sentence: what the new version's restore refuses, and a pending machine check that it
-/// has no place for.
+/// All reasons why there is none, each a sentence: what the new version's restore refuses, and a pending machine check, or one that
+/// the guest is handling, that it has no place for.
 pub fn convert_what_can_be(old: &View, new: &View, bytes: &[u8]) -> Result<Converted, Vec<String>> {
     let mut guest = Machine::new(old);
     if guest.restore_either(bytes).is_err() {
@@ -82,6 +82,10 @@ pub fn convert_what_can_be(old: &View, new: &View, bytes: &[u8]) -> Result<Conve
     let written = record_of(new, scope, &kept);
     if there.restore_either(&written).is_err() {
         return Err(there.refusals(&written));
+    }
+    let cut_short = handled_elsewhere(&guest, &there, scope);
+    if !cut_short.is_empty() {
+        return Err(cut_short);
     }
     lost.extend(reads_otherwise(&guest, &there, scope));
     let record = match scope {
@@ -137,6 +141,44 @@ fn without_a_place(guest: &Machine, item: &Item) -> Option<String> {
         )
     })
 }
+
+/// What a guest in the middle of its #MC handler would not find any more: that it is there, or the error. It would take the machine
+/// check for one without an error, and such a one is the end of most guests.
+fn handled_elsewhere(here: &Machine, there: &Machine, scope: Scope) -> Vec<String> {
+    let Some(injection) = here
+        .view()
+        .injection
+        .as_ref()
+        .filter(|_| scope == Scope::Vcpu)
+    else {
+        return Vec::new();
+    };
+    let mcip = injection.bits.mcip;
+    let set = |guest: &Machine, msr: u32, mask: u64| {
+        matches!(guest.read(msr), Answer::Value(value) if value & mask == mask).then_some(msr)
+    };
+    let msrs = |id: RegisterId| {
+        let addresses = here.view().register(id).addresses.iter();
+        addresses
+            .flat_map(|address| address.msrs())
+            .map(|(msr, _)| msr)
+    };
+    let handling = |msr: &u32| set(here, *msr, mcip).is_some();
+    if mcip == 0 || !msrs(injection.global.0).any(|msr| handling(&msr)) {
+        return Vec::new();
+    }
+    let flag = msrs(injection.global.0).filter(|msr| set(there, *msr, mcip).is_none());
+    let errors = msrs(injection.status.0)
+        .filter(|msr| set(here, *msr, VALID).is_some() && here.read(*msr) != there.read(*msr));
+    let lost = flag.chain(errors).map(|msr| {
+        let [own, other] = [here, there].map(|guest| super::steps::answer(guest.read(msr)));
+        format!("a machine check is being handled, and {msr:#x} reads {own}, there {other}")
+    });
+    lost.collect()
+}
+
+/// MCi_STATUS.VAL (SDM vol. 3, 16.3.2.2).
+const VALID: u64 = 1 << 63;
 
 /// Whether a record is a vCPU's, or of what a guest's vCPUs share.
 fn kind(view: &View, bytes: &[u8]) -> Scope {

@@ -5,7 +5,7 @@ use super::condition::{Affected, Condition, Demand};
 use super::content::Content;
 use super::finding::{About, Aspect, Finding, Witness};
 use super::rules::{self, Rule};
-use super::steps::Start;
+use super::steps::{Start, Step};
 use super::truth::{Table, Truth};
 use crate::model::{Feature, Hook, Read, Register, View, Write};
 
@@ -18,7 +18,7 @@ pub fn features(setting: &Setting) -> Vec<Finding> {
             findings.extend(alone(setting, feature, 0));
             continue;
         };
-        findings.extend(renamed([feature, other]));
+        findings.extend(renamed(setting, [feature, other]));
         findings.extend(requirements(setting, feature, other));
         findings.extend(host([feature, other]));
     }
@@ -80,17 +80,33 @@ fn alone(setting: &Setting, feature: &Feature, side: usize) -> Option<Finding> {
     };
     accepted.then(|| {
         let text = format!("feature {}: {words}", feature.name);
-        Finding::new(rule, about(feature), text)
+        let mut finding = Finding::new(rule, about(feature), text);
+        finding.witness = created_with(setting, [&feature.name; 2]);
+        finding
     })
 }
 
+/// A guest with a feature of this name on each side, if that tells them apart.
+fn created_with(setting: &Setting, names: [&String; 2]) -> Option<Witness> {
+    let start = names.map(|name| Start {
+        features: vec![name.clone()],
+        ..Start::default()
+    });
+    // A manifest has no names.
+    let named = names.iter().all(|name| !name.starts_with("bit "));
+    let witness = named.then(|| Witness::of(setting.views, start, vec![Step::Save]));
+    witness.filter(Witness::tells)
+}
+
 /// A manifest has no names.
-fn renamed([old, new]: [&Feature; 2]) -> Option<Finding> {
+fn renamed(setting: &Setting, [old, new]: [&Feature; 2]) -> Option<Finding> {
     let named = |feature: &Feature| !feature.name.starts_with("bit ");
     (old.name != new.name && named(old) && named(new)).then(|| {
         let text = format!("feature {} → {}", old.name, new.name);
-        Finding::new(&rules::FEATURE_RENAMED, about(new), text)
-            .saying(Content::of((new.bit, &old.name, &new.name)))
+        let mut finding = Finding::new(&rules::FEATURE_RENAMED, about(new), text)
+            .saying(Content::of((new.bit, &old.name, &new.name)));
+        finding.witness = created_with(setting, [&old.name; 2]);
+        finding
     })
 }
 
@@ -196,12 +212,7 @@ fn requirements(setting: &Setting, old: &Feature, new: &Feature) -> Vec<Finding>
         let met: Vec<(String, Truth)> = met.map(|(said, one)| (said.to_owned(), one)).collect();
         let content = Content::of_truths(&table, &met, &|bit| format!("capability {bit}"));
         let mut finding = Finding::new(rule, about(new), text).saying(content);
-        let start = [old, new].map(|feature| Start {
-            features: vec![feature.name.clone()],
-            ..Start::default()
-        });
-        finding.witness =
-            Some(Witness::of(setting.views, start, Vec::new())).filter(Witness::tells);
+        finding.witness = created_with(setting, [&old.name, &new.name]);
         findings.push(finding);
     }
     findings

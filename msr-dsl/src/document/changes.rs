@@ -1,5 +1,6 @@
 //! What a version changed since the one before, with what shows it: the findings of `msr diff`.
 
+use crate::compare::default_guest::DefaultGuest;
 use crate::compare::finding::Finding;
 use crate::compare::rules::Subject;
 use crate::compare::side::Side;
@@ -33,7 +34,10 @@ pub fn section(model: &Model, view: &View) -> Markup {
 }
 
 fn findings(comparison: &Comparison) -> Markup {
-    let [forward, back] = &comparison.verdicts;
+    let [forward, back] = [0, 1].map(|direction| {
+        let guest = comparison.default_guests[direction].as_ref();
+        (&comparison.verdicts[direction], guest)
+    });
     html! {
         (verdict("A guest of the older version goes on under this one", forward))
         (verdict("A guest of this version goes on under the older one", back))
@@ -47,9 +51,14 @@ fn findings(comparison: &Comparison) -> Markup {
     }
 }
 
-fn verdict(direction: &str, verdict: &Verdict) -> Markup {
+fn verdict(direction: &str, (verdict, guest): (&Verdict, Option<&DefaultGuest>)) -> Markup {
     html! {
-        p.verdict { (direction) ": " strong { (verdict) } "." }
+        p.verdict {
+            (direction) ": " strong { (verdict) } "."
+            @if let Some(guest) = guest.filter(|_| *verdict != Verdict::Safe) {
+                " A guest as created by default: " (guest) "."
+            }
+        }
         @if !verdict.reasons().is_empty() {
             ul { @for reason in verdict.reasons() { li { (reason.text) } } }
         }

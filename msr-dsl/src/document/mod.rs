@@ -6,6 +6,7 @@
 mod changes;
 mod expression;
 mod map;
+mod prose;
 pub mod register;
 pub mod text;
 mod version;
@@ -50,7 +51,7 @@ fn header(model: &Model) -> Markup {
     html! {
         header {
             h1 { (model.name) }
-            p { (model.doc) }
+            p { (prose::prose(&model.doc)) }
             p.vendor { "For " (vendor) "." }
             nav aria-label="versions" {
                 @for view in model.views.iter().rev() {

@@ -2,6 +2,7 @@
 
 use super::expression::expression;
 use super::map;
+use super::prose::prose;
 use super::text;
 use crate::model::{Field, FieldType, Migrate, Read, Register, Scope, View, Write};
 use crate::words::runs;
@@ -18,7 +19,7 @@ pub fn section(view: &View, register: &Register, newest: bool) -> Markup {
                 a href=(format!("#{anchor}")) { (register.name) }
                 " " code.address { (text::addresses(register)) }
             }
-            p { (register.doc) }
+            p { (prose(&register.doc)) }
             @if !register.cite.is_empty() {
                 p.cite { (register.cite.join("; ")) }
             }

@@ -1,6 +1,7 @@
 //! The part of the page that shows one version.
 
 use super::expression::expression;
+use super::prose::prose;
 use super::{changes, register, text};
 use crate::model::{Argument, Injection, Model, Offer, Scope, View};
 use maud::{Markup, html};
@@ -11,7 +12,7 @@ pub fn section(model: &Model, view: &View) -> Markup {
     html! {
         section.version id=(format!("v{}", view.version)) {
             h2 { "Version " (view.version) }
-            p { (sentence(&view.text)) }
+            p { (prose(&sentence(&view.text))) }
             @if view.restore_only {
                 p { "Guests of this version are only restored, into a later one." }
             }
@@ -75,7 +76,7 @@ fn features(view: &View) -> Markup {
                                 Offer::Offered => "guests that are given it",
                             } }
                             td { (needs(feature)) }
-                            td { (feature.doc) }
+                            td { (prose(&feature.doc)) }
                         }
                     }
                 }
@@ -137,7 +138,7 @@ fn hooks(view: &View) -> Markup {
         dl {
             @for hook in &view.hooks {
                 dt { code { (hook.name) "(" (hook.arguments.iter().map(argument).collect::<Vec<_>>().join(", ")) ")" } }
-                dd { (hook.doc) }
+                dd { (prose(&hook.doc)) }
             }
         }
     }

@@ -10,13 +10,24 @@ pub fn apply(report: &mut Report, file: &Path) -> Result<(), String> {
     let name = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
     let mut mistakes = Vec::new();
+    let mut lines: Vec<(Fingerprint, usize)> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
         match waiver(report, line) {
-            Ok(waiver) => report.waived.push(waiver),
+            Ok((print, reason)) => {
+                let known = lines.iter().find(|(known, _)| *known == print);
+                if let Some((_, first)) = known {
+                    let mistake = format!(
+                        "`{print}` is waived in line {first} already: take one of them out"
+                    );
+                    mistakes.push(format!("{name}:{}:1: {mistake}", number + 1));
+                }
+                lines.push((print, number + 1));
+                report.waived.push((print, reason));
+            }
             Err(mistake) => mistakes.push(format!("{name}:{}:1: {mistake}", number + 1)),
         }
     }
