@@ -18,10 +18,14 @@ pub struct Machine {
     pub processors: u8,
     /// Banks of each processor.
     pub banks: u8,
-    /// Guests; those behind the first are halted.
+    /// Guests.
     pub guests: u8,
     /// Memory of guest 0 in MiB, a multiple of 2.
     pub memory: u16,
+    /// Those behind the first compute; else they are halted.
+    pub busy: bool,
+    /// Each error is the first in its 2 MiB.
+    pub split: bool,
 }
 
 /// From the vector to the first instruction of the handler on every vCPU of guest 0, in instructions.
@@ -35,7 +39,9 @@ pub struct Cost {
     pub worst: u64,
 }
 
-/// Memory of a guest that halts, and what the hypervisor needs besides, in MiB.
+/// Memory of guest 0, at least, if each of 100 errors is to have 2 MiB of its own.
+const SPLIT_MIB: u16 = 224;
+/// Memory of any other guest, and what the hypervisor needs besides, in MiB.
 const IDLE_MIB: u16 = 8;
 const HYPERVISOR_MIB: u16 = 24;
 
@@ -50,7 +56,13 @@ impl Machines {
                         processors,
                         banks,
                         guests,
-                        memory,
+                        memory: if self.split {
+                            memory.max(SPLIT_MIB)
+                        } else {
+                            memory
+                        },
+                        busy: self.busy,
+                        split: self.split,
                     }));
                 }
             }
@@ -70,18 +82,22 @@ impl Machine {
             banks,
             guests,
             memory,
+            busy,
+            split,
         } = self;
+        let (busy, split) = (u8::from(*busy), u8::from(*split));
         let others = guests.saturating_sub(1);
         let all = HYPERVISOR_MIB + memory + IDLE_MIB * u16::from(others);
         let mut text = format!(
             "title = 'bench'\ncommand_line = 'slice=100000'\n[machine]\nprocessors = {processors}\nbanks = {banks}\nmemory = {}\n\
              [[guest]]\nname = 'g0'\nimage = 'bench'\nvcpus = {processors}\nmemory = {memory}\n\
-             args = 'errors=100 brief=1 others={others}'\n",
+             args = 'errors=100 brief=1 others={others} split={split}'\n",
             all.max(64)
         );
         for guest in 1..=others {
             let one = format!("name = 'g{guest}'\nimage = 'bench'\nmemory = {IDLE_MIB}");
-            write!(text, "[[guest]]\n{one}\nargs = 'idle=1'\n").expect("a string takes any text");
+            write!(text, "[[guest]]\n{one}\nargs = 'other=1 busy={busy}'\n")
+                .expect("a string takes any text");
         }
         text.push_str("[[expect]]\nevent = 'machine.off'\n[exit]\n");
         for guest in 0..=others {
@@ -148,6 +164,8 @@ fn row(machine: &Machine, cost: &Cost, json: bool) -> String {
         banks,
         guests,
         memory,
+        busy,
+        split,
     } = machine;
     let Cost {
         first,
@@ -156,7 +174,7 @@ fn row(machine: &Machine, cost: &Cost, json: bool) -> String {
     } = cost;
     if json {
         return serde_json::json!({"name": "machine-check", "processors": processors, "banks": banks, "guests": guests,
-            "memory": memory, "first": first, "median": median, "worst": worst})
+            "memory": memory, "busy": busy, "split": split, "first": first, "median": median, "worst": worst})
         .to_string();
     }
     format!("{processors:>10}{banks:>7}{guests:>8}{memory:>5}{first:>9}{median:>9}{worst:>9}")
@@ -192,6 +210,8 @@ mod tests {
             banks: vec![2],
             guests: vec![1, 16],
             memory: vec![16],
+            busy: true,
+            split: false,
         };
         let each: Vec<_> = machines
             .each()
@@ -199,5 +219,15 @@ mod tests {
             .map(|machine| (machine.processors, machine.guests))
             .collect();
         assert_eq!(each, [(1, 1), (1, 16), (2, 1), (2, 16)]);
+        let is_so = |machine: &Machine| machine.busy && machine.memory == 16;
+        assert!(machines.each().iter().all(is_so));
+        let split = Machines {
+            memory: vec![16, 256],
+            split: true,
+            ..machines
+        };
+        let memory = |machine: &Machine| machine.memory;
+        assert_eq!(split.each().iter().map(memory).max(), Some(256));
+        assert_eq!(split.each().iter().map(memory).min(), Some(SPLIT_MIB));
     }
 }

@@ -101,12 +101,18 @@ pub struct Machines {
     /// Banks of each processor
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "2", value_parser = clap::value_parser!(u8).range(2..=32))]
     pub banks: Vec<u8>,
-    /// Guests: the one that is hit, and others that are halted
+    /// Guests: the one that is hit, and others, halted or busy
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub guests: Vec<u8>,
     /// Memory of the guest that is hit, in MiB
     #[arg(long, value_name = "MIB,...", value_delimiter = ',', default_value = "16", value_parser = clap::value_parser!(u16).range(2..=1024))]
     pub memory: Vec<u16>,
+    /// The other guests compute instead of being halted
+    #[arg(long)]
+    pub busy: bool,
+    /// Each error is the first in its 2 MiB of memory, whose EPT entry it splits: the guest has 224 MiB at least
+    #[arg(long)]
+    pub split: bool,
 }
 
 /// `run NAME|FILE`

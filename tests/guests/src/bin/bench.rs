@@ -3,8 +3,8 @@
 //!
 //! A line for each: `bench NAME MINIMUM MEDIAN WORST`, in ticks, with the ticks of the empty measurement taken off.
 //! Command line: `errors=N`, how many errors to raise (100, at most 128; 0 for images without the injector); `brief=1`, nothing
-//! else is measured; `others=N`, how many guests with `idle=1` there are besides, numbered from 1: they halt until an error
-//! of their own, raised in the end, wakes them.
+//! else is measured; `split=1`, each error is the first in its 2 MiB; `others=N`, how many guests with `other=1` there are besides, numbered
+//! from 1: they halt, or with `busy=1` compute, until an error of their own, raised in the end.
 #![no_std]
 #![no_main]
 
@@ -86,8 +86,8 @@ impl Summary {
 }
 
 fn run() -> u64 {
-    if arguments::number("idle", 0) != 0 {
-        return idle();
+    if arguments::number("other", 0) != 0 {
+        return other(arguments::number("busy", 0) != 0);
     }
     let others = arguments::number("others", 0);
     // Each comes to its turn, and to its HLT.
@@ -101,7 +101,7 @@ fn run() -> u64 {
         errors => machine_checks(&mut samples[..errors.min(ERRORS)]),
     };
     for guest in 1..=others {
-        raise(IDLE_PAGE, FAULT_OTHER_GUEST << 8 | guest << 32);
+        raise(OTHERS_PAGE, FAULT_OTHER_GUEST << 8 | guest << 32);
     }
     exit
 }
@@ -110,14 +110,21 @@ fn run() -> u64 {
 const SLICES: u64 = 300_000;
 
 /// A page that no program uses.
-const IDLE_PAGE: u64 = 6 << 20;
+const OTHERS_PAGE: u64 = 6 << 20;
 
-/// Halts until a machine check.
-fn idle() -> u64 {
+/// Halts or computes until a machine check.
+fn other(busy: bool) -> u64 {
     machine_check_gate(handler());
     mca::enable();
-    // SAFETY: the handler changes RAX, RCX and RDX alone.
-    unsafe { asm!("hlt", out("rax") _, out("rcx") _, out("rdx") _) };
+    if busy {
+        // SAFETY: the handler changes RAX, RCX and RDX alone.
+        unsafe {
+            asm!("2: pause", "cmp eax, {handled}", "jne 2b", handled = const HANDLED, inout("rax") 0_u64 => _, out("rcx") _, out("rdx") _);
+        }
+    } else {
+        // SAFETY: as above.
+        unsafe { asm!("hlt", out("rax") _, out("rcx") _, out("rdx") _) };
+    }
     0
 }
 
@@ -159,6 +166,10 @@ struct Victims([u8; ERRORS * PAGE_BYTES]);
 
 static VICTIMS: Shared<Victims> = Shared::new(Victims([0; ERRORS * PAGE_BYTES]));
 
+/// What one EPT entry maps before a page in it goes out of use, and the first such memory that no program uses.
+const SPLIT_BYTES: u64 = 2 << 20;
+const SPLIT_FROM: u64 = 8 << 20;
+
 /// Other vCPUs that wait for machine checks.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
@@ -176,11 +187,16 @@ fn machine_checks(first: &mut [u32]) -> u64 {
         line!("late what=vcpu ready={}", WAITING.load(Ordering::Acquire));
         return NO_MACHINE_CHECK;
     }
+    let split = arguments::number("split", 0) != 0;
     let mut last = [0; ERRORS];
     let last = &mut last[..first.len()];
     for (error, (first, last)) in first.iter_mut().zip(last.iter_mut()).enumerate() {
         (0..vcpus()).for_each(|vcpu| write_entered(vcpu, 0));
-        let page = VICTIMS.get() as u64 + (error * PAGE_BYTES) as u64;
+        let page = if split {
+            SPLIT_FROM + error as u64 * SPLIT_BYTES
+        } else {
+            VICTIMS.get() as u64 + (error * PAGE_BYTES) as u64
+        };
         let answer = raise(page, FAULT_GUEST_PHYSICAL << 8);
         let everyone = || (0..vcpus()).all(|vcpu| entered(vcpu) != 0);
         if answer != HANDLED || !smp::wait_for(PATIENCE, everyone) {
