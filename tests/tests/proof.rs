@@ -34,7 +34,8 @@ fn every_named_proof_exists() {
     let interleavings = sources(&root().join("tests/interleavings/tests"));
     let unit = sources(&root().join("kernel/src"))
         + &read("tests/tests/machine_check_stacks.rs")
-        + &read("boot/src/check_image/tests.rs");
+        + &read("boot/src/check_image/tests.rs")
+        + &read("boot/src/show/mcelog.rs");
     let end_to_end = sources(&root().join("tests/tests/end_to_end"));
     // Its attributes stand between the function before and its name.
     let is_test = |text: &str, name: &str| {
