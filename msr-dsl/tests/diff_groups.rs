@@ -191,3 +191,18 @@ fn what_only_a_record_sets_is_asked_about_too() {
     );
     has(&text, "  a guest as created by default: goes on\n");
 }
+
+/// INIT clears the state behind a register that is hidden and shown by another one's bit: that is one change, however it is seen.
+#[test]
+fn what_a_step_only_shows_is_not_its_doing() {
+    let shown = |init: &str| {
+        spec([
+            "register SWITCH @ 0x10 { cite \"t\"; write store; reserved ignore; migrate saved 1; [0] ON: bool; }".to_owned(),
+            format!("register R @ 0x11 {{ cite \"t\"; when SWITCH.ON else fault; write store; {init} migrate saved 2; restore after SWITCH; }}"),
+        ])
+    };
+    let (text, status) = diff(&shown(""), &shown("init reset;"), &[]);
+    assert_eq!(status, 0, "{text}");
+    has(&text, "  init-changed  R 0x11  [");
+    has(&text, "1 finding, 1 breaking\n");
+}

@@ -36,6 +36,14 @@ fn many(count: usize, rule: &str) -> String {
     format!("interface! {{ interface many {{ vendor any; version 1 \"t\"; }}\n{registers} }}")
 }
 
+/// A lock, and registers that all have a rule in which it may stand.
+fn locked(count: usize, rule: &str) -> String {
+    many(count, rule).replace(
+        "version 1 \"t\"; }",
+        "version 1 \"t\"; }\nregister LOCK @ 0xfff { cite \"t\"; write sticky; reserved ignore; migrate saved 9999; [0] L: bool; }",
+    )
+}
+
 #[test]
 fn comparisons_are_timed() {
     let timed = |old: &Side, new: &Side, least: usize| {
@@ -67,6 +75,12 @@ fn comparisons_are_timed() {
     timed(
         &side("1000 registers", &stored),
         &side("all changed", &sticky),
+        1000,
+    );
+    let (free, held) = (locked(1000, "store"), locked(1000, "locked LOCK.L"));
+    timed(
+        &side("1000 registers", &free),
+        &side("all locked by one bit", &held),
         1000,
     );
 }

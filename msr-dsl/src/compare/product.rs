@@ -18,7 +18,7 @@ mod still;
 mod too_large;
 mod ways;
 
-pub use entries::Way;
+pub use entries::{Sought, Way};
 pub use too_large::TooLarge;
 
 /// Words that a step brings with it: the written value, or what an injection has.

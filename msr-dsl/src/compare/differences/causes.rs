@@ -6,7 +6,7 @@ use super::bits::{Look, Seen, rule_aspect};
 use crate::compare::condition::Demand;
 use crate::compare::finding::Finding;
 use crate::compare::phrases::bits;
-use crate::compare::product::{Path, Way};
+use crate::compare::product::{Path, Sought, Way};
 use crate::compare::rules::{self, Rule};
 use crate::compare::steps::Step;
 use crate::compare::truth::Truth;
@@ -44,13 +44,17 @@ impl Msr<'_, '_> {
         }
         let mut told: Vec<(&'static Rule, u64)> = vec![(known.rule, known.bits)];
         let mut findings = Vec::new();
+        let unlike = self.product.unlike(self.msr);
         for (step, way, rule) in self.ways() {
             let mut left = known.bits & !bits_told(&told, rule);
             while left != 0 {
-                let Some(path) = self
-                    .product
-                    .path_into(step, way, known.words, left, known.when)
-                else {
+                let sought = Sought {
+                    words: known.words,
+                    bits: left,
+                    when: known.when,
+                    unlike: &unlike,
+                };
+                let Some(path) = self.product.path_into(step, way, &sought) else {
                     break;
                 };
                 let entered = self.entered(known.seen.look, &path) & left;

@@ -1,6 +1,7 @@
 //! Ways into a difference: what happens where both sides are alike in some bit, and not any more.
 
 use super::{Bit, INPUTS, Path, Product, Step, Truth};
+use crate::compare::groups::own;
 use crate::compare::word::Word;
 
 /// Which ways.
@@ -12,29 +13,51 @@ pub enum Way {
     Gives(bool),
 }
 
+/// Bits that are alike before a step and differ after it.
+pub struct Sought<'w> {
+    /// What of the two sides is looked at.
+    pub words: &'w [Word; 2],
+    /// The bits.
+    pub bits: u64,
+    /// Where it is looked at, after the step.
+    pub when: Truth,
+    /// Where the state behind a bit differs before the step already, though nothing shows it there: what made that differ is another
+    /// step, and this one only shows it.
+    pub unlike: &'w Word,
+}
+
 impl Product<'_> {
+    /// The states of the registers at an MSR that both sides keep differ in these bits.
+    pub fn unlike(&mut self, msr: u32) -> Word {
+        let state = |side: usize| {
+            let (id, index) = *self.sides[side].places.get(&msr)?;
+            let cell = own(self.sides[side].view, id, index)?;
+            self.sides[side].cells.get(&cell).copied()
+        };
+        match [state(0), state(1)] {
+            [Some(old), Some(new)] => {
+                std::array::from_fn(|bit| self.table.differ(old[bit], new[bit]))
+            }
+            _ => [Truth::NO; 64],
+        }
+    }
+
     /// What can happen, each by its number: the write that stands for all writes of its MSR, ...
     pub fn steps(&self) -> impl Iterator<Item = (usize, &Step)> {
         let all = self.transitions.iter().enumerate();
         all.map(|(at, transition)| (at, &transition.step))
     }
 
-    /// The shortest path that ends with a step by which some of these bits of two words, which are alike before, differ where `when`
-    /// holds; as many of them as can at once.
-    pub fn path_into(
-        &mut self,
-        step: usize,
-        way: Way,
-        words: &[Word; 2],
-        bits: u64,
-        when: Truth,
-    ) -> Option<Path> {
-        let after = self.after(when, step);
+    /// The shortest path that ends with a step by which some of the bits come to differ; as many of them as can at once.
+    pub fn path_into(&mut self, step: usize, way: Way, sought: &Sought) -> Option<Path> {
+        let Sought { words, bits, .. } = sought;
+        let after = self.after(sought.when, step);
         let taken = self.table.and(after, self.transitions[step].relation);
         let mut into: Vec<(usize, Truth)> = Vec::new();
-        for bit in (0..64).filter(|bit| bits >> bit & 1 == 1) {
+        for bit in (0..64).filter(|bit| *bits >> bit & 1 == 1) {
             let own = self.enters(step, way, words.each_ref().map(|word| word[bit]));
             let own = self.table.and(own, taken);
+            let own = self.table.less(own, sought.unlike[bit]);
             if let Some(layer) = self.met(own) {
                 into.push((layer, own));
             }
