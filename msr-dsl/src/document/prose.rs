@@ -6,7 +6,7 @@ use maud::{Markup, html};
 pub fn prose(text: &str) -> Markup {
     let mut parts: Vec<&str> = text.split('`').collect();
     // A last one without a partner is a backquote.
-    let odd = if parts.len() % 2 == 0 {
+    let odd = if parts.len().is_multiple_of(2) {
         parts.pop()
     } else {
         None
