@@ -3,19 +3,55 @@
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
-/// Waits until it is false, and makes it true. Never inlined, so that whoever takes a lock can be seen in the image.
+/// Who comes first goes first: one that takes a lock again and again, as for the log, keeps nobody out.
+pub struct Queue {
+    next: AtomicU32,
+    served: AtomicU32,
+}
+
+impl Queue {
+    /// Nobody waits, and nobody has it.
+    pub const fn new() -> Self {
+        Self {
+            next: AtomicU32::new(0),
+            served: AtomicU32::new(0),
+        }
+    }
+
+    /// The turn of the next one, from whoever had its turn.
+    pub fn pass_on(&self) {
+        self.served.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes it if nobody has it.
+    pub fn try_take(&self) -> bool {
+        let own = self.served.load(Ordering::Acquire);
+        let after = own.wrapping_add(1);
+        let taken = (self.next).compare_exchange(own, after, Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok()
+    }
+
+    /// Frees it, whoever has it or waits, when nothing goes on. Returns whether somebody had it.
+    pub fn break_open(&self) -> bool {
+        let next = self.next.load(Ordering::Relaxed);
+        self.served.swap(next, Ordering::AcqRel) != next
+    }
+}
+
+/// Waits for its turn. Never inlined, so that whoever takes a lock can be seen in the image.
 #[inline(never)]
-pub fn take(taken: &AtomicBool) {
-    while taken.swap(true, Ordering::Acquire) {
+pub fn take(queue: &Queue) {
+    let own = queue.next.fetch_add(1, Ordering::Relaxed);
+    while queue.served.load(Ordering::Acquire) != own {
         core::hint::spin_loop();
     }
 }
 
 /// A value that one processor at a time touches.
 pub struct Lock<T> {
-    taken: AtomicBool,
+    queue: Queue,
     value: UnsafeCell<T>,
 }
 
@@ -26,20 +62,25 @@ impl<T> Lock<T> {
     /// A free lock.
     pub const fn new(value: T) -> Self {
         Self {
-            taken: AtomicBool::new(false),
+            queue: Queue::new(),
             value: UnsafeCell::new(value),
         }
     }
 
     /// Waits for the value.
     pub fn lock(&self) -> Guard<'_, T> {
-        take(&self.taken);
+        take(&self.queue);
         Guard(self)
     }
 
-    /// Frees it, whoever holds it: for a processor's last words, when nothing goes on.
+    /// The value, if nobody has it.
+    pub fn try_lock(&self) -> Option<Guard<'_, T>> {
+        self.queue.try_take().then(|| Guard(self))
+    }
+
+    /// Frees it, whoever holds it or waits: for a processor's last words, when nothing goes on.
     pub fn break_open(&self) {
-        self.taken.store(false, Ordering::Release);
+        self.queue.break_open();
     }
 }
 
@@ -64,6 +105,6 @@ impl<T> DerefMut for Guard<'_, T> {
 
 impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
-        self.0.taken.store(false, Ordering::Release);
+        self.0.queue.pass_on();
     }
 }

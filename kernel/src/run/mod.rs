@@ -322,7 +322,7 @@ fn keep_house(processor: &Processor) {
     faults::settle();
     mca::poll(&ENGINE, &HOST);
     if !LOG_LATE.load(Ordering::Relaxed) {
-        log_until(|| processor.requests.load(Ordering::Relaxed) != 0 || local.turns.has_urgent());
+        log_events();
     }
     // However long the log took, guests run for a period before it is their turn to wait again, unless somebody has asked for more.
     let after = tsc().saturating_add(period);
@@ -362,23 +362,42 @@ fn finish(processor: &Processor) -> ! {
         traps::sleep(&processor.requests);
         machine_check::answer_requests(processor);
     }
-    log_events();
+    log_everything();
     HOST.emit(Event::MachineOff {});
-    log_events();
+    log_everything();
     power::off()
 }
 
-/// Writes to the log what all processors have kept.
+/// Writes to the log what all processors have kept. When something comes up for this one, or another one writes, the rest is for the next
+/// time: a machine check may wait behind it, and a serial line takes milliseconds for an event.
 pub fn log_events() {
-    log_until(|| false);
+    let processor = Processor::current();
+    let local = local(processor);
+    log_while(|| {
+        let has_come_up =
+            processor.requests.load(Ordering::Relaxed) != 0 || local.turns.has_urgent();
+        match has_come_up {
+            true => None,
+            false => log::try_hold(),
+        }
+    });
 }
 
-/// The same, but for what is left when something has come up: it waits for the next time.
-fn log_until(has_come_up: impl Fn() -> bool) {
-    let _held = log::hold();
+/// The same, however long it takes.
+fn log_everything() {
+    log_while(|| Some(log::hold()));
+}
+
+/// Writes what all processors have kept, an event at a time, as long as it is given the right to write one more.
+fn log_while(hold: impl Fn() -> Option<log::Held>) {
     for processor in Processor::all() {
-        while !has_come_up() && processor.ring.hand_over(processor.number, messages::write) {}
-        log_lost(processor);
+        loop {
+            let Some(_held) = hold() else { return };
+            if !processor.ring.hand_over(processor.number, messages::write) {
+                log_lost(processor);
+                break;
+            }
+        }
     }
 }
 

@@ -229,6 +229,25 @@ fn what_a_vcpu_has_not_met_does_not_require_action() {
     }
 }
 
+/// What follows a local one is local too: a guest takes an #MC that one vCPU alone sees for broken if it does not say so.
+#[test]
+fn further_pages_of_a_local_one_are_local() {
+    let simulation = Simulation::new(world(2));
+    simulation.world.guests[0].enable_local(&simulation.view(0), 0, 1);
+    simulation.world.put(1, 0, SRAR, GUEST_0 + 0x4000, 0x8d);
+    assert!(resumes(
+        &simulation.run(Order::Turns, &[Signal::new(1, running(0, 1), LOCAL)])
+    ));
+    let first = seen_misc(LOCAL, SRAR, 0x4000, 0x8c);
+    assert_eq!(simulation.enter(0), [Delivery::Nothing, Delivery::Inject]);
+    assert_eq!(seen_by(&simulation, 0), [vec![], vec![first]]);
+    assert!(simulation.finish(0));
+    let second = seen_misc(LOCAL & !2, SRAO, 0x5000, 0x8c);
+    assert_eq!(simulation.enter(0), [Delivery::Nothing, Delivery::Inject]);
+    assert_eq!(seen_by(&simulation, 0), [vec![], vec![first, second]]);
+    assert!(!simulation.finish(0));
+}
+
 #[test]
 fn records_of_several_processors_go_to_free_vcpus_in_order() {
     let simulation = Simulation::new(world(3));
