@@ -172,6 +172,23 @@ fn a_question_that_is_too_large_leaves_the_others() {
     let (json, status) = diff(&old, &new, &["--json"]);
     assert_eq!(status, 2, "{json}");
     has(&json, "\"verdict\": \"undecided\"");
+    for (form, part) in [
+        (
+            "--json",
+            "\"undecided\": [\n        \"too many states hang together to decide: those of R 0x11, S 0x12.",
+        ),
+        (
+            "--junit",
+            "<error message=\"not decided\">too many states hang together",
+        ),
+        ("--github", "::error title=not decided::"),
+        ("--sarif", "\"executionSuccessful\": false"),
+        ("--markdown", "| old → new | not decided: "),
+    ] {
+        let (text, status) = diff(&old, &new, &[form]);
+        assert_eq!(status, 2, "{form}: {text}");
+        has(&text, part);
+    }
 }
 
 /// A bit that guests can only clear, and of which a record may say that it is set.

@@ -3,10 +3,10 @@
 use super::accesses::Setting;
 use super::alike::Alike;
 use super::finding::Finding;
-use super::groups::{Group, own};
+use super::groups::{Group, expressions, own, reached};
 use super::merge::merge;
-use crate::model::{Injection, RegisterId};
-use std::collections::HashMap;
+use crate::model::{Expr, Injection, RegisterId};
+use std::collections::{BTreeSet, HashMap};
 
 /// What of an MSR decides how it behaves, its bank apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +15,8 @@ struct Likeness {
     stored: [bool; 2],
     injected: [bool; 2],
     reachable: bool,
+    /// Its bank, where a rule of the group names that one by its number.
+    named: [Option<u32>; 2],
 }
 
 /// An MSR's own likeness, and that of all on which it depends.
@@ -39,16 +41,21 @@ pub(super) struct Told {
 impl Told {
     /// The MSRs of a group that have to be asked about: no other one answers for them.
     pub fn untold(&mut self, setting: &Setting, group: &Group) -> Vec<Asked> {
-        let likeness: Option<Vec<Likeness>> = group
-            .msrs
-            .iter()
-            .map(|msr| likeness(setting, *msr))
-            .collect();
+        let named = named(setting, group);
+        let likeness = |msr: u32| {
+            let mut like = likeness(setting, msr)?;
+            for side in 0..2 {
+                let place = setting.places[side].get(&msr);
+                like.named[side] = place.filter(|at| named[side].contains(at)).map(|at| at.1);
+            }
+            Some(like)
+        };
+        let all: Option<Vec<Likeness>> = group.msrs.iter().map(|msr| likeness(*msr)).collect();
         let mut asked = Vec::new();
         for msr in &group.asked {
-            let kind = likeness
+            let kind = all
                 .as_ref()
-                .and_then(|all| Some((self::likeness(setting, *msr)?, all.clone())));
+                .and_then(|all| Some((likeness(*msr)?, all.clone())));
             match kind.as_ref().and_then(|kind| self.others.get_mut(kind)) {
                 Some(others) => others.push(*msr),
                 None => {
@@ -83,6 +90,29 @@ impl Told {
     }
 }
 
+/// The banks of registers that rules of a group name by their numbers, on each side.
+fn named(setting: &Setting, group: &Group) -> [BTreeSet<(RegisterId, u32)>; 2] {
+    [0, 1].map(|side| {
+        let view = setting.views[side];
+        let places = group.msrs.iter();
+        let own = places.filter_map(|msr| Some(setting.places[side].get(msr)?.0));
+        let own: BTreeSet<RegisterId> = own.collect();
+        let all: BTreeSet<RegisterId> = own.into_iter().flat_map(|id| reached(view, id)).collect();
+        let mut named = BTreeSet::new();
+        for expression in all
+            .into_iter()
+            .flat_map(|id| expressions(view.register(id)))
+        {
+            expression.walk(&mut |part| {
+                if let Expr::Cell(id, bank) = part {
+                    named.insert((*id, *bank));
+                }
+            });
+        }
+        named
+    })
+}
+
 /// None if the bank's number itself counts.
 fn likeness(setting: &Setting, msr: u32) -> Option<Likeness> {
     let mut like = Likeness {
@@ -90,6 +120,7 @@ fn likeness(setting: &Setting, msr: u32) -> Option<Likeness> {
         stored: [false; 2],
         injected: [false; 2],
         reachable: true,
+        named: [None; 2],
     };
     for (side, view) in setting.views.into_iter().enumerate() {
         let Some((id, index)) = setting.places[side].get(&msr).copied() else {

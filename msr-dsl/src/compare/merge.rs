@@ -1,5 +1,6 @@
 //! One difference in many banks, or at many MSRs of a range, is one finding.
 
+use super::condition::{Condition, Demand};
 use super::finding::Finding;
 use super::rules;
 
@@ -10,6 +11,9 @@ pub fn merge(all: Vec<Finding>) -> Vec<Finding> {
         let known = merged.iter_mut().find(|known| same(known, &finding));
         match known {
             Some(known) => {
+                if is_presence(known) {
+                    join(known, &finding);
+                }
                 known.about.msrs.extend(&finding.about.msrs);
                 known.about.bits |= finding.about.bits;
                 known.content = known.content.with(finding.content);
@@ -19,7 +23,10 @@ pub fn merge(all: Vec<Finding>) -> Vec<Finding> {
                         .map_or(usize::MAX, |witness| witness.steps.len())
                 };
                 if steps(&finding) < steps(known) {
-                    (known.witness, known.text) = (finding.witness, finding.text);
+                    known.witness = finding.witness;
+                    if !is_presence(known) {
+                        known.text = finding.text;
+                    }
                 }
             }
             None => merged.push(finding),
@@ -42,9 +49,55 @@ fn same(a: &Finding, b: &Finding) -> bool {
         return false;
     }
     whole.contains(&a.rule)
-        || [&rules::REGISTER_ABSENT, &rules::REGISTER_PRESENT].contains(&a.rule)
-            && a.about.registers == b.about.registers
+        || is_presence(a) && a.about.registers == b.about.registers
         || a.about.registers == b.about.registers
             && a.about.bits == b.about.bits
             && a.guests == b.guests
+            && a.conditions == b.conditions
+}
+
+/// What guests have the register on one side alone is one thing, however it shows.
+fn is_presence(finding: &Finding) -> bool {
+    [&rules::REGISTER_ABSENT, &rules::REGISTER_PRESENT].contains(&finding.rule)
+}
+
+/// Two findings about the presence of one register: for the guests of either, and whatever either is about.
+fn join(known: &mut Finding, other: &Finding) {
+    if known.conditions == other.conditions && known.guests == other.guests {
+        return;
+    }
+    if !known.text.contains(&other.text) {
+        known.text = format!("{}; {}", known.text, other.text);
+    }
+    known.guests = match (&known.guests, &other.guests) {
+        (Some(own), Some(more)) if own != more => Some(format!("{own}; or with {more}")),
+        (Some(own), Some(_)) => Some(own.clone()),
+        _ => None,
+    };
+    for (own, more) in known.conditions.iter_mut().zip(&other.conditions) {
+        *own = match (own.take(), more) {
+            (Some(own), Some(more)) => Some(both(own, more)),
+            // Nothing helps against one of them.
+            _ => None,
+        };
+    }
+}
+
+/// What holds where two conditions hold, of guests that one of them is about.
+fn both(own: Condition, more: &Condition) -> Condition {
+    let affected = match (own.affected, &more.affected) {
+        (Some(mut own), Some(more)) => {
+            if own != *more {
+                own.text = format!("{}, or with {}", own.text, more.text);
+                own.cases.extend(&more.cases);
+            }
+            Some(own)
+        }
+        _ => None,
+    };
+    let demand = match own.demand == more.demand {
+        true => own.demand,
+        false => Demand::Not("read or write {msrs}".to_owned()),
+    };
+    Condition { affected, demand }
 }

@@ -10,7 +10,13 @@ pub fn github(report: &Report) -> String {
         .findings()
         .map(|finding| annotation(report, finding))
         .collect();
-    lines.join("\n")
+    let undecided = report.undecided();
+    let undecided = undecided.map(|text| format!("::error title=not decided::{}", data(&text)));
+    lines
+        .into_iter()
+        .chain(undecided)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn annotation(report: &Report, finding: &Finding) -> String {

@@ -27,6 +27,7 @@ fn comparison(report: &Report, one: &Comparison) -> Value {
         "old": one.names[0],
         "new": one.names[1],
         "findings": findings,
+        "undecided": one.undecided.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "verdicts": { "old_to_new": verdict(one, 0), "new_to_old": verdict(one, 1) },
     })
 }

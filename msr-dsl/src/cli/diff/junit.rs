@@ -29,9 +29,18 @@ fn suite(out: &mut String, report: &Report, one: &Comparison) {
     let name = escape(&format!("{} → {}", one.names[0], one.names[1]));
     let _ = writeln!(
         out,
-        "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{failures}\">",
-        rules::ALL.len()
+        "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{failures}\" errors=\"{}\">",
+        rules::ALL.len() + one.undecided.len(),
+        one.undecided.len()
     );
+    for (number, question) in one.undecided.iter().enumerate() {
+        let text = escape(&question.to_string());
+        let _ = writeln!(
+            out,
+            "    <testcase classname=\"msr-diff.undecided\" name=\"question {}\">\n      <error message=\"not decided\">{text}</error>\n    </testcase>",
+            number + 1
+        );
+    }
     for rule in rules::ALL {
         let own = breaking(report, one, rule);
         let _ = write!(

@@ -12,11 +12,18 @@ pub fn sarif(report: &Report) -> Value {
         .findings()
         .map(|finding| result(report, finding))
         .collect();
+    let undecided = report.undecided().into_iter();
+    let open = undecided.map(|text| json!({ "level": "error", "message": { "text": text } }));
+    let open: Vec<Value> = open.collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": { "name": "msr diff", "version": env!("CARGO_PKG_VERSION"), "rules": all } },
+            "invocations": [{
+                "executionSuccessful": open.is_empty(),
+                "toolExecutionNotifications": open,
+            }],
             "results": results,
         }],
     })

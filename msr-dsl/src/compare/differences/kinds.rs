@@ -151,6 +151,15 @@ impl Msr<'_, '_> {
         Some(match (&raw.kinds, raw.there) {
             ([Unlisted, Fault], _) => &rules::MSR_CLAIMED,
             ([Fault, Unlisted], _) => &rules::MSR_LEFT,
+            // That the register is there is no good to a guest which faults by that, and the other way round.
+            ([Done, Fault | Unlisted], There::New) if raw.access == Access::Read => {
+                &rules::READ_FAULTS
+            }
+            ([Done, Fault | Unlisted], There::New) => &rules::WRITE_FAULTS,
+            ([Fault | Unlisted, Done], There::Old) if raw.access == Access::Read => {
+                &rules::READ_ANSWERS
+            }
+            ([Fault | Unlisted, Done], There::Old) => &rules::WRITE_ACCEPTED,
             (_, There::Old) => &rules::REGISTER_ABSENT,
             (_, There::New) => &rules::REGISTER_PRESENT,
             ([Fault | Unlisted, _], There::None) => &rules::ABSENCE_ZERO,
