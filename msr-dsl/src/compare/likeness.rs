@@ -44,9 +44,9 @@ impl Told {
         let named = named(setting, group);
         let likeness = |msr: u32| {
             let mut like = likeness(setting, msr)?;
-            for side in 0..2 {
+            for (side, named) in named.iter().enumerate() {
                 let place = setting.places[side].get(&msr);
-                like.named[side] = place.filter(|at| named[side].contains(at)).map(|at| at.1);
+                like.named[side] = place.filter(|at| named.contains(at)).map(|at| at.1);
             }
             Some(like)
         };
