@@ -23,6 +23,7 @@ mod rust_names;
 mod scope;
 mod select;
 mod state;
+mod taken;
 mod told;
 mod versions;
 mod warnings;
@@ -81,6 +82,7 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
     closed::restored(spec, &mut views, diagnostics);
     migration::dropped(&mut views);
     migration::across(spec, &views, diagnostics);
+    taken::taken(spec, &views, diagnostics);
     dead::dead(spec, &views, diagnostics);
     versions::changes(interface, &views, diagnostics);
     warnings::warnings(spec, &views, diagnostics);
