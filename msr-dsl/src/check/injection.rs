@@ -3,7 +3,7 @@
 use super::expression::{Scope, condition_in};
 use super::select::{select, single};
 use super::{Context, field};
-use crate::ast::Spec;
+use crate::ast::{Name, Spec};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
 use crate::model::{GlobalBits, Injection, Read, RegisterId, View};
@@ -150,6 +150,7 @@ pub fn injection(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Op
         None => None,
     };
     let (global, status, address, misc) = (roles.0?, roles.1?, roles.2?, roles.3?);
+    two_roles(cx, diagnostics);
     let bit = |name: &str| {
         let field = view
             .register(global.0)
@@ -178,6 +179,21 @@ pub fn injection(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Op
             );
         }
     }
+    let meant = bits.ripv | bits.eipv | bits.mcip | bits.lmce_s;
+    if global.1 & !meant != 0
+        && let Some(register) = role_register(cx, "global")
+    {
+        diagnostics.add(
+            &codes::INJECTION_ROLE,
+            register.span,
+            format!(
+                "an injection never sets bits {} of `{}`",
+                super::register::ranges(global.1 & !meant),
+                register.text
+            ),
+            "`global` sets RIPV, EIPV, MCIP and LMCE_S: take the others out of `sets`",
+        );
+    }
     Some(Injection {
         broadcast,
         bank: bank as u32,
@@ -189,6 +205,32 @@ pub fn injection(cx: &Context, view: &View, diagnostics: &mut Diagnostics) -> Op
         local,
         bits,
     })
+}
+
+/// The register that a role names in this version.
+fn role_register<'a>(cx: &Context<'a>, role: &str) -> Option<&'a Name> {
+    let mut roles = select(&cx.spec.injections.first()?.roles, cx.version);
+    let said = roles.find(|said| said.what.0.text == role)?;
+    Some(&said.what.1)
+}
+
+/// The error's parts each need a register of their own: the later one would overwrite the earlier.
+fn two_roles(cx: &Context, diagnostics: &mut Diagnostics) {
+    let mut seen: Vec<(&str, &Name)> = Vec::new();
+    for role in ["status", "address", "misc"] {
+        let Some(register) = role_register(cx, role) else {
+            continue;
+        };
+        match seen.iter().find(|(_, other)| other.text == register.text) {
+            Some((first, _)) => diagnostics.add(
+                &codes::INJECTION_ROLE,
+                register.span,
+                format!("`{}` is `{first}` and `{role}`", register.text),
+                "name a register for each: one value would overwrite the other",
+            ),
+            None => seen.push((role, register)),
+        }
+    }
 }
 
 /// What an injection sets, a guest can read.
