@@ -32,10 +32,9 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// What CPUID says of the crystal is exact, but not of this machine where an emulator's counter runs at a rate of its own: it counts
-    /// where what was measured is not farther from it than one part in 16, or nothing was. The base frequency is near the rate at best:
-    /// it counts where nothing else is known.
-    pub fn choose(nominal: Option<u64>, measured: Option<u64>, base: Option<u64>) -> Self {
+    /// What CPUID says is exact, but not of this machine where an emulator's counter runs at a rate of its own: it counts where what was
+    /// measured is not farther from it than one part in 16, or nothing was.
+    pub fn choose(nominal: Option<u64>, measured: Option<u64>) -> Self {
         const PART: u64 = 16;
         let (khz, source) = match (nominal, measured) {
             (Some(nominal), Some(measured)) if nominal.abs_diff(measured) > nominal / PART => {
@@ -43,24 +42,21 @@ impl Rate {
             }
             (Some(nominal), _) => (nominal, Source::Cpuid),
             (None, Some(measured)) => (measured, Source::Timer),
-            (None, None) => base.map_or((0, Source::None), |khz| (khz, Source::Cpuid)),
+            (None, None) => (0, Source::None),
         };
         Self { khz, source }
     }
 }
 
-/// The rate that CPUID says, in kHz: by EAX, EBX and ECX of leaf 0x15, the crystal's rate times a ratio (SDM vol. 3, "Determining the Processor
-/// Base Frequency").
-pub fn nominal(crystal: [u32; 3]) -> Option<u64> {
+/// The rate that CPUID says, in kHz: by EAX, EBX and ECX of leaf 0x15 (the crystal's rate times a ratio), else by the base frequency in MHz,
+/// leaf 0x16's EAX (SDM vol. 3, "Determining the Processor Base Frequency").
+pub fn nominal(crystal: [u32; 3], base: u32) -> Option<u64> {
     let [denominator, numerator, hertz] = crystal.map(u64::from);
     let by_crystal = (numerator * hertz).checked_div(denominator * 1000);
-    by_crystal.filter(|khz| *khz != 0)
-}
-
-/// The base frequency in kHz, by EAX of CPUID leaf 0x16.
-pub fn base(megahertz: u32) -> Option<u64> {
-    let khz = u64::from(megahertz & 0xffff) * 1000;
-    (khz != 0).then_some(khz)
+    let by_base = u64::from(base & 0xffff) * 1000;
+    by_crystal
+        .filter(|khz| *khz != 0)
+        .or((by_base != 0).then_some(by_base))
 }
 
 /// What the real-time clock's registers hold (MC146818).
@@ -122,18 +118,17 @@ mod tests {
     #[test]
     fn cpuid_says_the_rate_by_its_crystal_or_its_base_frequency() {
         // A processor with a crystal of 24 MHz and a ratio of 250 to 2.
-        assert_eq!(nominal([2, 250, 24_000_000]), Some(3_000_000));
-        assert_eq!(nominal([2, 250, 0]), None);
-        assert_eq!(nominal([0, 250, 24_000_000]), None);
-        assert_eq!(nominal([u32::MAX; 3]), Some(u64::from(u32::MAX) / 1000));
-        assert_eq!(base(2100), Some(2_100_000));
-        assert_eq!(base(0x1_0000), None);
+        assert_eq!(nominal([2, 250, 24_000_000], 2900), Some(3_000_000));
+        assert_eq!(nominal([2, 250, 0], 3000), Some(3_000_000));
+        assert_eq!(nominal([0, 0, 0], 2100), Some(2_100_000));
+        assert_eq!(nominal([0, 250, 24_000_000], 0), None);
+        assert_eq!(nominal([u32::MAX; 3], 0), Some(u64::from(u32::MAX) / 1000));
     }
 
     #[test]
     fn what_cpuid_says_counts_unless_the_counter_runs_otherwise() {
         let choose = |nominal, measured| {
-            let Rate { khz, source } = Rate::choose(nominal, measured, None);
+            let Rate { khz, source } = Rate::choose(nominal, measured);
             (khz, source.word())
         };
         assert_eq!(
@@ -144,9 +139,6 @@ mod tests {
         assert_eq!(choose(Some(3_000_000), None), (3_000_000, "cpuid"));
         assert_eq!(choose(None, Some(100_000)), (100_000, "timer"));
         assert_eq!(choose(None, None), (0, "none"));
-        let by_base = |measured| Rate::choose(None, measured, Some(2_900_000)).khz;
-        assert_eq!(by_base(Some(2_904_000)), 2_904_000);
-        assert_eq!(by_base(None), 2_900_000);
     }
 
     #[test]

@@ -89,15 +89,12 @@ pub fn send(target: u32, ipi: Ipi) {
                 u64::from(target) << 32 | u64::from(ipi.command()),
             );
         } else {
-            // An #MC may have come between the two writes of another send, which goes on to its own target.
-            let before = xapic_read(XAPIC_ICR_HIGH);
             xapic_write(XAPIC_ICR_HIGH, target << 24);
             xapic_write(XAPIC_ICR_LOW, ipi.command());
             let mut polls = 0;
             while xapic_read(XAPIC_ICR_LOW) & DELIVERY_PENDING != 0 && polls < 1_000_000 {
                 polls += 1;
             }
-            xapic_write(XAPIC_ICR_HIGH, before);
         }
     }
 }

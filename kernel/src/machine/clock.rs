@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::__cpuid;
 
-use kernel::clock::{Rate, RealTime, base, nominal};
+use kernel::clock::{Rate, RealTime, nominal};
 use x86::io::{inb, outb};
 
 use super::tsc;
@@ -22,10 +22,8 @@ pub fn rate() -> Rate {
     let most = __cpuid(0).eax;
     let leaf = |number| (most >= number).then(|| __cpuid(number));
     let crystal = leaf(CRYSTAL).map_or([0; 3], |leaf| [leaf.eax, leaf.ebx, leaf.ecx]);
-    let base = leaf(BASE).and_then(|leaf| base(leaf.eax));
-    // What disturbs a measurement, an SMI or the host below, makes it longer: the shortest is the best.
-    let measured = (0..3).filter_map(|_| measure()).min();
-    Rate::choose(nominal(crystal), measured, base)
+    let base = leaf(BASE).map_or(0, |leaf| leaf.eax);
+    Rate::choose(nominal(crystal, base), measure())
 }
 
 /// The rate in kHz by channel 2 of the PC/AT's timer (8254), counted down once without its speaker. `None` where nothing counts.

@@ -3,55 +3,19 @@
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Who comes first goes first: one that takes a lock again and again, as for the log, keeps nobody out.
-pub struct Queue {
-    next: AtomicU32,
-    served: AtomicU32,
-}
-
-impl Queue {
-    /// Nobody waits, and nobody has it.
-    pub const fn new() -> Self {
-        Self {
-            next: AtomicU32::new(0),
-            served: AtomicU32::new(0),
-        }
-    }
-
-    /// The turn of the next one, from whoever had its turn.
-    pub fn pass_on(&self) {
-        self.served.fetch_add(1, Ordering::Release);
-    }
-
-    /// Takes it if nobody has it.
-    pub fn try_take(&self) -> bool {
-        let own = self.served.load(Ordering::Acquire);
-        let after = own.wrapping_add(1);
-        let taken = (self.next).compare_exchange(own, after, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok()
-    }
-
-    /// Frees it, whoever has it or waits, when nothing goes on. Returns whether somebody had it.
-    pub fn break_open(&self) -> bool {
-        let next = self.next.load(Ordering::Relaxed);
-        self.served.swap(next, Ordering::AcqRel) != next
-    }
-}
-
-/// Waits for its turn. Never inlined, so that whoever takes a lock can be seen in the image.
+/// Waits until it is false, and makes it true. Never inlined, so that whoever takes a lock can be seen in the image.
 #[inline(never)]
-pub fn take(queue: &Queue) {
-    let own = queue.next.fetch_add(1, Ordering::Relaxed);
-    while queue.served.load(Ordering::Acquire) != own {
+pub fn take(taken: &AtomicBool) {
+    while taken.swap(true, Ordering::Acquire) {
         core::hint::spin_loop();
     }
 }
 
 /// A value that one processor at a time touches.
 pub struct Lock<T> {
-    queue: Queue,
+    taken: AtomicBool,
     value: UnsafeCell<T>,
 }
 
@@ -62,25 +26,20 @@ impl<T> Lock<T> {
     /// A free lock.
     pub const fn new(value: T) -> Self {
         Self {
-            queue: Queue::new(),
+            taken: AtomicBool::new(false),
             value: UnsafeCell::new(value),
         }
     }
 
     /// Waits for the value.
     pub fn lock(&self) -> Guard<'_, T> {
-        take(&self.queue);
+        take(&self.taken);
         Guard(self)
     }
 
-    /// The value, if nobody has it.
-    pub fn try_lock(&self) -> Option<Guard<'_, T>> {
-        self.queue.try_take().then(|| Guard(self))
-    }
-
-    /// Frees it, whoever holds it or waits: for a processor's last words, when nothing goes on.
+    /// Frees it, whoever holds it: for a processor's last words, when nothing goes on.
     pub fn break_open(&self) {
-        self.queue.break_open();
+        self.taken.store(false, Ordering::Release);
     }
 }
 
@@ -105,6 +64,6 @@ impl<T> DerefMut for Guard<'_, T> {
 
 impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
-        self.0.queue.pass_on();
+        self.0.taken.store(false, Ordering::Release);
     }
 }

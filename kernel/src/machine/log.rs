@@ -1,9 +1,9 @@
 //! The log: defmt frames on the way out that `serial` found. Ordinary context only; never from an NMI or a #MC.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::lock::{self, Guard, Lock, Queue};
+use super::lock::{self, Guard, Lock};
 use super::serial::{self, Output};
 
 /// What stands before the first frame, so that a reader can skip what an emulator says before (docs/boot-protocol.md).
@@ -15,7 +15,7 @@ struct State {
 }
 
 struct Shared {
-    locked: Queue,
+    locked: AtomicBool,
     state: UnsafeCell<State>,
 }
 
@@ -23,7 +23,7 @@ struct Shared {
 unsafe impl Sync for Shared {}
 
 static SHARED: Shared = Shared {
-    locked: Queue::new(),
+    locked: AtomicBool::new(false),
     state: UnsafeCell::new(State {
         encoder: defmt::Encoder::new(),
         output: Output::Com1,
@@ -59,7 +59,7 @@ unsafe impl defmt::Logger for Logger {
         state
             .encoder
             .end_frame(|bytes| serial::write(output, bytes));
-        SHARED.locked.pass_on();
+        SHARED.locked.store(false, Ordering::Release);
     }
 
     unsafe fn write(bytes: &[u8]) {
@@ -92,23 +92,15 @@ pub fn now() {
 
 static HELD: Lock<()> = Lock::new(());
 
-/// The right to write a group of frames.
-pub type Held = Guard<'static, ()>;
-
 /// Waits for the right to write a group of frames; other processors wait until the result is dropped.
-pub fn hold() -> Held {
+pub fn hold() -> Guard<'static, ()> {
     HELD.lock()
-}
-
-/// The right to write a group of frames, if nobody writes.
-pub fn try_hold() -> Option<Held> {
-    HELD.try_lock()
 }
 
 /// A processor's last words must be heard even if somebody holds the log, who does not go on.
 pub fn break_open() {
     HELD.break_open();
-    if SHARED.locked.break_open() {
+    if SHARED.locked.swap(true, Ordering::Acquire) {
         // It was in the middle of a frame. That one ends here, or it would swallow the first of the last words.
         // SAFETY: whoever had the lock does not go on, so that it is this processor's.
         let state = unsafe { &mut *SHARED.state.get() };
@@ -117,4 +109,5 @@ pub fn break_open() {
             .encoder
             .end_frame(|bytes| serial::write(output, bytes));
     }
+    SHARED.locked.store(false, Ordering::Release);
 }

@@ -122,22 +122,19 @@ pub fn before_event(own: &mut Own) {
 }
 
 /// An entry has failed. If that was for a fault, it is answered as if that had come in the middle of it, and this does not return.
-/// Returns whether it was made to fail and can be done again.
 #[cold]
 #[inline(never)]
-pub fn entry_failed(own: &mut Own, vmcs: &mut Current) -> bool {
+pub fn entry_failed(own: &mut Own, vmcs: &mut Current) {
     /// VMLAUNCH of a VMCS that was launched (SDM vol. 3, "VM-Instruction Error Numbers").
     const LAUNCHED_ALREADY: u32 = 4;
     if vmcs.instruction_error() != LAUNCHED_ALREADY {
-        return false;
+        return;
     }
     let this = Processor::current().number;
     let fault = AT_ENTRY.lock().take_if(|fault| fault.processor == this);
     if fault.is_some_and(|fault| put(&fault).is_ok()) {
         vm::fail_entry(own, vmcs, slow::ENTRY_FAILED | reason::ENTRY_MACHINE_CHECK);
     }
-    // Another vCPU's entry has taken the fault. The next one of this vCPU is VMRESUME again.
-    true
 }
 
 /// A page whose next touch raises a fault.

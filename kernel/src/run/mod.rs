@@ -322,7 +322,7 @@ fn keep_house(processor: &Processor) {
     faults::settle();
     mca::poll(&ENGINE, &HOST);
     if !LOG_LATE.load(Ordering::Relaxed) {
-        log_events();
+        log_until(|| processor.requests.load(Ordering::Relaxed) != 0 || local.turns.has_urgent());
     }
     // However long the log took, guests run for a period before it is their turn to wait again, unless somebody has asked for more.
     let after = tsc().saturating_add(period);
@@ -362,42 +362,23 @@ fn finish(processor: &Processor) -> ! {
         traps::sleep(&processor.requests);
         machine_check::answer_requests(processor);
     }
-    log_everything();
+    log_events();
     HOST.emit(Event::MachineOff {});
-    log_everything();
+    log_events();
     power::off()
 }
 
-/// Writes to the log what all processors have kept. When something comes up for this one, or another one writes, the rest is for the next
-/// time: a machine check may wait behind it, and a serial line takes milliseconds for an event.
+/// Writes to the log what all processors have kept.
 pub fn log_events() {
-    let processor = Processor::current();
-    let local = local(processor);
-    log_while(|| {
-        let has_come_up =
-            processor.requests.load(Ordering::Relaxed) != 0 || local.turns.has_urgent();
-        match has_come_up {
-            true => None,
-            false => log::try_hold(),
-        }
-    });
+    log_until(|| false);
 }
 
-/// The same, however long it takes.
-fn log_everything() {
-    log_while(|| Some(log::hold()));
-}
-
-/// Writes what all processors have kept, an event at a time, as long as it is given the right to write one more.
-fn log_while(hold: impl Fn() -> Option<log::Held>) {
+/// The same, but for what is left when something has come up: it waits for the next time.
+fn log_until(has_come_up: impl Fn() -> bool) {
+    let _held = log::hold();
     for processor in Processor::all() {
-        loop {
-            let Some(_held) = hold() else { return };
-            if !processor.ring.hand_over(processor.number, messages::write) {
-                log_lost(processor);
-                break;
-            }
-        }
+        while !has_come_up() && processor.ring.hand_over(processor.number, messages::write) {}
+        log_lost(processor);
     }
 }
 

@@ -54,9 +54,7 @@ pub fn entry_failed(own: &mut Own, #[allow(unused_mut)] mut vmcs: Current) {
         return;
     }
     #[cfg(feature = "faults")]
-    if run::faults::entry_failed(own, &mut vmcs) {
-        return;
-    }
+    run::faults::entry_failed(own, &mut vmcs);
     report_unknown(own, &vmcs, vmcs.instruction_error());
     end_guest(own, End::Stop(StopReason::EntryFailed));
 }
