@@ -88,6 +88,16 @@ pub fn never(view: &View, id: RegisterId) -> u64 {
     listed.fold(0, |all, field| all | field.mask()) & !bits(view, id)
 }
 
+/// A register that is not saved is not restored either, whatever is said of that.
+pub fn without_save(register: &str, span: Span, diagnostics: &mut Diagnostics) {
+    diagnostics.add(
+        &codes::RESTORE_WITHOUT_SAVE,
+        span,
+        format!("`{register}` is not in the record, so nothing is restored"),
+        "leave the line out, or write `migrate saved TAG;`",
+    );
+}
+
 /// A guest's own record holds listed values alone, and each of them is taken.
 pub fn consistent(cx: &Context, view: &View, id: RegisterId, diagnostics: &mut Diagnostics) {
     let register = view.register(id);
@@ -97,15 +107,7 @@ pub fn consistent(cx: &Context, view: &View, id: RegisterId, diagnostics: &mut D
         };
         let name = &field.name;
         if !matches!(register.migrate, Migrate::Saved { .. }) {
-            diagnostics.add(
-                &codes::RESTORE_WITHOUT_SAVE,
-                span,
-                format!(
-                    "`{}` is not in the record, so nothing is restored",
-                    register.name
-                ),
-                "leave the line out, or write `migrate saved TAG;`",
-            );
+            without_save(&register.name, span, diagnostics);
             continue;
         }
         let outside = values

@@ -165,15 +165,7 @@ pub fn tags(cx: &Context, view: &mut View, diagnostics: &mut Diagnostics) {
         if let Some((bits, span)) = accepts {
             mask = field::bits(cx, id, bits, diagnostics).unwrap_or(default_accepts);
             if !matches!(migrate, Migrate::Saved { .. }) {
-                diagnostics.add(
-                    &codes::RESTORE_WITHOUT_SAVE,
-                    span,
-                    format!(
-                        "`{}` is not in the record, so nothing is restored",
-                        register.name
-                    ),
-                    "leave the line out, or write `migrate saved TAG;`",
-                );
+                accepts::without_save(&register.name, span, diagnostics);
             } else if (given | settable(register)) & !mask != 0 {
                 diagnostics.add(
                     &codes::RESTORE_RESET,
