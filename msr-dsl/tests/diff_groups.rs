@@ -2,28 +2,10 @@
 //! question for it, and one that is too large leaves the answers of the others.
 
 mod common;
+#[path = "common/specs.rs"]
+mod specs;
 
-use common::msr;
-
-#[track_caller]
-fn has(text: &str, part: &str) {
-    assert!(text.contains(part), "no `{part}` in\n{text}");
-}
-
-/// What `msr diff` prints of two specs, standard error behind standard output, and its status.
-fn diff(old: &str, new: &str, options: &[&str]) -> (String, i32) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sides = [("old.msr", old), ("new.msr", new)].map(|(name, text)| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("a file");
-        path.display().to_string()
-    });
-    let arguments = [&["diff"], options, &[&sides[0], &sides[1]]].concat();
-    let output = msr(&arguments, "");
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8(text).expect("text");
-    (text, output.status.code().unwrap_or(-1))
-}
+use specs::{diff, has};
 
 fn spec(registers: impl IntoIterator<Item = String>) -> String {
     let registers: String = registers.into_iter().collect();

@@ -1,25 +1,16 @@
 //! Verdicts that were wrong once: about guests that have a register on one side alone, and about banks that rules name by their numbers.
 
 mod common;
+#[path = "common/specs.rs"]
+mod specs;
 
-use common::msr;
+use specs::has;
 
-#[track_caller]
-fn has(text: &str, part: &str) {
-    assert!(text.contains(part), "no `{part}` in\n{text}");
-}
-
-/// What `msr diff` prints of two specs.
+/// What `msr diff` prints of two specs that it can compare.
 fn diff(old: &str, new: &str) -> String {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sides = [("old.msr", old), ("new.msr", new)].map(|(name, text)| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("a file");
-        path.display().to_string()
-    });
-    let output = msr(&["diff", &sides[0], &sides[1]], "");
-    assert_eq!(output.status.code(), Some(0));
-    String::from_utf8(output.stdout).expect("text")
+    let (text, status) = specs::diff(old, new, &[]);
+    assert_eq!(status, 0, "{text}");
+    text
 }
 
 /// The register goes for every guest, and some faulted at a write before: the first is not less true for that.
