@@ -79,43 +79,72 @@ fn poll_bank<M: Machine, const P: usize>(
         return;
     };
     let record = record(machine, bank, status);
-    // With MCIP set an #MC is on its way to this processor, and the bank is its handler's.
-    let is_ours = || {
-        let is_signalled = McgStatus::from(machine.read_msr(MCG_STATUS)).mcip();
-        !is_signalled && machine.read_msr(bank.status()) == record.status
-    };
-    if !is_ours() {
+    if look(machine, bank) != Some(record.status) {
         return;
     }
     // First the record, then the bank: a fatal #MC in between leaves at least one of the two.
-    let code = status.code();
-    let (status, addr, misc) = (record.status, record.address, record.misc);
-    let count = if class == Class::Ucna {
-        machine.emit(Event::UncorrectedError {
-            bank,
-            code,
-            status,
-            addr,
-            misc,
-        });
-        None
-    } else {
-        let count = count(shared, &record);
-        machine.emit(Event::CorrectedError {
-            bank,
-            code,
-            status,
-            addr,
-            misc,
-            count: count.now,
-        });
-        Some(count)
-    };
-    if is_ours() {
+    match class {
+        Class::Ucna => {
+            machine.emit(Event::UncorrectedError {
+                bank,
+                code: status.code(),
+                status: record.status,
+                addr: record.address,
+                misc: record.misc,
+            });
+            _ = clear_if_told(machine, bank, &record);
+        }
+        _ => count_bank(shared, machine, bank, record),
+    }
+}
+
+/// A bank's STATUS, if the bank is the poll's: with MCIP set an #MC is on its way to this processor, and the bank is its handler's.
+fn look<M: Machine>(machine: &M, bank: Bank) -> Option<u64> {
+    let is_signalled = McgStatus::from(machine.read_msr(MCG_STATUS)).mcip();
+    (!is_signalled).then(|| machine.read_msr(bank.status()))
+}
+
+/// Clears a bank if it still holds what has been told, and nothing else.
+fn clear_if_told<M: Machine>(machine: &M, bank: Bank, told: &ErrorRecord) -> bool {
+    let is_told = look(machine, bank) == Some(told.status);
+    if is_told {
         machine.write_msr(bank.status(), 0);
     }
-    if let Some(count) = count {
-        limit(shared, machine, &record, count);
+    is_told
+}
+
+/// Tells of corrected errors and counts them. Those that the bank has counted since they were read are told and counted by themselves: left
+/// there they would be counted again with those before them.
+fn count_bank<M: Machine, const P: usize>(
+    shared: &Shared<P>,
+    machine: &M,
+    bank: Bank,
+    mut record: ErrorRecord,
+) {
+    /// In a storm errors come faster than they are told.
+    const LOOKS: u32 = 4;
+    let mut uncounted = record;
+    for _ in 0..LOOKS {
+        let count = count(shared, &uncounted);
+        machine.emit(Event::CorrectedError {
+            bank,
+            code: Status::from(record.status).code(),
+            status: record.status,
+            addr: record.address,
+            misc: record.misc,
+            count: count.now,
+        });
+        let is_clear = clear_if_told(machine, bank, &record);
+        limit(shared, machine, &uncounted, count);
+        if is_clear {
+            return;
+        }
+        let Some(now) = look(machine, bank).filter(|&now| has_more(now, record.status)) else {
+            return;
+        };
+        let more = self::record(machine, bank, now.into());
+        uncounted = more_since(&more, &record);
+        record = more;
     }
 }
 
@@ -169,6 +198,23 @@ fn corrected(status: u64) -> u32 {
 }
 
 const COUNT: u64 = 0x7fff << 38;
+const OVER: u64 = 1 << 62;
+
+/// A bank that held `before` has counted more errors since, and nothing else has become of it.
+fn has_more(now: u64, before: u64) -> bool {
+    let gone = before & !now & OVER;
+    let is_same = (now ^ before) & !(COUNT | OVER) == 0 && gone == 0;
+    is_same && now != before && now & COUNT >= before & COUNT
+}
+
+/// `record` as if it stood for those errors alone that have come since `before`: one where the bank does not count.
+fn more_since(record: &ErrorRecord, before: &ErrorRecord) -> ErrorRecord {
+    let more = (record.status & COUNT).saturating_sub(before.status & COUNT);
+    ErrorRecord {
+        status: record.status & !COUNT | more,
+        ..*record
+    }
+}
 
 /// `record` without the errors for which `before`, read from the same bank, stands already.
 pub(super) fn counted_since(record: &ErrorRecord, before: &ErrorRecord) -> ErrorRecord {

@@ -289,6 +289,62 @@ fn an_error_that_is_overwritten_between_the_rounds_is_in_a_record() {
     }
 }
 
+/// The bank counts on, or loses an error (OVER), after a poll has read it: what was told is not counted again.
+#[test]
+fn errors_that_a_bank_counts_while_it_is_polled_are_counted_once() {
+    const THREE: u64 = 0x9c00_00c0_0000_009f;
+    const FIVE: u64 = 0x9c00_0140_0000_009f;
+    const UNCOUNTED: u64 = 0x9c00_0000_0000_009f;
+    const OVER: u64 = 1 << 62;
+    const PAGE: u64 = GUEST_0 + 0x1000;
+    // One look to grade it, one for the record; the next is the one before the clearing.
+    const RECORD: u32 = 2;
+    // What the bank holds, and then; where; how many the pages have had after each event.
+    let cases: [(u64, u64, u64, &[u32]); 5] = [
+        (THREE, FIVE, PAGE, &[3, 5]),
+        (UNCOUNTED, UNCOUNTED | OVER, PAGE, &[1, 2]),
+        (THREE, THREE | OVER, PAGE, &[3, 4]),
+        (THREE, FIVE | OVER, PAGE + 0x1000, &[3, 2]),
+        // Another error altogether: not this poll's.
+        (THREE, FIVE + 1, PAGE, &[3]),
+    ];
+    for (first, then, address, want) in cases {
+        let simulation = Simulation::new(world(1));
+        simulation.world.put(0, 0, first, PAGE, MISC);
+        simulation.after_status_reads(RECORD, move |simulation| {
+            simulation.world.put(0, 0, then, address, MISC);
+        });
+        // As it is read, the last look sees it already.
+        let poll = || kernel::mca::poll(simulation.shared(), &simulation.view(0));
+        let told = || {
+            simulation.world.picked(|_, event| match *event {
+                Event::CorrectedError {
+                    status,
+                    addr,
+                    count,
+                    ..
+                } => Some((status, addr, count)),
+                _ => None,
+            })
+        };
+        poll();
+        let is_same = want.len() == 2;
+        assert_eq!(
+            told().iter().map(|told| told.2).collect::<Vec<_>>(),
+            want,
+            "{then:#x}"
+        );
+        assert_eq!(told()[0], (first, PAGE, want[0]));
+        let left = simulation.world.bank(0, 0).status;
+        assert_eq!(left, if is_same { 0 } else { then });
+        if is_same {
+            assert_eq!(told()[1], (then, address, want[1]));
+            poll();
+            assert_eq!(told().len(), 2, "each was told once");
+        }
+    }
+}
+
 /// A fatal #MC may come at any point of a poll, and this processor then never goes on.
 #[test]
 fn a_poll_tells_of_an_error_before_it_clears_it() {
