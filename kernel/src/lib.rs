@@ -46,5 +46,6 @@ pub mod schedule;
 mod sync;
 pub mod units;
 pub mod vmce;
+pub mod xapic;
 
 pub use mc::event;

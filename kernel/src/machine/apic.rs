@@ -3,6 +3,7 @@
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use kernel::xapic;
 use x86::msr::{IA32_APIC_BASE, IA32_X2APIC_APICID};
 
 use super::{rdmsr, wrmsr};
@@ -15,9 +16,6 @@ const X2APIC_SIVR: u32 = 0x80f;
 const XAPIC_BASE: u64 = 0xfee0_0000;
 const XAPIC_ID: u64 = 0x20;
 const XAPIC_SIVR: u64 = 0xf0;
-const XAPIC_ICR_LOW: u64 = 0x300;
-const XAPIC_ICR_HIGH: u64 = 0x310;
-const DELIVERY_PENDING: u32 = 1 << 12;
 /// Software enable, spurious vector 0xff.
 const SPURIOUS: u32 = 1 << 8 | 0xff;
 const CPUID_X2APIC: u32 = 1 << 21;
@@ -89,13 +87,23 @@ pub fn send(target: u32, ipi: Ipi) {
                 u64::from(target) << 32 | u64::from(ipi.command()),
             );
         } else {
-            xapic_write(XAPIC_ICR_HIGH, target << 24);
-            xapic_write(XAPIC_ICR_LOW, ipi.command());
-            let mut polls = 0;
-            while xapic_read(XAPIC_ICR_LOW) & DELIVERY_PENDING != 0 && polls < 1_000_000 {
-                polls += 1;
-            }
+            xapic::send(&mut Memory, target, ipi.command());
         }
+    }
+}
+
+/// The registers where the processor has them.
+struct Memory;
+
+impl xapic::Registers for Memory {
+    fn read(&mut self, register: u64) -> u32 {
+        // SAFETY: only `send` makes one, in xAPIC mode.
+        unsafe { xapic_read(register) }
+    }
+
+    fn write(&mut self, register: u64, value: u32) {
+        // SAFETY: as in `read`; what is written is an interrupt that `send` may send.
+        unsafe { xapic_write(register, value) }
     }
 }
 
