@@ -106,6 +106,7 @@ enter_guest:
     jmp 4f
 3:  vmresume
 4:  mov rsp, gs:[{stack_top}]               # entry failed; no register of the host was loaded
+    ldmxcsr [rip + default_mxcsr]
     call {entry_failed}
     ud2
     "#,
