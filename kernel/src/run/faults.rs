@@ -8,7 +8,7 @@ use kernel::guest::hypercall::{
     Error, FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_ON_ENTRY, FAULT_ON_TOUCH, FAULT_OTHER_GUEST,
 };
 use kernel::mca::{Machine, McgStatus};
-use kernel::units::{Bank, Gpa, GuestId, PAGE_SIZE, Pcpu, Tsc};
+use kernel::units::{Bank, Gpa, GuestId, PAGE_SIZE, Pcpu, Tsc, VcpuId};
 
 use super::exit::slow;
 use super::host::HOST;
@@ -95,19 +95,21 @@ pub fn from_guest(registers: &Registers, caller: &Shared) -> Result<u64, Error> 
     Ok(0)
 }
 
-/// The fault that waits for a VM entry that is to deliver an event.
-static AT_ENTRY: Lock<Option<Fault>> = Lock::new(None);
+/// The fault that waits for a VM entry of this vCPU that is to deliver an event.
+static AT_ENTRY: Lock<Option<(VcpuId, Fault)>> = Lock::new(None);
 
 #[cold]
 #[inline(never)]
 fn await_entry(caller: &Shared, mut fault: Fault) -> Result<u64, Error> {
     let mut place = AT_ENTRY.lock();
-    let comes = fault.processor == caller.processor.number && !fault.broadcast;
+    let banks = Processor::current().machine_check.banks();
+    let is_own = fault.processor == caller.processor.number && !fault.broadcast;
+    let comes = is_own && fault.bank.0 < banks;
     if place.is_some() || !comes || !capability::writes_exit_information() {
         return Err(Error::Argument);
     }
     locate(&mut fault).map_err(|_| Error::Argument)?;
-    *place = Some(fault);
+    *place = Some((caller.id, fault));
     Ok(0)
 }
 
@@ -115,26 +117,28 @@ fn await_entry(caller: &Shared, mut fault: Fault) -> Result<u64, Error> {
 #[cold]
 #[inline(never)]
 pub fn before_event(own: &mut Own) {
-    let this = Processor::current().number;
-    if AT_ENTRY.lock().is_some_and(|fault| fault.processor == this) {
+    let this = own.shared.id;
+    if AT_ENTRY.lock().is_some_and(|(vcpu, _)| vcpu == this) {
         own.launched = 0;
     }
 }
 
-/// An entry has failed. If that was for a fault, it is answered as if that had come in the middle of it, and this does not return.
+/// An entry has failed. If that was for a fault, it is answered as if that had come in the middle of it, and this does not return. Else whether the
+/// next one will succeed: the fault could not be put, and the vCPU counts as launched again.
 #[cold]
 #[inline(never)]
-pub fn entry_failed(own: &mut Own, vmcs: &mut Current) {
+pub fn entry_failed(own: &mut Own, vmcs: &mut Current) -> bool {
     /// VMLAUNCH of a VMCS that was launched (SDM vol. 3, "VM-Instruction Error Numbers").
     const LAUNCHED_ALREADY: u32 = 4;
     if vmcs.instruction_error() != LAUNCHED_ALREADY {
-        return;
+        return false;
     }
-    let this = Processor::current().number;
-    let fault = AT_ENTRY.lock().take_if(|fault| fault.processor == this);
-    if fault.is_some_and(|fault| put(&fault).is_ok()) {
+    let this = own.shared.id;
+    let fault = AT_ENTRY.lock().take_if(|(vcpu, _)| *vcpu == this);
+    if fault.is_some_and(|(_, fault)| put(&fault).is_ok()) {
         vm::fail_entry(own, vmcs, slow::ENTRY_FAILED | reason::ENTRY_MACHINE_CHECK);
     }
+    true
 }
 
 /// A page whose next touch raises a fault.

@@ -54,7 +54,9 @@ pub fn entry_failed(own: &mut Own, #[allow(unused_mut)] mut vmcs: Current) {
         return;
     }
     #[cfg(feature = "faults")]
-    run::faults::entry_failed(own, &mut vmcs);
+    if run::faults::entry_failed(own, &mut vmcs) {
+        return;
+    }
     report_unknown(own, &vmcs, vmcs.instruction_error());
     end_guest(own, End::Stop(StopReason::EntryFailed));
 }
