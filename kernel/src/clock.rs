@@ -32,31 +32,36 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// What CPUID says is exact, but not of this machine where an emulator's counter runs at a rate of its own: it counts where what was
-    /// measured is not farther from it than one part in 16, or nothing was.
-    pub fn choose(nominal: Option<u64>, measured: Option<u64>) -> Self {
+    /// By what CPUID says of the crystal ([`by_crystal`]) and of the base frequency ([`by_base`]), and by what was measured.
+    ///
+    /// The crystal's rate is exact, but not of this machine where an emulator's counter runs at a rate of its own: it counts where what was
+    /// measured is not farther from it than one part in 16, or nothing was. The base frequency is a round number near the counter's rate, and
+    /// counts only where there is nothing better.
+    pub fn choose(crystal: Option<u64>, base: Option<u64>, measured: Option<u64>) -> Self {
         const PART: u64 = 16;
-        let (khz, source) = match (nominal, measured) {
-            (Some(nominal), Some(measured)) if nominal.abs_diff(measured) > nominal / PART => {
-                (measured, Source::Timer)
-            }
-            (Some(nominal), _) => (nominal, Source::Cpuid),
-            (None, Some(measured)) => (measured, Source::Timer),
-            (None, None) => (0, Source::None),
+        let is_far = |exact: u64| measured.is_some_and(|it| exact.abs_diff(it) > exact / PART);
+        let exact = crystal.filter(|&exact| !is_far(exact));
+        let (khz, source) = match (exact, measured, base) {
+            (Some(khz), ..) | (None, None, Some(khz)) => (khz, Source::Cpuid),
+            (None, Some(khz), _) => (khz, Source::Timer),
+            (None, None, None) => (0, Source::None),
         };
         Self { khz, source }
     }
 }
 
-/// The rate that CPUID says, in kHz: by EAX, EBX and ECX of leaf 0x15 (the crystal's rate times a ratio), else by the base frequency in MHz,
-/// leaf 0x16's EAX (SDM vol. 3, "Determining the Processor Base Frequency").
-pub fn nominal(crystal: [u32; 3], base: u32) -> Option<u64> {
-    let [denominator, numerator, hertz] = crystal.map(u64::from);
-    let by_crystal = (numerator * hertz).checked_div(denominator * 1000);
-    let by_base = u64::from(base & 0xffff) * 1000;
-    by_crystal
-        .filter(|khz| *khz != 0)
-        .or((by_base != 0).then_some(by_base))
+/// The rate in kHz that CPUID gives by the crystal's rate and a ratio: EAX, EBX and ECX of leaf 0x15 (SDM vol. 3, "Determining the Processor Base
+/// Frequency"). `None` where it leaves one of them out.
+pub fn by_crystal(leaf: [u32; 3]) -> Option<u64> {
+    let [denominator, numerator, hertz] = leaf.map(u64::from);
+    let khz = (numerator * hertz).checked_div(denominator * 1000);
+    khz.filter(|khz| *khz != 0)
+}
+
+/// The base frequency in kHz: EAX of leaf 0x16, whole MHz.
+pub fn by_base(leaf: u32) -> Option<u64> {
+    let mhz = u64::from(leaf & 0xffff);
+    (mhz != 0).then_some(mhz * 1000)
 }
 
 /// What the real-time clock's registers hold (MC146818).
@@ -116,29 +121,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpuid_says_the_rate_by_its_crystal_or_its_base_frequency() {
+    fn cpuid_says_the_rate_by_its_crystal_and_a_round_number_besides() {
         // A processor with a crystal of 24 MHz and a ratio of 250 to 2.
-        assert_eq!(nominal([2, 250, 24_000_000], 2900), Some(3_000_000));
-        assert_eq!(nominal([2, 250, 0], 3000), Some(3_000_000));
-        assert_eq!(nominal([0, 0, 0], 2100), Some(2_100_000));
-        assert_eq!(nominal([0, 250, 24_000_000], 0), None);
-        assert_eq!(nominal([u32::MAX; 3], 0), Some(u64::from(u32::MAX) / 1000));
+        assert_eq!(by_crystal([2, 250, 24_000_000]), Some(3_000_000));
+        assert_eq!(by_crystal([2, 250, 0]), None);
+        assert_eq!(by_crystal([0, 250, 24_000_000]), None);
+        assert_eq!(by_crystal([u32::MAX; 3]), Some(u64::from(u32::MAX) / 1000));
+        assert_eq!(by_base(2100), Some(2_100_000));
+        assert_eq!(by_base(0xffff_0000), None);
     }
 
     #[test]
-    fn what_cpuid_says_counts_unless_the_counter_runs_otherwise() {
-        let choose = |nominal, measured| {
-            let Rate { khz, source } = Rate::choose(nominal, measured);
+    fn the_crystals_rate_counts_unless_the_counter_runs_otherwise() {
+        let choose = |crystal, base, measured| {
+            let Rate { khz, source } = Rate::choose(crystal, base, measured);
             (khz, source.word())
         };
-        assert_eq!(
-            choose(Some(3_000_000), Some(2_990_000)),
-            (3_000_000, "cpuid")
-        );
-        assert_eq!(choose(Some(3_000_000), Some(100_000)), (100_000, "timer"));
-        assert_eq!(choose(Some(3_000_000), None), (3_000_000, "cpuid"));
-        assert_eq!(choose(None, Some(100_000)), (100_000, "timer"));
-        assert_eq!(choose(None, None), (0, "none"));
+        const CRYSTAL: Option<u64> = Some(2_904_000);
+        const BASE: Option<u64> = Some(2_900_000);
+        const NEAR: Option<u64> = Some(2_903_800);
+        const FAR: Option<u64> = Some(100_000);
+        assert_eq!(choose(CRYSTAL, BASE, NEAR), (2_904_000, "cpuid"));
+        assert_eq!(choose(CRYSTAL, BASE, None), (2_904_000, "cpuid"));
+        assert_eq!(choose(CRYSTAL, BASE, FAR), (100_000, "timer"));
+        assert_eq!(choose(None, BASE, NEAR), (2_903_800, "timer"));
+        assert_eq!(choose(None, BASE, None), (2_900_000, "cpuid"));
+        assert_eq!(choose(None, None, FAR), (100_000, "timer"));
+        assert_eq!(choose(None, None, None), (0, "none"));
     }
 
     #[test]

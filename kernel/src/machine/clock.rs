@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::__cpuid;
 
-use kernel::clock::{Rate, RealTime, nominal};
+use kernel::clock::{Rate, RealTime, by_base, by_crystal};
 use x86::io::{inb, outb};
 
 use super::tsc;
@@ -15,22 +15,25 @@ pub struct Moment {
     pub unix: u64,
 }
 
-/// How fast this processor's time stamp counter runs. Takes some hundredths of a second.
+/// How fast this processor's time stamp counter runs. Takes a hundredth of a second.
 pub fn rate() -> Rate {
+    /// What disturbs a measurement (a system management interrupt, a host that takes the processor away) makes it longer, never shorter.
+    const MEASUREMENTS: u32 = 3;
     const CRYSTAL: u32 = 0x15;
     const BASE: u32 = 0x16;
     let most = __cpuid(0).eax;
     let leaf = |number| (most >= number).then(|| __cpuid(number));
-    let crystal = leaf(CRYSTAL).map_or([0; 3], |leaf| [leaf.eax, leaf.ebx, leaf.ecx]);
-    let base = leaf(BASE).map_or(0, |leaf| leaf.eax);
-    Rate::choose(nominal(crystal, base), measure())
+    let crystal = leaf(CRYSTAL).and_then(|leaf| by_crystal([leaf.eax, leaf.ebx, leaf.ecx]));
+    let base = leaf(BASE).and_then(|leaf| by_base(leaf.eax));
+    let measured = (0..MEASUREMENTS).filter_map(|_| measure()).min();
+    Rate::choose(crystal, base, measured)
 }
 
 /// The rate in kHz by channel 2 of the PC/AT's timer (8254), counted down once without its speaker. `None` where nothing counts.
 fn measure() -> Option<u64> {
     const HERTZ: u64 = 1_193_182;
-    /// A hundredth of a second.
-    const COUNT: u16 = 11_932;
+    /// A three-hundredth of a second.
+    const COUNT: u16 = 3977;
     const CHANNEL_2: u16 = 0x42;
     const COMMAND: u16 = 0x43;
     /// Channel 2, both bytes of the count, mode 0 (the output rises at the end).
@@ -41,7 +44,7 @@ fn measure() -> Option<u64> {
     const OUTPUT: u8 = 1 << 5;
     /// Longer than the count takes on any processor, in time stamp ticks.
     const PATIENCE: u64 = 200_000_000;
-    /// A hundredth of a second has at least so many; a port that nobody answers reads all ones at once.
+    /// That time has at least so many; a port that nobody answers reads all ones at once.
     const LEAST: u64 = 10_000;
     let [low, high] = COUNT.to_le_bytes();
     // SAFETY: the ports are the PC/AT's, and a machine without them reads all ones; nobody else uses the speaker's channel.

@@ -1,5 +1,7 @@
 //! Each scenario, to its good end.
 
+use std::time::SystemTime;
+
 use boot::emulator::Way;
 use boot::run::{Followed, Options, Verdict};
 
@@ -76,7 +78,11 @@ fn halted_nmi() {
 
 #[test]
 fn broadcast_srao() {
-    met("broadcast-srao", &BOCHS);
+    let events = met("broadcast-srao", &BOCHS);
+    let clock = events.iter().find(|event| event.kind == "hypervisor.clock");
+    let unix = clock.and_then(|event| event.number("unix")).unwrap();
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    assert!(unix.abs_diff(now) < 120, "{unix}, and it is {now}");
 }
 
 /// The record goes to the vCPU that met the error.
