@@ -197,7 +197,7 @@ codes! {
     E707 RESTORE_WITHOUT_SAVE "restore without save"
         "What is not in the record is not restored: neither with other bits, nor before or after anything.";
     E708 RESTORE_RESET "restore refuses a guest's own record"
-        "The reset value, a write or an injection can set bits that `restore accepts` leaves out: a guest that has them could be saved, and never restored. Or a guest of a restore_only version brings an item that no later version takes.";
+        "The reset value, a write or an injection can set bits that `restore accepts` leaves out: a guest that has them could be saved, and never restored. Or an older version saves an item that a later one does not know, and no tombstone says that it is gone; or a guest of a restore_only version brings something that no later version takes.";
     E709 RESTORE_CYCLE "restore order"
         "A register would be restored after itself, or after one that is in another record: what a guest's vCPUs share has its own.";
     E710 TOMBSTONE "used again"
@@ -232,4 +232,6 @@ codes! {
         "Guests' systems expect what their vendor's processors do: Intel's tell every processor of a machine check (`deliver broadcast;`), AMD's the one that met the error (`deliver one;`).";
     W007 TOLD_IN_VAIN "told of what is not there"
         "A guest that a restore accepts, or one without a feature, is told of a machine check like any other, and lacks the bank or a register that says what happened.";
+    W008 OLDER_REFUSED "refuses what an older version saves"
+        "A guest of an older version can have bits, a value or banks that a restore refuses here: it is saved, and cannot come. Where that is meant, a waiver says why. If it is a restore_only version, whose guests cannot go anywhere else, it is an error (E708).";
 }

@@ -14,7 +14,7 @@ use proc_macro2::Span;
 use std::collections::BTreeSet;
 
 /// A restore looks for a value in a list, so it is no long one.
-const MOST: u64 = 256;
+pub const MOST: u64 = 256;
 
 /// The values, the smallest first.
 pub fn values(
@@ -141,7 +141,7 @@ pub fn consistent(cx: &Context, view: &View, id: RegisterId, diagnostics: &mut D
 
 /// A value that reset, INIT, a write or an injection gives, and that is not listed. What a `require` leaves of the values that a write
 /// may bring is not looked into.
-fn unlisted(view: &View, id: RegisterId, field: &Field, values: &[u64]) -> Option<u64> {
+pub fn unlisted(view: &View, id: RegisterId, field: &Field, values: &[u64]) -> Option<u64> {
     let register = view.register(id);
     let most = mask(field.hi - field.lo, 0);
     let unlisted = |value: &u64| !values.contains(value);

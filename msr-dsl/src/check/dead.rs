@@ -146,7 +146,7 @@ impl Bits {
 }
 
 /// Bits that a written value can have, as far as its sets of values say.
-fn written(register: &Register) -> u64 {
+pub fn written(register: &Register) -> u64 {
     let of = |rules: &[Rule]| {
         rules.iter().fold(u64::MAX, |all, rule| match &rule.legal {
             Legal::Sets(sets) => all & sets.iter().fold(0, |bits, set| bits | set.bits()),

@@ -243,7 +243,7 @@ pub fn injected(view: &View, id: RegisterId) -> u64 {
 }
 
 /// Bits that a guest can certainly set by a write. What a `require` leaves of them is not looked into.
-fn settable(register: &Register) -> u64 {
+pub fn settable(register: &Register) -> u64 {
     let sets = |rule: &BitRule| {
         matches!(
             rule,
@@ -271,7 +271,7 @@ fn settable(register: &Register) -> u64 {
 }
 
 /// Bits for a reader: `CTL_P (8), 31:16`.
-fn named_bits(register: &Register, bits: u64) -> String {
+pub fn named_bits(register: &Register, bits: u64) -> String {
     let fields = register.fields.iter();
     let whole: Vec<&Field> = fields
         .filter(|field| bits & field.mask() == field.mask())
@@ -478,41 +478,8 @@ pub fn dropped(views: &mut [View]) {
     }
 }
 
-/// What a guest of a restore_only version brings, some later version takes: it goes on there.
-fn taken_later(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
-    for (at, old) in views.iter().enumerate().filter(|(_, old)| old.restore_only) {
-        for register in &old.registers {
-            let Migrate::Saved { tag, .. } = register.migrate else {
-                continue;
-            };
-            let saves = |one: &Register| matches!(one.migrate, Migrate::Saved { tag: own, .. } if own == tag);
-            let takes = |view: &&View| {
-                !view.restore_only
-                    && (view.registers.iter().any(saves) || view.dropped_tags.contains(&tag))
-            };
-            let lives = |ast: &&ast::Register| {
-                ast.name.text == register.name && super::select::lives(ast.versions, old.version)
-            };
-            if let Some(ast) = spec.registers.iter().find(lives)
-                && !views[at + 1..].iter().any(|view| takes(&view))
-            {
-                diagnostics.add(
-                    &codes::RESTORE_RESET,
-                    ast.name.span,
-                    format!(
-                        "guests of version {} bring item {tag} (`{}`), and no later version takes it",
-                        old.version, register.name
-                    ),
-                    format!("add `removed tag {tag} accepted \"why\";`, or let a later version have the register"),
-                );
-            }
-        }
-    }
-}
-
 /// A tag means the same register in every version.
 pub fn across(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
-    taken_later(spec, views, diagnostics);
     let mut owners: HashMap<u16, (&Register, u16)> = HashMap::new();
     for view in views {
         for register in &view.registers {

@@ -17,6 +17,7 @@ mod injection;
 mod legal;
 mod lock;
 mod migration;
+mod older;
 pub(crate) mod register;
 pub(crate) use width::asks_for_place;
 mod rust_names;
@@ -82,6 +83,7 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
     closed::restored(spec, &mut views, diagnostics);
     migration::dropped(&mut views);
     migration::across(spec, &views, diagnostics);
+    older::older(spec, &views, diagnostics);
     taken::taken(spec, &views, diagnostics);
     dead::dead(spec, &views, diagnostics);
     versions::changes(interface, &views, diagnostics);

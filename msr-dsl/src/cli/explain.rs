@@ -130,6 +130,7 @@ examples! {
     W005 "feature_without_effect";
     W006 "warning_delivery";
     W007 "warning_told";
+    W008 "older_bits" mended;
 }
 
 /// What a code means.

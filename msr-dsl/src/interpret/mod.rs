@@ -14,6 +14,7 @@ mod write;
 
 pub use cells::Cells;
 pub use expression::{allows, at_reset, constant, holds_with_one_of};
+pub use record::takes_value;
 pub use rules::in_sets;
 
 use crate::model::{BitRule, RegisterId, View};

@@ -192,11 +192,15 @@ pub(super) fn refused(register: &Register, cell: u64, named: u64) -> Vec<Wrong> 
         cell >> bit & 1 == 1 && !accepted
     });
     let bits: u64 = refused.map(|bit| 1 << bit).sum();
-    let possible =
-        is_possible(register, cell) && (!register.held || is_legal_to_hold(register, cell));
+    let possible = takes_value(register, cell);
     let outside = (bits != 0).then_some(Wrong::Bits(bits));
     let illegal = (!possible).then_some(Wrong::Value(cell));
     outside.into_iter().chain(illegal).collect()
+}
+
+/// Whether a restore takes the values of the fields, and a held register's the value as a whole; which bits it takes aside.
+pub fn takes_value(register: &Register, cell: u64) -> bool {
+    is_possible(register, cell) && (!register.held || is_legal_to_hold(register, cell))
 }
 
 /// What a held register's rules about the value alone say: it goes to hardware as it is.
