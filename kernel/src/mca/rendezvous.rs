@@ -425,19 +425,23 @@ impl Member {
         }
     }
 
-    /// What the one that closed the gate has to say, once nobody waits for it any more.
+    /// What the one that closed the gate has to say, once nobody waits for it any more. Who has waited for those who are missing has said already that
+    /// it has entered.
     #[inline(always)]
     pub fn tell<M: Machine, const P: usize>(self, shared: &Shared<P>, machine: &M, here: &Here) {
         if self.closed {
             let opened = Tsc(shared.rendezvous.opened.load(Ordering::Relaxed));
             let ticks = machine.now().since(opened);
-            here.tell(machine);
+            let some_are_missing = self.some_are_missing();
+            if !some_are_missing {
+                here.tell(machine);
+            }
             machine.emit(Event::Rendezvous {
                 expected: self.expected,
                 arrived: self.members,
                 ticks,
             });
-            if self.some_are_missing() {
+            if some_are_missing {
                 missing(shared).for_each(|processor| machine.emit(Event::Missing { processor }));
             }
         }

@@ -114,6 +114,12 @@ fn missing_processors_are_named_and_do_not_run_before_they_have_flushed() {
         _ => None,
     });
     assert_eq!(named, [2]);
+    let mut entered = simulation.world.picked(|on, event| match event {
+        Event::EnteredHypervisor { .. } => Some(on.0),
+        _ => None,
+    });
+    entered.sort_unstable();
+    assert_eq!(entered, [0, 1, 3], "each says so once");
     assert!(
         simulation
             .world
