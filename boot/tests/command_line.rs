@@ -24,7 +24,7 @@ fn a_scenario_that_is_not_there_is_said_so() {
     assert!(refused(&["run", "broadcast-sroa"]).contains("did you mean `broadcast-srao`?"));
     assert!(
         refused(&["run", "zzzzzzzzzzzz"])
-            .contains("known: amd-consumer, amd-unconsumed, bench, bench-two-processors, ")
+            .contains("known: action-undecided, amd-consumer, amd-unconsumed, bench, ")
     );
 }
 

@@ -18,6 +18,7 @@ fn no_scenario_is_forgotten() {
     assert_eq!(
         files,
         [
+            "action-undecided.toml",
             "amd-consumer.toml",
             "amd-unconsumed.toml",
             "bench-two-processors.toml",
@@ -34,9 +35,12 @@ fn no_scenario_is_forgotten() {
             "free-vcpus.toml",
             "halted-nmi.toml",
             "handler-still-runs.toml",
+            "hypervisor-hit.toml",
             "idle-processor.toml",
             "init-while-waiting.toml",
+            "late-processor.toml",
             "left-over.toml",
+            "local-and-broadcast.toml",
             "local.toml",
             "log-gives-way.toml",
             "lost-while-waiting.toml",
@@ -48,6 +52,7 @@ fn no_scenario_is_forgotten() {
             "no-bank.toml",
             "no-recovery.toml",
             "nobody-hit.toml",
+            "nobody-told.toml",
             "page-put-back.toml",
             "production.toml",
             "required-pages.toml",
@@ -64,6 +69,7 @@ fn no_scenario_is_forgotten() {
             "too-many-errors.toml",
             "two-consumers.toml",
             "two-guests.toml",
+            "two-local.toml",
             "unlisted-code.toml",
             "vectors.toml",
         ]
@@ -247,18 +253,43 @@ fn several_errors_at_once() {
 /// Machine checks that nobody can be told of, or not of all.
 #[test]
 fn errors_that_say_too_little() {
-    for name in ["no-address", "context-lost", "nobody-hit", "no-bank-resume"] {
+    for name in [
+        "no-address",
+        "context-lost",
+        "nobody-hit",
+        "nobody-told",
+        "no-bank-resume",
+    ] {
         met(name, &BOCHS);
     }
 }
 
-/// Whatever makes a machine check fatal but PCC: one reset, and the next boot logs what the banks hold, once.
+/// Local machine checks are nobody else's, and hold nobody up for good.
+#[test]
+fn local_machine_checks_that_others_meet() {
+    for name in ["two-local", "local-and-broadcast"] {
+        met(name, &BOCHS);
+    }
+}
+
+#[test]
+fn late_processor() {
+    met("late-processor", &BOCHS);
+}
+
+/// Whatever makes a machine check fatal but PCC: one reset for each, and the next boot logs what the banks hold, once.
 #[test]
 fn fatal_for_other_reasons() {
-    for (name, earlier) in [("no-bank", 0), ("unlisted-code", 1), ("no-recovery", 1)] {
+    for (name, fatal, earlier) in [
+        ("no-bank", 1, 0),
+        ("unlisted-code", 1, 1),
+        ("no-recovery", 1, 1),
+        ("action-undecided", 2, 2),
+        ("hypervisor-hit", 3, 3),
+    ] {
         let events = met(name, &BOCHS);
         let count = |kind| events.iter().filter(|event| event.kind == kind).count();
-        assert_eq!(count("mc.fatal"), 1, "{name}");
+        assert_eq!(count("mc.fatal"), fatal, "{name}");
         assert_eq!(count("mc.earlier"), earlier, "{name}");
     }
 }

@@ -5,7 +5,7 @@
 //! but 0 halt instead; `errors=N`, how many machine checks every vCPU must have had in the end (0); `srao=N` and `srar=N`, raises
 //! such an error in guest N's page [`PAGE`], once every vCPU looks; `again=1`, starts vCPU 1 a second time, before the error. Of the error:
 //! `by=N`, vCPU N raises it (0); `two=N`, there are N more in other banks, of the pages behind; `more=1`, another one follows at
-//! once, or `pause=N` ticks later, in guest `then=N` if not in the same; `local=1`, it is a local machine check, which this guest takes. `mce=0`, machine checks stay disabled; `keep=1`, the handler leaves
+//! once, or `pause=N` ticks later, in guest `then=N` if not in the same; `local=1`, it is a local machine check, which this guest takes; `beside=N`, processor N has a local machine check of its own in the same moment. `mce=0`, machine checks stay disabled; `keep=1`, the handler leaves
 //! MCIP set; `linger=N`, it stays for N ticks after it has cleared it. Once every vCPU has finished with it, and before another one that waits follows: `between=1`, vCPU 1 gets INIT, and starts again
 //! when vCPU 0 has had the other one; `between=2`, another machine check takes vCPU 1's context, of an error that needs no action.
 #![no_std]
@@ -19,7 +19,9 @@ use guests::mca::{self, Register};
 use guests::platform::{this_vcpu, vcpus};
 use guests::tables::MOST_VCPUS;
 use guests::{arguments, hypercall, line, msr, smp};
-use kernel::guest::hypercall::{FAULT_BROADCAST, FAULT_OTHER_GUEST, Hypercall};
+use kernel::guest::hypercall::{
+    FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_OTHER_GUEST, Hypercall,
+};
 
 guests::main!(run);
 
@@ -163,7 +165,7 @@ fn prepare() {
     if arguments::number("mce", 1) != 0 {
         mca::enable();
     }
-    if arguments::number("local", 0) != 0 {
+    if arguments::number("local", 0) != 0 || arguments::number("beside", NOBODY) != NOBODY {
         // SAFETY: it changes who gets a machine check.
         unsafe { msr::write(MCG_EXT_CTL, LMCE_EN) }.expect("the guest was promised LMCE");
     }
@@ -211,6 +213,14 @@ fn raise(vcpu: usize) {
                 2..BANKS => put(more, 0, more),
                 _ => put_at((more / BANKS) << 16, more % BANKS, 0, more),
             }
+        }
+        let beside = arguments::number("beside", NOBODY);
+        if beside != NOBODY {
+            // This guest's own page, which the vCPU on that processor meets.
+            let place = 2 | FAULT_GUEST_PHYSICAL << 8 | beside << 16;
+            let what = [place, SRAR.0, SRAR.1 | LMCE_S, PAGE + 3 * PAGE_BYTES, MISC];
+            let answer = hypercall::call(Hypercall::Fault, what);
+            assert!(answer == 0, "the fault was refused: {answer:#x}");
         }
         put(1, mcg_status | local, 0);
         if arguments::number("more", 0) != 0 {
