@@ -227,6 +227,9 @@ fn take_module(module: &kernel::handover::multiboot::Module<'_>) -> Result<(), &
                 config.memory_mib,
                 config.interface,
             );
+            if guest.is_privileged {
+                messages::guest_privileged(guest.id.0);
+            }
             Ok(())
         }
         #[cfg(feature = "faults")]

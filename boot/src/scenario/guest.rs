@@ -27,6 +27,8 @@ pub struct Guest {
     pub interface: String,
     /// How it gets an error.
     pub delivery: String,
+    /// It is the administrator's.
+    pub privileged: bool,
     /// Its own command line.
     pub args: String,
     /// The conformance vectors that it executes.
@@ -48,11 +50,13 @@ impl Guest {
             memory_mib,
             interface,
             delivery,
+            privileged,
             args,
             ..
         } = self;
+        let privileged = if *privileged { " privileged=yes" } else { "" };
         let start = format!("guest image=pvh name={name} vcpus={vcpus} memory={memory_mib}");
-        format!("{start} interface={interface} delivery={delivery} args={args}")
+        format!("{start} interface={interface} delivery={delivery}{privileged} args={args}")
     }
 }
 
@@ -65,6 +69,7 @@ pub fn read(mut fields: Fields<'_, '_>, index: usize, known: &Known) -> Guest {
     let memory = fields.number("memory", 2..=1024);
     let interface = fields.text("interface");
     let delivery = fields.text("delivery");
+    let privileged = fields.flag("privileged");
     let args = fields.text("args");
     let vectors = fields.text("vectors");
 
@@ -118,6 +123,7 @@ pub fn read(mut fields: Fields<'_, '_>, index: usize, known: &Known) -> Guest {
         memory_mib: memory.map_or(16, |memory| memory.value),
         interface: text(interface, "vmce@2"),
         delivery: text(delivery, "inject"),
+        privileged,
         args: text(args, ""),
     }
 }
@@ -132,6 +138,18 @@ pub fn check_all(guests: &[Located<Guest>], machine: &Machine, problems: &mut Pr
             let message = format!("two guests are called `{}`", guest.value.name);
             problems.add(&guest.span, message);
         }
+    }
+    let mut privileged = guests.iter().filter(|guest| guest.value.privileged);
+    if let (Some(first), Some(second)) = (privileged.next(), privileged.next()) {
+        let message = format!(
+            "`{}` and `{}` are both privileged",
+            first.value.name, second.value.name
+        );
+        problems.add_with_help(
+            &second.span,
+            message,
+            "one guest at most is the administrator's: leave `privileged` out of one",
+        );
     }
     let Some(last) = guests.last() else { return };
     let memory: u64 = guests.iter().map(|guest| guest.value.memory_mib).sum();

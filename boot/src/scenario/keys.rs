@@ -138,6 +138,12 @@ pub static GUEST: Section = Section {
             "What it sees of machine checks: an interface under specs, a version that guests can start under, and features such as LMCE (`vmce@3+LMCE`).",
         ),
         may("delivery", "inject", "inject", "How it gets an error."),
+        may(
+            "privileged",
+            "true or false",
+            "false",
+            "Whether it is the administrator's: it may read records of errors, and take pages out of use. One guest at most.",
+        ),
         may("args", "text", "empty", "Its own command line."),
         may(
             "vectors",

@@ -402,6 +402,26 @@ fn a_scenario_that_expects_nothing_is_none() {
 
 /// One mistake, one error: what follows from it is not said.
 #[test]
+fn one_guest_at_most_is_privileged() {
+    let other = "[[guest]]\nimage = \"broadcast\"\nprivileged = true\n";
+    let one = GOOD.replacen("[[fault]]", &format!("{other}[[fault]]"), 1);
+    let guests = parse(&one).unwrap().guests;
+    assert!(
+        guests[1]
+            .module_string()
+            .contains(" delivery=inject privileged=yes args=")
+    );
+    assert!(!guests[0].module_string().contains("privileged"));
+    let two = one.replacen("vcpus = 2", "vcpus = 2\nprivileged = true", 1);
+    let said = parse(&two).unwrap_err();
+    assert!(
+        said.contains("x.toml:12:1: `one` and `g1` are both privileged"),
+        "{said}"
+    );
+    assert!(said.contains("leave `privileged` out of one"), "{said}");
+}
+
+#[test]
 fn a_mistake_brings_no_others_with_it() {
     for (line, by) in [
         ("processors = 2", "procesors = 2"),

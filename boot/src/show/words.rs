@@ -65,6 +65,16 @@ pub const WORDS: &[(&str, Look, &str)] = &[
         Look::Life,
         "{guest} up: {vcpus#vCPU}, {memory} MiB, interface {interface}{-name}",
     ),
+    (
+        "guest.privileged",
+        Look::Life,
+        "{guest} is the privileged guest",
+    ),
+    (
+        "records.registered",
+        Look::Life,
+        "{guest} vCPU {vcpu} asks for records of errors, by vector {vector}; {waiting} waiting",
+    ),
     ("vcpu.up", Look::Life, "{guest} vCPU {vcpu} starts"),
     (
         "vcpu.exits",

@@ -6,6 +6,8 @@ pub const EXCEPTION_OR_NMI: u32 = 0;
 pub const EXTERNAL_INTERRUPT: u32 = 1;
 /// Triple fault.
 pub const TRIPLE_FAULT: u32 = 2;
+/// Interrupt window.
+pub const INTERRUPT_WINDOW: u32 = 7;
 /// CPUID.
 pub const CPUID: u32 = 10;
 /// HLT.

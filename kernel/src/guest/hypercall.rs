@@ -3,6 +3,8 @@
 //! `VMCALL` at CPL 0 with the number in RAX and arguments in RDI, RSI, RDX, R10, R8; the result comes back in RAX. Every other
 //! register is kept. A result with the top bit set is an [`Error`].
 
+use crate::mc::refused::Refused;
+
 /// Number of each hypercall (RAX).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -20,7 +22,27 @@ pub enum Hypercall {
     /// Console output from memory: RDI is the guest-physical address of the bytes, RSI how many (1 to [`MAX_BUFFER`]). Returns
     /// [`Error::Memory`] where they cannot be read; then nothing is written.
     ConsoleBuffer = 5,
+    /// The privileged guest asks to be told of errors: from now on each record ([`crate::records`]) gives the calling vCPU one interrupt with the vector
+    /// in RDI ([`FIRST_VECTOR`] to 255; 0: no interrupts any more). Returns how many records wait to be read, those from before the reset among them;
+    /// for these no interrupt comes. Calling it again replaces what was said before, on whichever vCPU.
+    ///
+    /// The interrupt is external, as one of an 8259: the task priority does not hold it up, and it needs no EOI. INIT of the vCPU ends it.
+    RecordNotify = 6,
+    /// The privileged guest reads the oldest record, which is then gone: [`crate::records::RECORD_BYTES`] bytes are written to guest-physical RDI;
+    /// RSI says how many there is room for. Returns 1, or 0 if no record waits. [`Error::Memory`]: it could not be written, and is still there.
+    RecordRead = 7,
+    /// The privileged guest takes a page out of use: of the guest with the number in RDI ([`HOST`]: as the host counts) the one with the address in
+    /// RSI. A guest that touches it is stopped; its content stays. Returns 0.
+    PageOut = 8,
+    /// The privileged guest puts a page back into use that is out of it. Arguments and result as for [`Hypercall::PageOut`].
+    PageBack = 9,
 }
+
+/// Whose address it is, in a hypercall about a page: the host's.
+pub const HOST: u64 = u64::MAX;
+
+/// The first vector that [`Hypercall::RecordNotify`] takes: those before it are exceptions'.
+pub const FIRST_VECTOR: u64 = 32;
 
 /// Bytes that one [`Hypercall::ConsoleBuffer`] takes.
 pub const MAX_BUFFER: usize = 256;
@@ -48,6 +70,10 @@ impl Hypercall {
             3 => Self::Fault,
             4 => Self::FaultTime,
             5 => Self::ConsoleBuffer,
+            6 => Self::RecordNotify,
+            7 => Self::RecordRead,
+            8 => Self::PageOut,
+            9 => Self::PageBack,
             _ => return None,
         })
     }
@@ -61,11 +87,34 @@ pub enum Error {
     Unknown = -1,
     /// An argument is out of range.
     Argument = -2,
-    /// The caller is not the guest's kernel (CPL is not 0).
+    /// The caller is not the guest's kernel (CPL is not 0), or its guest is not the privileged one.
     Privilege = -3,
-    /// Memory that the hypervisor should read is not the guest's, is out of use, or has an error. The guest's machine check follows
+    /// Memory that the hypervisor should read or write is not the guest's, is out of use, or has an error. The guest's machine check follows
     /// if it is that.
     Memory = -4,
+    /// There is no such page, or the memory map does not leave it to the hypervisor.
+    NoPage = -5,
+    /// The page is the hypervisor's, which cannot do without it.
+    HypervisorPage = -6,
+    /// It is out of use already.
+    OutOfUse = -7,
+    /// It is in use.
+    InUse = -8,
+    /// A processor has still to flush its translations of pages that went out of use.
+    Unflushed = -9,
+}
+
+impl From<Refused> for Error {
+    fn from(reason: Refused) -> Self {
+        match reason {
+            Refused::NoGuestMemory | Refused::NoMemory => Self::NoPage,
+            Refused::HypervisorPage => Self::HypervisorPage,
+            Refused::OutOfUse => Self::OutOfUse,
+            Refused::InUse => Self::InUse,
+            Refused::Unflushed => Self::Unflushed,
+            _ => Self::Argument,
+        }
+    }
 }
 
 /// CPUID leaf with the signature `BankshotHV\0\0` in EBX, ECX, EDX and the highest hypervisor leaf in EAX.
@@ -73,4 +122,4 @@ pub const LEAF_SIGNATURE: u32 = 0x4000_0000;
 /// CPUID leaf: EAX vCPUs of this guest, EBX index of this vCPU, ECX version of this table.
 pub const LEAF_GUEST: u32 = 0x4000_0001;
 /// Version of this table.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;

@@ -43,6 +43,11 @@ impl Interruption {
     /// NMI.
     pub const NMI: Self = Self(VALID | 2 << 8 | NMI as u32);
 
+    /// An external interrupt.
+    pub const fn external(vector: u8) -> Self {
+        Self(VALID | vector as u32)
+    }
+
     /// An exception that the processor would have raised.
     pub const fn exception(vector: u8, with_error_code: bool) -> Self {
         Self(VALID | 3 << 8 | vector as u32 | if with_error_code { WITH_ERROR_CODE } else { 0 })
@@ -129,6 +134,7 @@ mod tests {
         assert_eq!(Interruption::from_field(0x0000_0b0e), None);
         assert_eq!(Interruption::MACHINE_CHECK.to_field(), 0x8000_0312);
         assert_eq!(Interruption::NMI.to_field(), 0x8000_0202);
+        assert_eq!(Interruption::external(0x30), event(0, 0x30));
         assert_eq!(Interruption::exception(13, true).to_field(), 0x8000_0b0d);
         assert_eq!(Interruption::exception(13, false).to_field(), 0x8000_030d);
         assert!(

@@ -26,6 +26,8 @@ pub enum Error {
     Memory,
     /// More guests than the hypervisor takes.
     TooMany,
+    /// There is a privileged guest already.
+    Privileged,
     /// No such machine-check interface or version in this image.
     Interface,
     /// The administrator has named what the interface does not take.
@@ -40,6 +42,7 @@ impl Error {
         match self {
             Self::Memory => "not enough memory for the guest",
             Self::TooMany => "too many guests",
+            Self::Privileged => "more than one privileged guest",
             Self::Interface => "no such machine-check interface or version in this image",
             Self::Extra(refusal) => refusal.text(),
             Self::Image(error) => error.text(),
@@ -63,6 +66,9 @@ pub fn create(
     fast_exit_of: fn(&McState) -> FastExit,
 ) -> Result<&'static Guest, Error> {
     let id = registry::next_id().ok_or(Error::TooMany)?;
+    if config.is_privileged && registry::privileged().is_some() {
+        return Err(Error::Privileged);
+    }
     let machine_check = Choice::parse(config.interface)
         .and_then(|choice| choice.create())
         .map_err(|_| Error::Interface)?;
@@ -82,6 +88,7 @@ pub fn create(
         msr_bitmap,
         mailboxes,
         machine_check.is_broadcast(),
+        config.is_privileged,
     );
     let guest: &'static Guest = memory::place(guest)?;
     for (index, mailbox) in (0..).zip(mailboxes) {

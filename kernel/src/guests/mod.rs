@@ -7,4 +7,4 @@ pub mod spare;
 pub mod vcpu;
 
 pub use create::{Error, create};
-pub use registry::{Guest, all, owner_of, running};
+pub use registry::{Guest, all, owner_of, privileged, running};

@@ -29,6 +29,8 @@ pub struct Guest {
     pub mailboxes: &'static [Mailbox],
     /// Whether an error is told to every vCPU.
     pub broadcast: bool,
+    /// It is the administrator's.
+    pub is_privileged: bool,
     /// None of its vCPUs runs again.
     ended: AtomicBool,
     vcpus: Slots<Vcpu, { MAX_VCPUS as usize }>,
@@ -37,6 +39,8 @@ pub struct Guest {
 static GUESTS: Slots<Guest, MAX_GUESTS> = Slots::new();
 static COUNT: AtomicU16 = AtomicU16::new(0);
 static RUNNING: AtomicU16 = AtomicU16::new(0);
+/// The privileged guest's number plus one, or 0.
+static PRIVILEGED: AtomicU8 = AtomicU8::new(0);
 
 impl Guest {
     /// A guest without vCPUs.
@@ -46,6 +50,7 @@ impl Guest {
         msr_bitmap: Hpa,
         mailboxes: &'static [Mailbox],
         broadcast: bool,
+        is_privileged: bool,
     ) -> Self {
         Self {
             id,
@@ -53,6 +58,7 @@ impl Guest {
             msr_bitmap,
             mailboxes,
             broadcast,
+            is_privileged,
             ended: AtomicBool::new(false),
             vcpus: Slots::new(),
         }
@@ -118,6 +124,9 @@ pub(super) fn publish(guest: &'static Guest) {
     for place in OWNERS.iter().skip(first).take(count) {
         place.store(guest.id.0 + 1, Ordering::Release);
     }
+    if guest.is_privileged {
+        PRIVILEGED.store(guest.id.0 + 1, Ordering::Release);
+    }
     COUNT.fetch_add(1, Ordering::AcqRel);
     RUNNING.fetch_add(1, Ordering::AcqRel);
 }
@@ -131,6 +140,12 @@ pub(super) fn next_id() -> Option<GuestId> {
 /// Every guest, in the order of their numbers.
 pub fn all() -> impl Iterator<Item = &'static Guest> {
     GUESTS.iter()
+}
+
+/// The privileged guest, if there is one.
+pub fn privileged() -> Option<&'static Guest> {
+    let number = PRIVILEGED.load(Ordering::Acquire).checked_sub(1)?;
+    Guest::get(GuestId(number))
 }
 
 /// Guests that have not ended.

@@ -94,8 +94,10 @@ pub struct Shared {
     activity: AtomicU8,
     /// INIT or SIPI that has been sent to it: see [`Startup`].
     startup: AtomicU32,
-    /// An NMI has been sent to it: one waits at most, as in hardware.
-    nmi: AtomicBool,
+    /// What has been sent to it besides: [`NMI`], of which one waits at most, as in hardware, and [`INTERRUPT`].
+    events: AtomicU8,
+    /// It has halted with interrupts disabled: none wakes it.
+    is_deaf: AtomicBool,
 }
 
 /// A vCPU.
@@ -117,6 +119,9 @@ pub enum Startup {
 
 const INIT: u32 = 1 << 8;
 const SIPI: u32 = 1 << 9;
+const NMI: u8 = 1 << 0;
+/// Interrupts are due: `run::records` knows how many.
+const INTERRUPT: u8 = 1 << 1;
 
 impl Shared {
     /// A vCPU that waits for start-up.
@@ -135,7 +140,8 @@ impl Shared {
             vmcs,
             activity: AtomicU8::new(Activity::WaitForStartup as u8),
             startup: AtomicU32::new(0),
-            nmi: AtomicBool::new(false),
+            events: AtomicU8::new(0),
+            is_deaf: AtomicBool::new(false),
         }
     }
 
@@ -175,18 +181,46 @@ impl Shared {
 
     /// Sends an NMI. A vCPU that waits for start-up gets none.
     pub fn send_nmi(&self) {
-        self.nmi.store(true, Ordering::Release);
+        self.events.fetch_or(NMI, Ordering::Release);
         self.processor.request(0);
     }
 
-    /// An NMI has been sent.
-    pub fn has_nmi(&self) -> bool {
-        self.nmi.load(Ordering::Relaxed)
+    /// An NMI has been sent, or interrupts are due.
+    #[inline(always)]
+    pub fn has_events(&self) -> bool {
+        self.events.load(Ordering::Relaxed) != 0
     }
 
     /// Takes the NMI that was sent, if one was.
     pub fn take_nmi(&self) -> bool {
-        self.has_nmi() && self.nmi.swap(false, Ordering::AcqRel)
+        let has_nmi = self.events.load(Ordering::Relaxed) & NMI != 0;
+        has_nmi && self.events.fetch_and(!NMI, Ordering::AcqRel) & NMI != 0
+    }
+
+    /// Interrupts are due.
+    pub fn has_interrupt(&self) -> bool {
+        self.events.load(Ordering::Relaxed) & INTERRUPT != 0
+    }
+
+    /// Whether interrupts are due. By `run::records` alone, which counts them.
+    pub fn set_interrupt(&self, is_due: bool) {
+        if is_due {
+            self.events.fetch_or(INTERRUPT, Ordering::Release);
+        } else {
+            self.events.fetch_and(!INTERRUPT, Ordering::Release);
+        }
+    }
+
+    /// It halts; `is_deaf` with interrupts disabled. Its own processor's to say.
+    pub fn halt(&self, is_deaf: bool) {
+        self.is_deaf.store(is_deaf, Ordering::Relaxed);
+        self.set_activity(Activity::Halted);
+    }
+
+    /// What has been sent to it wakes it if it has halted.
+    pub fn wakes(&self) -> bool {
+        let events = self.events.load(Ordering::Relaxed);
+        events & NMI != 0 || events & INTERRUPT != 0 && !self.is_deaf.load(Ordering::Relaxed)
     }
 
     /// Takes what was sent: whether an INIT came, and then perhaps a SIPI.

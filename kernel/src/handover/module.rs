@@ -20,6 +20,8 @@ pub struct GuestConfig<'a> {
     pub memory_mib: u32,
     /// The machine-check interface, `NAME@VERSION`.
     pub interface: &'a str,
+    /// It is the privileged guest: the administrator's ([`crate::guest::hypercall`]).
+    pub is_privileged: bool,
     /// The guest's own command line.
     pub arguments: &'a str,
 }
@@ -58,6 +60,7 @@ impl<'a> GuestConfig<'a> {
             None => (string, ""),
         };
         let (mut name, mut vcpus, mut memory_mib, mut interface) = (None, None, None, None);
+        let mut is_privileged = false;
         for word in words.split_ascii_whitespace() {
             let wrong = Error::Word(word);
             let (key, value) = word.split_once('=').ok_or(wrong)?;
@@ -74,6 +77,7 @@ impl<'a> GuestConfig<'a> {
                     memory_mib = Some(mib.ok_or(wrong)? as u32);
                 }
                 "interface" => interface = Some(value),
+                "privileged" if value == "yes" => is_privileged = true,
                 "image" if value == "pvh" => {}
                 "delivery" if value == "inject" => {}
                 _ => return Err(wrong),
@@ -84,6 +88,7 @@ impl<'a> GuestConfig<'a> {
             vcpus: vcpus.ok_or(Error::Missing("vcpus"))?,
             memory_mib: memory_mib.ok_or(Error::Missing("memory"))?,
             interface: interface.ok_or(Error::Missing("interface"))?,
+            is_privileged,
             arguments,
         })
     }
@@ -111,9 +116,16 @@ mod tests {
                 vcpus: 2,
                 memory_mib: 16,
                 interface: "vmce@2",
+                is_privileged: false,
                 arguments: "a=b  c"
             }))
         );
+        let Ok(Kind::Guest(config)) = Kind::parse(
+            "guest image=pvh name=g1 vcpus=1 memory=2 interface=vmce@2 privileged=yes args=privileged=no",
+        ) else {
+            panic!("a guest");
+        };
+        assert!(config.is_privileged);
         assert_eq!(Kind::parse("faults"), Ok(Kind::Faults));
     }
 
@@ -124,6 +136,7 @@ mod tests {
         assert_eq!(refused("guest vcpus=0"), Error::Word("vcpus=0"));
         assert_eq!(refused("guest vcpus=65"), Error::Word("vcpus=65"));
         assert_eq!(refused("guest memory=3"), Error::Word("memory=3"));
+        assert_eq!(refused("guest privileged=1"), Error::Word("privileged=1"));
         assert_eq!(refused("guest colour=red"), Error::Word("colour=red"));
         assert_eq!(
             refused("guest name=g vcpus=1 memory=2"),

@@ -1,10 +1,10 @@
-//! Copies out of guests' memory, by marked instructions: a machine check that comes of them makes the copy fail, not the hypervisor.
+//! Copies out of guests' memory and into it, by marked instructions: a machine check that comes of them makes the copy fail, not the hypervisor.
 
 use core::arch::global_asm;
 
 use kernel::units::{Hpa, PAGE_SIZE};
 
-/// The memory could not be read.
+/// The memory could not be read, or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable;
 
@@ -64,6 +64,19 @@ pub fn fix_up(rip: u64) -> Option<u64> {
 pub fn copy(from: Hpa, to: &mut [u8], raise: Raise) -> Result<(), Unreadable> {
     // SAFETY: guests' memory is mapped and not handed out again; whoever calls knows that `from` and what follows is such.
     unsafe { copy_raw(from, to.as_mut_ptr(), to.len(), raise) }
+}
+
+/// Copies bytes to a host address, of a guest that may be running.
+pub fn copy_into(from: &[u8], to: Hpa, raise: Raise) -> Result<(), Unreadable> {
+    // SAFETY: as for `copy`; what a guest has in its memory nothing of ours relies on.
+    unsafe {
+        copy_raw(
+            Hpa(from.as_ptr() as u64),
+            to.0 as *mut u8,
+            from.len(),
+            raise,
+        )
+    }
 }
 
 /// Copies a page of a guest, which nobody writes, to one that nobody else has.

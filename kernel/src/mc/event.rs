@@ -275,6 +275,10 @@ macro_rules! for_each_event {
             /// Events of this processor that could not be kept since the last such event.
             error RecordsLost "records.lost cpu={=u16} count={=u64}"
                 { count: u64 }
+            /// The privileged guest has asked for an interrupt with that vector for each record of an error (0: for none), on that vCPU; `waiting` records are
+            /// there to be read.
+            info RecordsRegistered "records.registered cpu={=u16} guest={=u8} vcpu={=u8} vector={=u8} waiting={=u32}"
+                { guest: GuestId, vcpu: u8, vector: u8, waiting: u32 }
             /// Nothing follows.
             info MachineOff "machine.off cpu={=u16}" {}
         }

@@ -9,11 +9,12 @@ pub mod faults;
 pub mod host;
 mod machine_check;
 mod pages;
+pub mod records;
 mod turns;
 
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
-use kernel::event::Event;
+use kernel::event::{Event, Stamped};
 use kernel::handover::command_line::Options;
 use kernel::last_words;
 use kernel::mca::{self, Config, Machine};
@@ -161,6 +162,15 @@ fn prepare(processor: &'static Processor, controls: &Controls) -> Result<(), Not
 /// The preemption timer's value for so many time stamp ticks; never 0, which would let the guest execute nothing.
 fn timer_value(ticks: u64) -> u64 {
     (ticks >> capability::preemption_timer_shift()).max(1)
+}
+
+/// Something has come for a vCPU of that processor, in ordinary context: it is looked at before the next entry there.
+fn look_at(processor: &Processor) {
+    if processor.number == Processor::current().number {
+        local(processor).turns.look_round();
+    } else {
+        processor.request(0);
+    }
 }
 
 /// The vCPU that this processor runs, has just left, or is about to enter.
@@ -377,9 +387,18 @@ pub fn log_events() {
 fn log_until(has_come_up: impl Fn() -> bool) {
     let _held = log::hold();
     for processor in Processor::all() {
-        while !has_come_up() && processor.ring.hand_over(processor.number, messages::write) {}
-        log_lost(processor);
+        while !has_come_up() && processor.ring.hand_over(processor.number, tell) {}
+        let lost = log_lost(processor);
+        if lost != 0 {
+            records::lose(lost);
+        }
     }
+}
+
+/// Writes an event to the log, and keeps the record that it may be for the privileged guest.
+fn tell(stamped: &Stamped) {
+    records::hear(stamped);
+    messages::write(stamped);
 }
 
 /// The same at the end of all, where what a processor was about to keep when it was halted holds up nothing behind it. This one resets the
@@ -396,7 +415,7 @@ pub fn log_last_events(step: impl Fn()) {
             while processor.ring.hand_over(processor.number, messages::write) {
                 step();
             }
-            log_lost(processor);
+            let _ = log_lost(processor);
             if !processor.ring.give_up_unwritten() {
                 break;
             }
@@ -404,9 +423,11 @@ pub fn log_last_events(step: impl Fn()) {
     }
 }
 
-fn log_lost(processor: &Processor) {
+/// Returns how many there were.
+fn log_lost(processor: &Processor) -> u64 {
     let lost = processor.ring.take_lost();
     if lost != 0 {
         messages::write_lost(processor.number, tsc(), lost);
     }
+    lost
 }

@@ -8,10 +8,16 @@ use kernel::units::Hpa;
 
 use super::host::{ENGINE, HOST};
 use crate::guests::{self, Guest, spare};
+use crate::machine::lock::Lock;
 use crate::machine::{log, memory, messages};
 
-/// Takes a page out of use. Its content stays; a guest that touches it is stopped.
+/// One page at a time goes out of use, or comes back.
+static BUSY: Lock<()> = Lock::new(());
+
+/// Takes a page out of use. Its content stays; a guest that touches it is stopped. Whoever waits for another one's page flushes in its NMI
+/// handler when that is asked of it.
 pub fn out(place: Place) -> Result<Event, Refused> {
+    let _one_at_a_time = BUSY.lock();
     let (hpa, owner) = locate(place)?;
     match owner {
         Owner::Hypervisor => return Err(Refused::HypervisorPage),
@@ -35,6 +41,7 @@ pub fn out(place: Place) -> Result<Event, Refused> {
 
 /// Puts a page back into use.
 pub fn back(place: Place) -> Result<Event, Refused> {
+    let _one_at_a_time = BUSY.lock();
     let (hpa, owner) = locate(place)?;
     if !mca::is_flushed(&ENGINE) {
         return Err(Refused::Unflushed);

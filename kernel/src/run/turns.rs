@@ -117,7 +117,7 @@ fn need(vcpu: &Vcpu) -> Need {
         Activity::WaitForStartup => Need::Nothing,
         Activity::Active | Activity::Halted if shared.mailbox.is_pending() => Need::Urgent,
         Activity::Active => Need::Runs,
-        Activity::Halted if shared.has_nmi() => Need::Runs,
+        Activity::Halted if shared.wakes() => Need::Runs,
         Activity::Halted => Need::Halted,
     }
 }

@@ -6,6 +6,14 @@ use x86::vmx::vmcs::control::{
 
 use super::capability::{Field, Missing, adjust};
 
+/// Primary control: exit as soon as the guest takes interrupts. For a while only, when one waits.
+pub(super) const INTERRUPT_WINDOW: u32 = PrimaryControls::INTERRUPT_WINDOW_EXITING.bits();
+
+/// It is off to begin with.
+const fn without_window(primary: u64) -> u64 {
+    primary & !(INTERRUPT_WINDOW as u64)
+}
+
 /// Control fields with what the processor demands added.
 #[derive(Clone, Copy)]
 pub struct Controls {
@@ -58,7 +66,11 @@ impl Controls {
             | EntryControls::LOAD_IA32_EFER;
         Ok(Self {
             pin: adjust(Field::Pin, pin.bits(), "no-pin-controls")?,
-            primary: adjust(Field::Primary, primary.bits(), "no-primary-controls")?,
+            primary: without_window(adjust(
+                Field::Primary,
+                primary.bits() | INTERRUPT_WINDOW,
+                "no-primary-controls",
+            )?),
             secondary: adjust(
                 Field::Secondary,
                 secondary.bits(),

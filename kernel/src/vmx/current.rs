@@ -9,6 +9,7 @@ use kernel::guest::interruption::Interruption;
 use kernel::guest::waits::Waiting;
 use x86::vmx::vmcs::{control, guest, ro};
 
+use super::controls::INTERRUPT_WINDOW;
 use super::event;
 use super::instructions::{self, vmread, vmwrite};
 
@@ -19,6 +20,7 @@ const BLOCKING_BY_STI: u64 = 1 << 0;
 const BLOCKING_BY_STI_OR_MOV_SS: u64 = 0b11;
 const ACTIVITY_HLT: u64 = 1;
 const RFLAGS_TRAP: u64 = 1 << 8;
+const RFLAGS_INTERRUPT: u64 = 1 << 9;
 /// Pending debug exceptions: single step.
 const SINGLE_STEP: u64 = 1 << 14;
 
@@ -156,6 +158,28 @@ impl Current {
     /// The next entry delivers an event.
     pub fn delivers(&self) -> bool {
         event::pending(self).is_some()
+    }
+
+    /// Gives the guest an interrupt at the next entry, if it takes one now: with the vector that `take` gives, if that still gives one.
+    pub fn inject_interrupt(&mut self, take: impl FnOnce() -> Option<u8>) -> bool {
+        event::inject_interrupt(self, take)
+    }
+
+    /// The guest takes interrupts, but for shadows (RFLAGS.IF).
+    pub fn interrupts_enabled(&self) -> bool {
+        self.read(guest::RFLAGS) & RFLAGS_INTERRUPT != 0
+    }
+
+    /// Whether there is an exit as soon as the guest takes an interrupt, before anything else that it does.
+    pub fn set_interrupt_window(&mut self, exits: bool) {
+        let controls = self.read(control::PRIMARY_PROCBASED_EXEC_CONTROLS);
+        let window = u64::from(INTERRUPT_WINDOW);
+        let changed = if exits {
+            controls | window
+        } else {
+            controls & !window
+        };
+        self.write(control::PRIMARY_PROCBASED_EXEC_CONTROLS, changed);
     }
 
     /// A debug exception is due before the guest's next instruction: HLT does not hold it up.

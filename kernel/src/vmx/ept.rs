@@ -165,6 +165,27 @@ impl GuestMemory {
         Ok(())
     }
 
+    /// Copies `from` to the memory of a guest that may be running. In ordinary context. After an error part of it may be there.
+    pub fn write(&self, at: Gpa, from: &[u8], raise: Raise) -> Result<(), Unreadable> {
+        // What is written to a page on its way to another place would be lost.
+        let _still = self.moving.lock();
+        let mut at = at;
+        let mut rest = from;
+        while !rest.is_empty() {
+            let entry = self.entry(at).ok_or(Unreadable)?;
+            if entry.is_out_of_use() {
+                return Err(Unreadable);
+            }
+            let within = at.0 - at.page().0;
+            let length = rest.len().min((PAGE_SIZE - within) as usize);
+            let (now, later) = rest.split_at_checked(length).ok_or(Unreadable)?;
+            guest_copy::copy_into(now, entry.address().plus(within), raise)?;
+            at = at.plus(length as u64);
+            rest = later;
+        }
+        Ok(())
+    }
+
     /// Takes a page out of use. In #MC context. True if it was in use until now. Until a processor has flushed its translations
     /// it may go on with either mapping.
     #[inline(always)]

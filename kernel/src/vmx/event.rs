@@ -72,6 +72,23 @@ pub(super) fn let_in(vmcs: &Current, waiting: Waiting) -> Option<u64> {
     is_let_in.then_some(state)
 }
 
+/// Has the next VM entry deliver an interrupt, if it delivers nothing else and the vCPU takes one now.
+pub(super) fn inject_interrupt(vmcs: &mut Current, take: impl FnOnce() -> Option<u8>) -> bool {
+    // Whether it is let in does not depend on the vector.
+    let any = Waiting {
+        event: Interruption::external(0),
+        was_let_in: false,
+    };
+    if pending(vmcs).is_some() || let_in(vmcs, any).is_none() {
+        return false;
+    }
+    let vector = take();
+    if let Some(vector) = vector {
+        inject(vmcs, Interruption::external(vector));
+    }
+    vector.is_some()
+}
+
 pub(super) fn reinject_interrupted(vmcs: &mut Current) {
     let Some(event) = Interruption::from_field(vmcs.read(ro::IDT_VECTORING_INFO)) else {
         return;

@@ -16,7 +16,11 @@ pub const MACHINE_CHECK: usize = 18;
 /// Exit code of a guest that took an exception nobody expected.
 pub const UNEXPECTED: u64 = 102;
 
-const VECTORS: usize = 32;
+/// Exceptions, and a few vectors for interrupts.
+const VECTORS: usize = 40;
+
+/// A vector for interrupts.
+pub const INTERRUPT: usize = 35;
 
 /// What an exception interrupted. What a handler changes here is what the interrupted code goes on with.
 #[derive(Debug)]
@@ -58,10 +62,10 @@ pub fn on_machine_check(handler: Handler) {
     on(MACHINE_CHECK, handler);
 }
 
-/// From now on exceptions with that vector go to `handler`, on every vCPU.
+/// From now on exceptions and interrupts with that vector go to `handler`, on every vCPU.
 ///
 /// # Panics
-/// When no exception has that vector.
+/// When there is no gate for that vector.
 pub fn on(vector: usize, handler: Handler) {
     HANDLERS[vector].store(handler as usize, Ordering::Release);
 }
@@ -194,4 +198,5 @@ stubs! {
     8 ""         9 "push 0"  10 ""        11 ""        12 ""        13 ""        14 ""        15 "push 0"
     16 "push 0" 17 ""        18 "push 0"  19 "push 0"  20 "push 0"  21 ""        22 "push 0"  23 "push 0"
     24 "push 0" 25 "push 0"  26 "push 0"  27 "push 0"  28 "push 0"  29 ""        30 ""        31 "push 0"
+    32 "push 0" 33 "push 0"  34 "push 0"  35 "push 0"  36 "push 0"  37 "push 0"  38 "push 0"  39 "push 0"
 }

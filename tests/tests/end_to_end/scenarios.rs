@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use boot::emulator::Way;
+use boot::log::{Event, Value};
 use boot::run::{Followed, Options, Verdict};
 
-use super::{BOCHS, boot, log, met, scenario, workspace};
+use super::{BOCHS, boot, console, log, met, scenario, workspace};
 
 /// Each file under tests/scenarios has its test here.
 #[test]
@@ -54,6 +55,10 @@ fn no_scenario_is_forgotten() {
             "nobody-hit.toml",
             "nobody-told.toml",
             "page-put-back.toml",
+            "privileged-hit.toml",
+            "privileged-pages.toml",
+            "privileged-records.toml",
+            "privileged-reset.toml",
             "production.toml",
             "required-pages.toml",
             "reserved-writes.toml",
@@ -119,6 +124,44 @@ fn failed_copy() {
 #[test]
 fn page_put_back() {
     met("page-put-back", &BOCHS);
+}
+
+/// The privileged guest reads what the host found, and the host's address of it; each record interrupts it once, whether it has halted, takes no
+/// interrupts or is hit itself. What was found before a reset waits for it.
+#[test]
+fn privileged_guest_and_records() {
+    let events = met("privileged-records", &BOCHS);
+    let number = |text: &str, field: &str| -> Option<u64> {
+        let words = text.split(' ').filter_map(|word| word.split_once('='));
+        let (_, value) = words.into_iter().find(|(name, _)| *name == field)?;
+        Value::parse(value).number()
+    };
+    let read: Vec<_> = console(&events)
+        .into_iter()
+        .filter(|line| line.starts_with("record "))
+        .collect();
+    for bank in [2, 1] {
+        let is_it =
+            |event: &&Event| event.kind == "fault.raised" && event.number("bank") == Some(bank);
+        let fault = events.iter().find(is_it).expect("raised");
+        let line = read
+            .iter()
+            .find(|line| number(line, "bank") == Some(bank))
+            .expect("read");
+        for field in ["status", "addr", "misc", "mcg_status"] {
+            assert_eq!(number(line, field), fault.number(field), "{field}: {line}");
+        }
+        assert_eq!(number(line, "processor"), fault.number("target"), "{line}");
+    }
+    for name in ["privileged-reset", "privileged-hit"] {
+        met(name, &BOCHS);
+    }
+}
+
+/// The privileged guest takes pages out of use and back; nobody else does.
+#[test]
+fn privileged_guest_and_pages() {
+    met("privileged-pages", &BOCHS);
 }
 
 /// A processor without vCPUs polls its banks.

@@ -3,11 +3,10 @@
 use kernel::guest::hypercall::{Error, Hypercall, MAX_BUFFER};
 use kernel::units::Gpa;
 
+use super::privileged;
 use super::slow::End;
 use crate::guests::vcpu::{Own, Shared};
-#[cfg(not(feature = "faults"))]
-use crate::machine::guest_copy::Raise;
-use crate::machine::guest_copy::Unreadable;
+use crate::machine::guest_copy::{Raise, Unreadable};
 use crate::machine::{log, messages};
 use crate::run;
 use crate::vmx::current::Current;
@@ -23,6 +22,12 @@ pub fn call(own: &mut Own, vmcs: &Current) -> Result<(), End> {
         Some(Hypercall::Console) => console(own),
         Some(Hypercall::ConsoleBuffer) => console_buffer(own),
         Some(Hypercall::Shutdown) => return Err(End::Shutdown(registers.rdi)),
+        Some(
+            call @ (Hypercall::RecordNotify
+            | Hypercall::RecordRead
+            | Hypercall::PageOut
+            | Hypercall::PageBack),
+        ) => privileged::call(call, registers, own.shared),
         #[cfg(feature = "faults")]
         Some(Hypercall::Fault) => run::faults::from_guest(registers, own.shared),
         #[cfg(feature = "faults")]
@@ -58,18 +63,23 @@ fn console_buffer(own: &mut Own) -> Result<u64, Error> {
         .filter(|&length| length != 0)
         .and_then(|length| buffer.get_mut(..length))
         .ok_or(Error::Argument)?;
-    #[cfg(feature = "faults")]
-    let raise = run::faults::before_copy();
-    #[cfg(not(feature = "faults"))]
-    let raise = Raise::Nothing;
     let memory = &own.shared.guest.memory;
     memory
-        .read(from, bytes, raise)
+        .read(from, bytes, before_copy())
         .map_err(|Unreadable| Error::Memory)?;
     for &byte in &*bytes {
         own.console.push(byte, |text| print(own.shared, text));
     }
     Ok(0)
+}
+
+/// What the injector has for the copy that comes next.
+pub(super) fn before_copy() -> Raise {
+    #[cfg(feature = "faults")]
+    let raise = run::faults::before_copy();
+    #[cfg(not(feature = "faults"))]
+    let raise = Raise::Nothing;
+    raise
 }
 
 /// Writes a console line to the log.

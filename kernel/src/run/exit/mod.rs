@@ -4,4 +4,5 @@ mod apic;
 mod hook;
 mod hypercall;
 mod io;
+mod privileged;
 pub mod slow;

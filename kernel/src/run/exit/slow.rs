@@ -3,6 +3,7 @@
 //! A plain match over the exit reasons; what has no arm stops the guest with a record, never the host.
 
 use kernel::event::Event;
+use kernel::guest::interruption::{Interruption, Kind};
 use kernel::guest::waits::Waits;
 use kernel::mca::{Interrupted, Machine};
 use kernel::units::{Gpa, VcpuId};
@@ -73,6 +74,8 @@ fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
         reason::EXCEPTION_OR_NMI => return exception_or_nmi(own, vmcs),
         // Nothing of ours uses interrupts, and the exit has acknowledged it.
         reason::EXTERNAL_INTERRUPT => {}
+        // What waits for it is given to the vCPU before the next entry.
+        reason::INTERRUPT_WINDOW => vmcs.set_interrupt_window(false),
         reason::TRIPLE_FAULT => return Err(End::Stop(StopReason::TripleFault)),
         reason::HLT => {
             vmcs.skip_instruction();
@@ -85,7 +88,7 @@ fn answer(own: &mut Own, vmcs: &mut Current) -> Result<(), End> {
                     .next()
                     .is_some_and(|waiting| vmcs.lets_in(waiting))
                 {
-                    own.shared.set_activity(Activity::Halted);
+                    own.shared.halt(!vmcs.interrupts_enabled());
                 }
             }
         }
@@ -243,14 +246,15 @@ pub fn before_entry(own: &mut Own, vmcs: &mut Current) -> bool {
             Delivery::Inject => {
                 shared.set_activity(Activity::Active);
                 if let Some(event) = vmcs.inject_machine_check() {
-                    own.waits.give_way(event);
+                    give_way(own, event);
                 }
             }
             Delivery::Shutdown => end_guest(own, End::Stop(StopReason::MceDisabled)),
             Delivery::Stop(reason) => end_guest(own, End::Stop(reason)),
         }
     }
-    if shared.take_nmi() {
+    let has_events = shared.has_events();
+    if has_events && shared.take_nmi() {
         own.waits.add_nmi();
     }
     if let Some(waiting) = own.waits.next()
@@ -261,7 +265,31 @@ pub fn before_entry(own: &mut Own, vmcs: &mut Current) -> bool {
         #[cfg(feature = "faults")]
         run::faults::before_event(own);
     }
+    if has_events {
+        interrupt(own, vmcs);
+    }
     !shared.guest.has_ended()
+}
+
+/// An event that was about to be delivered waits.
+#[cold]
+fn give_way(own: &mut Own, event: Interruption) {
+    match event.kind() {
+        Kind::External => run::records::give_back_interrupt(own.shared),
+        _ => own.waits.give_way(event),
+    }
+}
+
+/// Gives the vCPU one of the interrupts that are due, if it takes one now. Otherwise, and if more are due, it exits as soon as it does.
+#[cold]
+fn interrupt(own: &mut Own, vmcs: &mut Current) {
+    let shared = own.shared;
+    if shared.has_interrupt() && vmcs.inject_interrupt(|| run::records::take_interrupt(shared)) {
+        shared.set_activity(Activity::Active);
+    }
+    if shared.has_interrupt() {
+        vmcs.set_interrupt_window(true);
+    }
 }
 
 /// For how many ticks the vCPU may run before it is asked again whether it takes an event that waits. None if there is none. Behind
@@ -293,6 +321,7 @@ fn start_up(own: &mut Own, vmcs: &mut Current) {
             });
         }
         own.waits = Waits::NOTHING;
+        run::records::forget(own.shared);
         own.shared.set_activity(Activity::WaitForStartup);
     }
     if let (Activity::WaitForStartup, Some(vector)) = (own.shared.activity(), sipi) {

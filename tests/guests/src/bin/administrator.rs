@@ -1,0 +1,253 @@
+//! The privileged guest of the scenarios, and, without that privilege, those whom it is about. Command line: `task=N`:
+//!
+//! * 1: asks for an interrupt for each record, says how many wait (`registered waiting=`), and reads `records=N` (1) in all, each when its interrupt
+//!   has come, halted until then. `deaf=N`: after the first it says `deaf`, and takes no interrupts for N time stamp ticks. In the end it says
+//!   how many there were. Its own page [`PAGE`] may have an error: it says whether #MC came before the interrupt (`order`). `buffer=1`: with the last record,
+//!   the first buffer has an error.
+//! * 2: from the time stamp `at=N` on, takes pages of guests 1 and 2 out of use and the one of guest 1 back, and says what the hypervisor answers; that of
+//!   wrong arguments too.
+//! * 3: writes to [`PAGE`], and reads it from the time stamp `at=N` on.
+//! * 4: asks for all that only the privileged guest may.
+#![no_std]
+#![no_main]
+
+use core::arch::asm;
+use core::ptr::with_exposed_provenance_mut;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use guests::exceptions::{self, Frame, INTERRUPT};
+use guests::tables::Shared;
+use guests::{arguments, hypercall, line, mca, smp};
+use kernel::guest::hypercall::{HOST, Hypercall};
+use kernel::records::{RECORD_BYTES, Record};
+
+guests::main!(run);
+
+/// Exit code: a record, or an answer of the hypervisor, made no sense.
+const WRONG: u64 = 1;
+
+/// A page that no program uses.
+const PAGE: u64 = 6 << 20;
+
+/// Interrupts and machine checks so far, and at which of both together each came last.
+static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
+static MACHINE_CHECKS: AtomicU64 = AtomicU64::new(0);
+static EVENTS: AtomicU64 = AtomicU64::new(0);
+static LAST_INTERRUPT: AtomicU64 = AtomicU64::new(0);
+static LAST_MACHINE_CHECK: AtomicU64 = AtomicU64::new(0);
+
+#[repr(C, align(4096))]
+struct Page([u8; 4096]);
+
+static BUFFERS: Shared<[Page; 2]> = Shared::new([const { Page([0; 4096]) }; 2]);
+
+fn run() -> u64 {
+    exceptions::on(INTERRUPT, interrupt);
+    exceptions::on_machine_check(machine_check);
+    mca::enable();
+    match arguments::number("task", 1) {
+        1 => read_records(),
+        2 => take_pages(),
+        3 => touch(),
+        _ => ask_without_right(),
+    }
+}
+
+fn interrupt(_: &mut Frame) {
+    INTERRUPTS.fetch_add(1, Ordering::AcqRel);
+    LAST_INTERRUPT.store(EVENTS.fetch_add(1, Ordering::AcqRel) + 1, Ordering::Release);
+}
+
+fn machine_check(_: &mut Frame) {
+    MACHINE_CHECKS.fetch_add(1, Ordering::AcqRel);
+    LAST_MACHINE_CHECK.store(EVENTS.fetch_add(1, Ordering::AcqRel) + 1, Ordering::Release);
+    (0..mca::banks()).for_each(mca::clear);
+    mca::write_zero(mca::MCG_STATUS);
+}
+
+fn call(number: Hypercall, first: u64, second: u64) -> i64 {
+    hypercall::call(number, [first, second, 0, 0, 0]) as i64
+}
+
+/// Task 1.
+fn read_records() -> u64 {
+    let waiting = call(Hypercall::RecordNotify, INTERRUPT as u64, 0);
+    line!("registered waiting={waiting} page={PAGE:#x}");
+    let records = arguments::number("records", 1);
+    let (mut read, mut deaf) = (0, arguments::number("deaf", 0));
+    let waiting = waiting as u64;
+    while read < records {
+        if read >= waiting {
+            halt_until(read - waiting + 1);
+        }
+        if arguments::number("buffer", 0) != 0 && read + 1 == records {
+            lose_buffer();
+        }
+        if !read_record(1) {
+            return WRONG;
+        }
+        read += 1;
+        if deaf != 0 {
+            stay_deaf(deaf);
+            deaf = 0;
+        }
+    }
+    // More would come now.
+    let end = smp::time() + 3_000_000;
+    while smp::time() < end {
+        allow_interrupts();
+    }
+    let load = |value: &AtomicU64| value.load(Ordering::Acquire);
+    line!("interrupts={} left={}", load(&INTERRUPTS), take_record(1));
+    let (last_interrupt, last) = (load(&LAST_INTERRUPT), load(&LAST_MACHINE_CHECK));
+    line!(
+        "order machine-checks={} before-interrupt={}",
+        load(&MACHINE_CHECKS),
+        u8::from(last < last_interrupt)
+    );
+    0
+}
+
+/// Halts until there have been so many interrupts.
+fn halt_until(interrupts: u64) {
+    while INTERRUPTS.load(Ordering::Acquire) < interrupts {
+        // SAFETY: interrupts have a handler; none comes between the look and HLT, for STI holds it up so long.
+        unsafe { asm!("sti", "hlt", "cli") }
+    }
+}
+
+fn allow_interrupts() {
+    // SAFETY: interrupts have a handler.
+    unsafe { asm!("sti", "nop", "nop", "cli") }
+}
+
+/// Runs for a while without taking interrupts, and says how many came all the same.
+fn stay_deaf(ticks: u64) {
+    let before = INTERRUPTS.load(Ordering::Acquire);
+    line!("deaf");
+    let end = smp::time() + ticks;
+    while smp::time() < end {
+        core::hint::spin_loop();
+    }
+    let came = INTERRUPTS.load(Ordering::Acquire) - before;
+    line!("deaf interrupts={came}");
+}
+
+/// Has a record written where it cannot be: it stays.
+fn lose_buffer() {
+    line!(
+        "outside result={}",
+        call(Hypercall::RecordRead, 1 << 40, RECORD_BYTES as u64)
+    );
+    line!("buffer {:#x}", buffer(0));
+    let before = MACHINE_CHECKS.load(Ordering::Acquire);
+    let end = smp::time() + 20_000_000;
+    while smp::time() < end {
+        core::hint::spin_loop();
+    }
+    let result = take_record(0);
+    let met = MACHINE_CHECKS.load(Ordering::Acquire) - before;
+    line!("lost buffer result={result} machine-checks={met}");
+}
+
+fn buffer(index: usize) -> u64 {
+    (BUFFERS.get() as usize + index * size_of::<Page>()) as u64
+}
+
+/// Has the next record written to that buffer.
+fn take_record(index: usize) -> i64 {
+    call(Hypercall::RecordRead, buffer(index), RECORD_BYTES as u64)
+}
+
+/// Reads a record and says what is in it; false if there is none.
+fn read_record(index: usize) -> bool {
+    let result = take_record(index);
+    let bytes = with_exposed_provenance_mut::<[u8; RECORD_BYTES]>(buffer(index) as usize);
+    // SAFETY: the buffer is this program's, and the hypervisor has written to it.
+    let bytes = unsafe { bytes.read_volatile() };
+    let Some(record) = Record::from_bytes(&bytes).filter(|_| result == 1) else {
+        line!("no record result={result}");
+        return false;
+    };
+    let Record {
+        number,
+        at,
+        status,
+        address,
+        misc,
+        mcg_status,
+        count,
+        processor,
+        bank,
+        kind,
+        class,
+    } = record;
+    line!(
+        "record number={number} kind={} class={} processor={} bank={} status={status:#x} addr={address:#x} misc={misc:#x} mcg_status={mcg_status:#x} count={count} at={}",
+        kind as u8,
+        class.word(),
+        processor.0,
+        bank.0,
+        at.0
+    );
+    true
+}
+
+/// Task 2.
+fn take_pages() -> u64 {
+    wait_until(arguments::number("at", 0));
+    let answers = [
+        ("out", Hypercall::PageOut, 1, PAGE),
+        ("out again", Hypercall::PageOut, 1, PAGE + 8),
+        ("back", Hypercall::PageBack, 1, PAGE),
+        ("back again", Hypercall::PageBack, 1, PAGE),
+        ("out lost", Hypercall::PageOut, 2, PAGE),
+        ("out free", Hypercall::PageOut, HOST, 0x9000),
+        ("back free", Hypercall::PageBack, HOST, 0x9000),
+        ("out hypervisor", Hypercall::PageOut, HOST, 0x10_0000),
+        ("out firmware", Hypercall::PageOut, HOST, 0xfee0_0000),
+        ("out outside", Hypercall::PageOut, 1, 1 << 40),
+        ("out nobody", Hypercall::PageOut, 60, PAGE),
+        ("out number", Hypercall::PageOut, 256, PAGE),
+        ("vector exception", Hypercall::RecordNotify, 31, 0),
+        ("vector great", Hypercall::RecordNotify, 256, 0),
+        ("room", Hypercall::RecordRead, buffer(0), 63),
+        ("no record", Hypercall::RecordRead, buffer(0), 64),
+        ("vector none", Hypercall::RecordNotify, 0, 0),
+    ];
+    for (name, number, first, second) in answers {
+        line!("{name}: {}", call(number, first, second));
+    }
+    0
+}
+
+/// Task 3.
+fn touch() -> u64 {
+    let word = with_exposed_provenance_mut::<u64>(PAGE as usize);
+    // SAFETY: memory of this guest, nobody's object.
+    unsafe { word.write_volatile(7) };
+    wait_until(arguments::number("at", 0));
+    line!("touches");
+    // SAFETY: as above.
+    line!("touched word={}", unsafe { word.read_volatile() });
+    0
+}
+
+/// Task 4.
+fn ask_without_right() -> u64 {
+    for (name, number) in [
+        ("notify", Hypercall::RecordNotify),
+        ("read", Hypercall::RecordRead),
+        ("out", Hypercall::PageOut),
+        ("back", Hypercall::PageBack),
+    ] {
+        line!("{name}: {}", call(number, 40, PAGE));
+    }
+    0
+}
+
+fn wait_until(time: u64) {
+    while smp::time() < time {
+        core::hint::spin_loop();
+    }
+}
