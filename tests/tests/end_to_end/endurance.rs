@@ -49,14 +49,25 @@ fn endurance_mixed() {
     assert!(lines.contains(&handled), "{lines:?}");
 }
 
+/// Before a reset each of the two processors has half of what is written: the newest that its ring has kept.
+#[test]
+fn last_words() {
+    const HALF: usize = 128;
+    let events = met("last-words", &BOCHS);
+    let first_boot = |event: &&Event| event.boot == 1 && is_from_a_ring(event);
+    for cpu in [0, 1] {
+        let of_one = |event: &&Event| event.number("cpu") == Some(cpu);
+        let kept: Vec<_> = events.iter().filter(first_boot).filter(of_one).collect();
+        assert_eq!(kept.len(), HALF, "{}", log(&events));
+        if cpu == 1 {
+            assert_eq!(kept.last().unwrap().kind, "mc.fatal");
+        }
+    }
+}
+
 /// The events that the first errors of each kind make, on all processors, times the errors, are those that were kept and those that were lost.
 fn add_up(events: &[Event], errors: &[(Kind, u64)]) {
-    let from_a_ring = |event: &&Event| {
-        ["mc.", "vmce.", "fault.", "page."]
-            .iter()
-            .any(|kind| event.kind.starts_with(kind))
-    };
-    let mut kept: Vec<_> = events.iter().filter(from_a_ring).collect();
+    let mut kept: Vec<_> = events.iter().filter(is_from_a_ring).collect();
     kept.sort_by_key(|event| event.t);
     let lost: u64 = events
         .iter()
@@ -93,4 +104,11 @@ fn add_up(events: &[Event], errors: &[(Kind, u64)]) {
         "{made:x?}"
     );
     assert!(pages.count() == 16 && lost > 10_000, "{lost}");
+}
+
+/// It was kept in a processor's ring before it was written to the log.
+fn is_from_a_ring(event: &&Event) -> bool {
+    ["mc.", "vmce.", "fault.", "page."]
+        .iter()
+        .any(|kind| event.kind.starts_with(kind))
 }

@@ -39,6 +39,7 @@ fn no_scenario_is_forgotten() {
             "hypervisor-hit.toml",
             "idle-processor.toml",
             "init-while-waiting.toml",
+            "last-words.toml",
             "late-processor.toml",
             "left-over.toml",
             "local-and-broadcast.toml",

@@ -1,6 +1,7 @@
 //! Has errors raised one after the other, each broadcast and each in memory of its own, and counts what arrives: on every vCPU a
 //! machine check for each error that is for it, on vCPU 0 its record. Command line: `errors=N` (10000); `seed=N`, errors of all kinds, drawn by
-//! that number (else SRAO alone).
+//! that number (else SRAO alone); `fatal=T`, behind the last a fatal one comes on processor 1, unless the time stamp counter has passed T: in the first
+//! boot of a machine, not in the second.
 #![no_std]
 #![no_main]
 
@@ -67,6 +68,11 @@ fn run() -> u64 {
             line!("late what=machine-check error={error} answer={answer:#x}");
             return LATE;
         }
+    }
+    if smp::time() < arguments::number("fatal", 0) {
+        const CORRUPT: [u64; 2] = [0xbe00_0000_0000_0135, 5];
+        let place = 2 | FAULT_BROADCAST << 8 | 1 << 16;
+        hypercall::call(Hypercall::Fault, [place, CORRUPT[0], CORRUPT[1], 0, 0]);
     }
     let records = RECORDS.load(Ordering::Acquire);
     line!("errors={errors} records={records}");
