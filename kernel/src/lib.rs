@@ -45,6 +45,7 @@ pub mod retired;
 pub mod ring;
 pub mod schedule;
 mod sync;
+pub mod turnstile;
 pub mod units;
 pub mod vmce;
 pub mod xapic;

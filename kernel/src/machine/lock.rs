@@ -3,19 +3,20 @@
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Waits until it is false, and makes it true. Never inlined, so that whoever takes a lock can be seen in the image.
+use kernel::turnstile::Turnstile;
+
+/// Waits until nobody else has it, and takes it. Never inlined, so that whoever takes a lock can be seen in the image.
+///
+/// False if `gives_up` has said so before: whoever waits asks it again and again.
 #[inline(never)]
-pub fn take(taken: &AtomicBool) {
-    while taken.swap(true, Ordering::Acquire) {
-        core::hint::spin_loop();
-    }
+pub fn take(turnstile: &Turnstile, gives_up: &dyn Fn() -> bool) -> bool {
+    turnstile.enter(gives_up)
 }
 
 /// A value that one processor at a time touches.
 pub struct Lock<T> {
-    taken: AtomicBool,
+    turnstile: Turnstile,
     value: UnsafeCell<T>,
 }
 
@@ -26,25 +27,38 @@ impl<T> Lock<T> {
     /// A free lock.
     pub const fn new(value: T) -> Self {
         Self {
-            taken: AtomicBool::new(false),
+            turnstile: Turnstile::new(),
             value: UnsafeCell::new(value),
         }
     }
 
     /// Waits for the value.
     pub fn lock(&self) -> Guard<'_, T> {
-        take(&self.taken);
+        take(&self.turnstile, &|| false);
         Guard(self)
+    }
+
+    /// Waits for the value until `gives_up` says otherwise.
+    pub fn lock_unless(&self, gives_up: &dyn Fn() -> bool) -> Option<Guard<'_, T>> {
+        // Not `then_some`: there must be no guard, not even for a moment, without the right to it.
+        take(&self.turnstile, gives_up).then(|| Guard(self))
     }
 
     /// Frees it, whoever holds it: for a processor's last words, when nothing goes on.
     pub fn break_open(&self) {
-        self.taken.store(false, Ordering::Release);
+        self.turnstile.leave();
     }
 }
 
 /// The right to the value until it is dropped.
 pub struct Guard<'a, T>(&'a Lock<T>);
+
+impl<T> Guard<'_, T> {
+    /// Another processor waits for the value.
+    pub fn is_wanted(&self) -> bool {
+        self.0.turnstile.is_wanted()
+    }
+}
 
 impl<T> Deref for Guard<'_, T> {
     type Target = T;
@@ -64,6 +78,6 @@ impl<T> DerefMut for Guard<'_, T> {
 
 impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
-        self.0.taken.store(false, Ordering::Release);
+        self.0.turnstile.leave();
     }
 }

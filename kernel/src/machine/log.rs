@@ -1,7 +1,9 @@
 //! The log: defmt frames on the way out that `serial` found. Ordinary context only; never from an NMI or a #MC.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use kernel::turnstile::Turnstile;
 
 use super::lock::{self, Guard, Lock};
 use super::serial::{self, Output};
@@ -15,7 +17,7 @@ struct State {
 }
 
 struct Shared {
-    locked: AtomicBool,
+    locked: Turnstile,
     state: UnsafeCell<State>,
 }
 
@@ -23,7 +25,7 @@ struct Shared {
 unsafe impl Sync for Shared {}
 
 static SHARED: Shared = Shared {
-    locked: AtomicBool::new(false),
+    locked: Turnstile::new(),
     state: UnsafeCell::new(State {
         encoder: defmt::Encoder::new(),
         output: Output::Com1,
@@ -41,7 +43,7 @@ struct Logger;
 // SAFETY: acquire and release are a lock; write is only called between them (defmt's contract).
 unsafe impl defmt::Logger for Logger {
     fn acquire() {
-        lock::take(&SHARED.locked);
+        lock::take(&SHARED.locked, &|| false);
         // SAFETY: the lock is held.
         let state = unsafe { &mut *SHARED.state.get() };
         let output = state.output;
@@ -59,7 +61,7 @@ unsafe impl defmt::Logger for Logger {
         state
             .encoder
             .end_frame(|bytes| serial::write(output, bytes));
-        SHARED.locked.store(false, Ordering::Release);
+        SHARED.locked.leave();
     }
 
     unsafe fn write(bytes: &[u8]) {
@@ -97,10 +99,15 @@ pub fn hold() -> Guard<'static, ()> {
     HELD.lock()
 }
 
+/// The same; none if `gives_up` has said so while another processor had it.
+pub fn hold_unless(gives_up: &dyn Fn() -> bool) -> Option<Guard<'static, ()>> {
+    HELD.lock_unless(gives_up)
+}
+
 /// A processor's last words must be heard even if somebody holds the log, who does not go on.
 pub fn break_open() {
     HELD.break_open();
-    if SHARED.locked.swap(true, Ordering::Acquire) {
+    if SHARED.locked.take_over() {
         // It was in the middle of a frame. That one ends here, or it would swallow the first of the last words.
         // SAFETY: whoever had the lock does not go on, so that it is this processor's.
         let state = unsafe { &mut *SHARED.state.get() };
@@ -109,5 +116,5 @@ pub fn break_open() {
             .encoder
             .end_frame(|bytes| serial::write(output, bytes));
     }
-    SHARED.locked.store(false, Ordering::Release);
+    SHARED.locked.leave();
 }

@@ -332,7 +332,7 @@ fn keep_house(processor: &Processor) {
     faults::settle();
     mca::poll(&ENGINE, &HOST);
     if !LOG_LATE.load(Ordering::Relaxed) {
-        log_until(|| processor.requests.load(Ordering::Relaxed) != 0 || local.turns.has_urgent());
+        log_events();
     }
     // However long the log took, guests run for a period before it is their turn to wait again, unless somebody has asked for more.
     let after = tsc().saturating_add(period);
@@ -372,22 +372,35 @@ fn finish(processor: &Processor) -> ! {
         traps::sleep(&processor.requests);
         machine_check::answer_requests(processor);
     }
-    log_events();
+    log_until(|| false);
     HOST.emit(Event::MachineOff {});
-    log_events();
+    log_until(|| false);
     power::off()
 }
 
-/// Writes to the log what all processors have kept.
+/// Writes to the log what all processors have kept; but for what is left when something comes up here that goes before, while this processor writes
+/// or while it waits for another one that does: that waits for the next time.
 pub fn log_events() {
-    log_until(|| false);
+    let processor = Processor::current();
+    let turns = &local(processor).turns;
+    log_until(|| processor.requests.load(Ordering::Relaxed) != 0 || turns.has_urgent());
 }
 
-/// The same, but for what is left when something has come up: it waits for the next time.
 fn log_until(has_come_up: impl Fn() -> bool) {
-    let _held = log::hold();
+    let Some(mut held) = log::hold_unless(&has_come_up) else {
+        return;
+    };
     for processor in Processor::all() {
-        while !has_come_up() && processor.ring.hand_over(processor.number, tell) {}
+        while !has_come_up() && processor.ring.hand_over(processor.number, tell) {
+            if held.is_wanted() {
+                // Whoever has a line of its own to write waits for one event, and not for all.
+                drop(held);
+                match log::hold_unless(&has_come_up) {
+                    Some(again) => held = again,
+                    None => return,
+                }
+            }
+        }
         let lost = log_lost(processor);
         if lost != 0 {
             records::lose(lost);
@@ -401,7 +414,7 @@ fn tell(stamped: &Stamped) {
     messages::write(stamped);
 }
 
-/// The same at the end of all, where what a processor was about to keep when it was halted holds up nothing behind it. This one resets the
+/// Writes what all processors have kept at the end of all, where what a processor was about to keep when it was halted holds up nothing behind it. This one resets the
 /// machine. Each processor has a share of what is written at most, for its newest ones; `step` is called after each.
 pub fn log_last_events(step: impl Fn()) {
     let _held = log::hold();

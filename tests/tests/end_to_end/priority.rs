@@ -6,6 +6,8 @@ use super::{BOCHS, log, met};
 
 /// From the end of the machine check to the delivery of its #MC, at most, in time stamp ticks: no vCPU has run in between.
 const AT_ONCE: u64 = 3000;
+/// For the writing of one event of the log, at most.
+const AN_EVENT: u64 = 1500;
 /// `slice=200000` of these scenarios: two vCPUs that were hit and share a processor have it one after the other.
 const SLICE: u64 = 200_000;
 
@@ -61,4 +63,25 @@ fn a_vcpu_that_starts() {
 #[test]
 fn a_machine_check_goes_before_the_log() {
     met("log-gives-way", &BOCHS);
+}
+
+/// Nor for whoever else writes it: an event of it is all that is waited for.
+#[test]
+fn a_machine_check_does_not_wait_for_another_processors_turn_at_the_log() {
+    const LMCE_S: u64 = 8;
+    let events = met("log-in-use", &BOCHS);
+    let local = |kind: &str| {
+        let mut found = events.iter().filter(|event| {
+            event.kind == kind
+                && event
+                    .number("mcg_status")
+                    .is_some_and(|is| is & LMCE_S != 0)
+        });
+        found.next().and_then(|event| event.t)
+    };
+    let (Some(raised), Some(entered)) = (local("fault.raised"), local("mc.entered")) else {
+        panic!("{}", log(&events));
+    };
+    let waited = entered - raised;
+    assert!(waited < AN_EVENT, "{waited}\n{}", log(&events));
 }

@@ -45,6 +45,7 @@ fn no_scenario_is_forgotten() {
             "local-and-broadcast.toml",
             "local.toml",
             "log-gives-way.toml",
+            "log-in-use.toml",
             "lost-while-waiting.toml",
             "mce-disabled.toml",
             "missing-processor.toml",

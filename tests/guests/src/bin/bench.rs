@@ -191,14 +191,14 @@ fn machine_checks(first: &mut [u32]) -> u64 {
     let mut last = [0; ERRORS];
     let last = &mut last[..first.len()];
     for (error, (first, last)) in first.iter_mut().zip(last.iter_mut()).enumerate() {
-        (0..vcpus()).for_each(|vcpu| write_entered(vcpu, 0));
+        (0..vcpus()).for_each(forget);
         let page = if split {
             SPLIT_FROM + error as u64 * SPLIT_BYTES
         } else {
             VICTIMS.get() as u64 + (error * PAGE_BYTES) as u64
         };
         let answer = raise(page, FAULT_GUEST_PHYSICAL << 8);
-        let everyone = || (0..vcpus()).all(|vcpu| entered(vcpu) != 0);
+        let everyone = || (0..vcpus()).all(has_finished);
         if answer != HANDLED || !smp::wait_for(PATIENCE, everyone) {
             line!("late what=machine-check error={error} answer={answer:#x}");
             return NO_MACHINE_CHECK;
@@ -255,7 +255,8 @@ const HANDLED: u64 = 0x4d43;
 /// Bytes that the processor pushes for a machine check.
 const PUSHED: usize = 40;
 
-// The time of the first instruction goes below what the processor pushed on this vCPU's machine-check stack.
+// The time of the first instruction goes below what the processor pushed on this vCPU's machine-check stack, and below that, once MCIP is clear,
+// that the next one may come.
 global_asm!(
     ".pushsection .text.handler, \"ax\"",
     "machine_check_handler:",
@@ -270,6 +271,7 @@ global_asm!(
     "mov ecx, {mcg_status}",
     "wrmsr",
     "mov eax, {handled}",
+    "mov [rsp - 16], rax",
     "iretq",
     ".popsection",
     status = const MC1_STATUS,
@@ -285,18 +287,28 @@ fn handler() -> usize {
     (&raw const machine_check_handler).addr()
 }
 
-fn entered_place(vcpu: usize) -> *mut u64 {
+/// What the handler leaves behind: that it has finished, and when it was entered.
+fn traces(vcpu: usize) -> *mut [u64; 2] {
     let top = exception_stack_top(vcpu, ExceptionStack::MachineCheck);
-    with_exposed_provenance_mut(top - PUSHED - size_of::<u64>())
+    with_exposed_provenance_mut(top - PUSHED - size_of::<[u64; 2]>())
 }
 
 /// When that vCPU's handler was entered, or 0.
 fn entered(vcpu: usize) -> u64 {
     // SAFETY: the place is in that vCPU's machine-check stack, which only the handler above uses.
-    unsafe { entered_place(vcpu).read_volatile() }
+    let [_, entered] = unsafe { traces(vcpu).read_volatile() };
+    entered
 }
 
-fn write_entered(vcpu: usize, time: u64) {
+/// That vCPU's handler has cleared MCIP.
+fn has_finished(vcpu: usize) -> bool {
+    // SAFETY: as above.
+    let [finished, _] = unsafe { traces(vcpu).read_volatile() };
+    finished == HANDLED
+}
+
+/// Forgets both.
+fn forget(vcpu: usize) {
     // SAFETY: as above; no machine check is under way.
-    unsafe { entered_place(vcpu).write_volatile(time) }
+    unsafe { traces(vcpu).write_volatile([0; 2]) }
 }

@@ -5,7 +5,7 @@
 //! but 0 halt instead; `errors=N`, how many machine checks every vCPU must have had in the end (0); `srao=N` and `srar=N`, raises
 //! such an error in guest N's page [`PAGE`], once every vCPU looks; `again=1`, starts vCPU 1 a second time, before the error. Of the error:
 //! `by=N`, vCPU N raises it (0); `two=N`, there are N more in other banks, of the pages behind; `more=1`, another one follows at
-//! once, or `pause=N` ticks later, in guest `then=N` if not in the same; `local=1`, it is a local machine check, which this guest takes; `beside=N`, processor N has a local machine check of its own in the same moment. `mce=0`, machine checks stay disabled; `keep=1`, the handler leaves
+//! once, or `pause=N` ticks later, in guest `then=N` if not in the same, as a local machine check of processor `at=N` if that is given; `local=1`, it is a local machine check, which this guest takes; `beside=N`, processor N has a local machine check of its own in the same moment. `mce=0`, machine checks stay disabled; `keep=1`, the handler leaves
 //! MCIP set; `linger=N`, it stays for N ticks after it has cleared it. Once every vCPU has finished with it, and before another one that waits follows: `between=1`, vCPU 1 gets INIT, and starts again
 //! when vCPU 0 has had the other one; `between=2`, another machine check takes vCPU 1's context, of an error that needs no action.
 #![no_std]
@@ -195,8 +195,13 @@ fn raise(vcpu: usize) {
         } else {
             (FAULT_BROADCAST, 0)
         };
-        let flags = (broadcast | FAULT_OTHER_GUEST) << 8;
         let put_in = |guest: u64, processor: u64, bank: u64, mcg_status: u64, page: u64| {
+            let to_all = if mcg_status & LMCE_S == 0 {
+                broadcast
+            } else {
+                0
+            };
+            let flags = (to_all | FAULT_OTHER_GUEST) << 8;
             let where_to = bank | flags | processor | guest << 32;
             let what = [where_to, status, mcg_status, PAGE + page * PAGE_BYTES, MISC];
             let answer = hypercall::call(Hypercall::Fault, what);
@@ -227,7 +232,11 @@ fn raise(vcpu: usize) {
             let end = smp::time() + arguments::number("pause", 0);
             while smp::time() < end {}
             let guest = arguments::number("then", guest);
-            put_in(guest, THIS_PROCESSOR, 1, mcg_status | local, 2);
+            let (place, local) = match arguments::number("at", NOBODY) {
+                NOBODY => (THIS_PROCESSOR, local),
+                processor => (processor << 16, LMCE_S),
+            };
+            put_in(guest, place, 1, mcg_status | local, 2);
         }
     }
 }
