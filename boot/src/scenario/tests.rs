@@ -415,7 +415,7 @@ fn one_guest_at_most_is_privileged() {
     let two = one.replacen("vcpus = 2", "vcpus = 2\nprivileged = true", 1);
     let said = parse(&two).unwrap_err();
     assert!(
-        said.contains("x.toml:12:1: `one` and `g1` are both privileged"),
+        said.contains("x.toml:11:1: `one` and `g1` are both privileged"),
         "{said}"
     );
     assert!(said.contains("leave `privileged` out of one"), "{said}");
