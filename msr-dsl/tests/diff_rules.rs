@@ -238,7 +238,7 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "whose state it is",
-            &["scope-guest"],
+            &["scope-guest", "shared-state-added"],
             registers(
                 plain,
                 "@ 0x11 { cite \"t\"; scope guest; write store; migrate saved 2; }",

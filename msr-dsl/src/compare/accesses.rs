@@ -3,15 +3,16 @@
 use super::alike::Alike;
 use super::differences::differences;
 use super::finding::Finding;
-use super::groups::groups;
-use super::likeness::Told;
+use super::groups::{Group, groups};
+use super::likeness::{Asked, Told};
+use super::parallel;
 use super::product::{Guests, Product};
 use super::symbols::{Places, Side, places};
 use super::truth::{Table, Truth};
 use super::undecided::Undecided;
 use super::word;
 use crate::model::{Expr, View};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What both comparisons of accesses and of banks need to know.
 pub struct Setting<'a> {
@@ -26,14 +27,14 @@ pub struct Setting<'a> {
     /// The most banks that a guest can have on both sides.
     pub most_banks: u32,
     /// The registers at MSRs.
-    pub places: [Rc<Places>; 2],
+    pub places: [Arc<Places>; 2],
 }
 
 impl<'a> Setting<'a> {
     /// Of two versions.
     pub fn new(views: [&'a View; 2]) -> Self {
         let guests = guests(views);
-        let places = views.map(|view| Rc::new(places(view)));
+        let places = views.map(|view| Arc::new(places(view)));
         let (same_count, most_banks) = counts(views, guests, &places);
         Self {
             views,
@@ -55,25 +56,28 @@ impl<'a> Setting<'a> {
 pub fn accesses(setting: &Setting, undecided: &mut Undecided) -> Vec<Finding> {
     let alike = Alike::new(setting.views);
     let mut told = Told::default();
+    let mut questions = Vec::new();
     for group in groups(setting.views, &|_| None) {
-        if alike.same(&group) {
-            continue;
+        if !alike.same(&group) {
+            let asked = told.untold(setting, &group);
+            questions.push((group, asked));
         }
-        let asked = told.untold(setting, &group);
-        if asked.is_empty() || undecided.covers(&group) {
-            continue;
-        }
-        let mut product = Product::new(setting, &group);
-        let decided = product.explore(&group).and_then(|()| {
-            for one in asked {
-                let findings = differences(setting, &mut product, one.msr);
-                product.sure()?;
-                told.tell(one, findings);
-            }
-            Ok(())
-        });
-        undecided.note(&group, decided);
     }
+    questions.retain(|(_, asked)| !asked.is_empty());
+    let decide = |group: &Group, asked: &Vec<Asked>| {
+        let mut product = Product::new(setting, group);
+        product.explore(group)?;
+        let of_one = |one: &Asked| {
+            let findings = differences(setting, &mut product, one.msr);
+            product.sure()?;
+            Ok(findings)
+        };
+        asked.iter().map(of_one).collect()
+    };
+    parallel::each(questions, undecided, decide, |asked, found: Vec<_>| {
+        let each = asked.into_iter().zip(found);
+        each.for_each(|(one, findings)| told.tell(one, findings));
+    });
     told.findings()
 }
 
@@ -112,7 +116,7 @@ fn guests(views: [&View; 2]) -> Guests {
 }
 
 /// Whether every guest has the same number of banks on both sides, and the most that one can have.
-fn counts(views: [&View; 2], guests: Guests, places: &[Rc<Places>; 2]) -> (bool, u32) {
+fn counts(views: [&View; 2], guests: Guests, places: &[Arc<Places>; 2]) -> (bool, u32) {
     let mut table = Table::default();
     let counts: Vec<_> = [0, 1]
         .into_iter()

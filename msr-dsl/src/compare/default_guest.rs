@@ -33,10 +33,7 @@ pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<Defaul
     }
     let record = guest.save();
     let refused = match from.name == to.name {
-        true => Machine::new(to)
-            .restore(&record)
-            .err()
-            .map(|reason| vec![reason]),
+        true => restored(&guest, to).err().map(|reason| vec![reason]),
         // What it reads otherwise is among the conditions.
         false => convert_what_can_be(from, to, &record).err(),
     };
@@ -62,6 +59,16 @@ pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<Defaul
         true => DefaultGuest::GoesOn,
         false => DefaultGuest::GoesOnIf(conditions),
     })
+}
+
+/// Its records are taken: the vCPU's, and that of what the guest's vCPUs share if there is one.
+fn restored(guest: &Machine, to: &View) -> Result<(), String> {
+    let mut there = Machine::new(to);
+    there.restore(&guest.save())?;
+    match guest.view().is_shared() {
+        true => there.restore_either(&guest.save_guest()),
+        false => Ok(()),
+    }
 }
 
 /// `capability bits 0x800, TES_P`: those of a guest that another version does not know.

@@ -78,13 +78,13 @@ fn local(setting: &Setting, undecided: &mut Undecided) -> Option<Finding> {
     if Alike::new(setting.views).same(&group) || undecided.covers(&group) {
         return None;
     }
-    let decided = of_group(setting, &group, rule);
-    let (finding, decided) = match decided {
-        Ok(finding) => (finding, Ok(())),
-        Err(question) => (None, Err(question)),
-    };
-    undecided.note(&group, decided);
-    finding
+    match of_group(setting, &group, rule) {
+        Ok(finding) => finding,
+        Err(question) => {
+            undecided.note(&group, question);
+            None
+        }
+    }
 }
 
 fn of_group(

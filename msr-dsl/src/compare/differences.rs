@@ -4,6 +4,7 @@
 use super::accesses::Setting;
 use super::condition::{Affected, Condition, Demand};
 use super::finding::{About, Aspect, Finding, Witness};
+use super::known::Known;
 use super::product::{Path, Product};
 use super::rules::{Effect, Rule};
 use super::steps::{Start, Step};
@@ -30,10 +31,12 @@ enum There {
 
 /// All findings of one MSR.
 pub fn differences<'a>(setting: &Setting<'a>, product: &mut Product<'a>, msr: u32) -> Vec<Finding> {
+    let known = Known::default();
     let mut own = Msr {
         setting,
         product,
         msr,
+        known: &known,
     };
     let mut findings = own.of_answers();
     findings.extend(own.of_scope());
@@ -41,16 +44,18 @@ pub fn differences<'a>(setting: &Setting<'a>, product: &mut Product<'a>, msr: u3
     findings
 }
 
-/// The findings of one MSR for guests that moved, of which something else does not tell already: not those that are safe.
+/// The findings of one MSR for guests that moved, and not those that are safe. What is known already is looked for as little as may be.
 pub fn after_a_move<'a>(
     setting: &Setting<'a>,
     product: &mut Product<'a>,
     msr: u32,
+    known: &Known,
 ) -> Vec<Finding> {
     let mut own = Msr {
         setting,
         product,
         msr,
+        known,
     };
     let mut findings = own.of_answers();
     findings.retain(|finding| finding.effects()[0] != Effect::Safe);
@@ -61,6 +66,8 @@ struct Msr<'p, 'a> {
     setting: &'p Setting<'a>,
     product: &'p mut Product<'a>,
     msr: u32,
+    /// What is told already.
+    known: &'p Known,
 }
 
 impl Msr<'_, '_> {

@@ -44,6 +44,12 @@ impl Item {
             Scope::Guest => Step::SaveGuest,
         }
     }
+
+    /// A restore takes this value, as far as bits and named values go.
+    pub fn takes(&self, value: u64) -> bool {
+        let mut closed = self.closed.iter();
+        value & !self.accepts == 0 && closed.all(|(mask, values)| values.contains(&(value & mask)))
+    }
 }
 
 /// The items of a version.

@@ -4,20 +4,23 @@
 use super::accesses::Setting;
 use super::alike::Alike;
 use super::bitwise;
+use super::carried::Carried;
 use super::condition::Demand;
 use super::differences::after_a_move;
 use super::finding::{Finding, Witness};
 use super::groups::{Group, groups};
 use super::items::{Item, items};
+use super::known::Known;
 use super::likeness::{Asked, Told};
+use super::parallel;
 use super::product::{Product, TooLarge};
-use super::rules::{self, Effect, Rule};
+use super::rules::{self, Rule};
 use super::steps::Step;
 use super::symbols::Cell;
 use super::undecided::Undecided;
 use crate::interpret::Machine;
 use crate::model::View;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Both directions. `known` are the findings about accesses and records.
 pub fn migrated(setting: &Setting, known: &[Finding], undecided: &mut Undecided) -> Vec<Finding> {
@@ -52,24 +55,33 @@ fn one_way(
         return Vec::new();
     }
     let alike = Alike::new(setting.views);
-    let own = Rc::new(setting.views.map(items));
+    let carried = Arc::new(Carried::new(setting.views));
+    let own = &carried.items;
     let mut told = Told::default();
-    for group in groups(setting.views, &|cell| restored_from(cell, &own)) {
-        let along = saved_alike(&group, &own);
+    let mut questions = Vec::new();
+    for group in groups(setting.views, &|cell| restored_from(cell, own)) {
+        let along = saved_alike(&group, own);
         if along && (alike.same(&group) || bitwise::shows_from_power_on(setting, &alike, &group)) {
             continue;
         }
         let asked = told.untold(setting, &group);
-        if asked.is_empty() || undecided.covers(&group) {
-            continue;
-        }
-        let decided = of_group(setting, &group, &own, &asked, (known, direction));
-        let decided = decided.map(|all| {
-            let each = asked.into_iter().zip(all);
-            each.for_each(|(one, findings)| told.tell(one, findings));
-        });
-        undecided.note(&group, decided);
+        let asked: Vec<(Asked, Known)> = asked
+            .into_iter()
+            .map(|one| {
+                let known = Known::of(known, direction, one.msr);
+                (one, known)
+            })
+            .filter(|(_, known)| !known.whole)
+            .collect();
+        questions.push((group, asked));
     }
+    questions.retain(|(_, asked)| !asked.is_empty());
+    let decide =
+        |group: &Group, asked: &Vec<(Asked, Known)>| of_group(setting, group, &carried, asked);
+    parallel::each(questions, undecided, decide, |asked, found: Vec<_>| {
+        let each = asked.into_iter().zip(found);
+        each.for_each(|((one, _), findings)| told.tell(one, findings));
+    });
     told.findings()
 }
 
@@ -88,30 +100,24 @@ fn restored_from(cell: Cell, items: &[Vec<Item>; 2]) -> Option<Cell> {
 fn of_group(
     setting: &Setting,
     group: &Group,
-    items: &Rc<[Vec<Item>; 2]>,
-    asked: &[Asked],
-    (known, direction): (&[Finding], usize),
+    carried: &Arc<Carried>,
+    asked: &[(Asked, Known)],
 ) -> Result<Vec<Vec<Finding>>, Box<TooLarge>> {
     let mut product = Product::new(setting, group);
-    product.migrate(group, items.clone())?;
+    product.migrate(group, carried.clone())?;
     let mut all: Vec<Vec<Finding>> = Vec::new();
-    for one in asked {
-        let mut findings = after_a_move(setting, &mut product, one.msr);
-        findings.retain(|finding| !told(finding, known, direction) && arrives(finding, setting));
-        all.push(
-            findings
-                .into_iter()
-                .map(named(&rules::MOVE_CHANGES))
-                .collect(),
-        );
+    for (one, known) in asked {
+        let mut findings = after_a_move(setting, &mut product, one.msr, known);
+        findings.retain(|finding| !known.tells(finding) && arrives(finding, setting));
+        let named = findings.into_iter().map(named(&rules::MOVE_CHANGES));
+        all.push(named.collect());
     }
     if product.migrate_records(group)? {
-        for (one, lived) in asked.iter().zip(&mut all) {
-            let mut findings = after_a_move(setting, &mut product, one.msr);
+        for ((one, known), lived) in asked.iter().zip(&mut all) {
+            let met = Known::of(lived, 0, one.msr);
+            let mut findings = after_a_move(setting, &mut product, one.msr, known);
             findings.retain(|finding| {
-                !told(finding, known, direction)
-                    && arrives(finding, setting)
-                    && !told(finding, lived, 0)
+                !known.tells(finding) && arrives(finding, setting) && !met.tells(finding)
             });
             lived.extend(findings.into_iter().map(named(&rules::RESTORED_CHANGES)));
         }
@@ -159,38 +165,6 @@ fn turned(mut finding: Finding) -> Finding {
         witness.answers.reverse();
     }
     finding
-}
-
-/// Something else says already that a guest in this direction meets it.
-fn told(finding: &Finding, known: &[Finding], direction: usize) -> bool {
-    let whole: [&Rule; 7] = [
-        &rules::ITEM_DROPPED,
-        &rules::ITEM_SAVED_AGAIN,
-        &rules::SCOPE_GUEST,
-        &rules::SCOPE_VCPU,
-        &rules::REGISTER_ADDED,
-        &rules::REGISTER_REMOVED,
-        &rules::ADDRESS_MOVED,
-    ];
-    let about_it = known.iter().filter(|other| {
-        let msrs = &other.about.msrs;
-        other.effects()[direction] != Effect::Safe
-            && finding.about.msrs.iter().all(|msr| msrs.contains(msr))
-    });
-    let rule = match direction {
-        0 => finding.rule,
-        _ => finding.rule.mirrored(),
-    };
-    let mut bits = 0;
-    for other in about_it {
-        if whole.contains(&other.rule) || other.rule == rule && finding.about.bits == 0 {
-            return true;
-        }
-        if other.about.tag.is_none() {
-            bits |= other.about.bits;
-        }
-    }
-    finding.about.bits != 0 && finding.about.bits & !bits == 0
 }
 
 /// The other side takes the record of the witness.

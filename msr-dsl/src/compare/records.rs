@@ -48,6 +48,7 @@ pub fn records(setting: &Setting) -> Vec<Finding> {
         }
     }
     if same_name {
+        findings.extend(records.shared());
         findings.extend(records.old_items());
         findings.extend(order(&pairs));
     }
@@ -416,6 +417,24 @@ impl Records<'_, '_> {
             (format!("side {side} takes"), taken)
         });
         Content::of_truths(&table, &taken, &|bit| format!("value {bit}"))
+    }
+
+    /// One side alone has a record of what a guest's vCPUs share.
+    fn shared(&self) -> Option<Finding> {
+        let (rule, side, text) = match self.views().map(View::is_shared) {
+            [true, false] => (&rules::SHARED_REMOVED, 0, "taken → refused"),
+            [false, true] => (&rules::SHARED_ADDED, 1, "refused → taken"),
+            _ => return None,
+        };
+        let about = About {
+            aspect: Aspect::Interface,
+            ..About::default()
+        };
+        let text = format!("the record of what a guest's vCPUs share: {text}");
+        let mut finding = Finding::new(rule, about, text);
+        let own = Machine::new(self.views()[side]).save_guest();
+        finding.witness = Some(Witness::new(self.views(), vec![Step::Restore(own)]));
+        Some(finding)
     }
 
     /// Tags of older versions' records, which neither side writes.

@@ -9,7 +9,7 @@ use crate::model::{
     View, Write,
 };
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The state of a register, or that of one bank of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,7 +103,7 @@ pub struct Side<'a> {
     /// The version.
     pub view: &'a View,
     /// The register at an MSR, and its bank or place in a range.
-    pub places: Rc<Places>,
+    pub places: Arc<Places>,
     /// The guest's capability word.
     pub capability: Word,
     /// States; what is not here is a constant zero.
@@ -121,7 +121,7 @@ struct Here {
 
 impl<'a> Side<'a> {
     /// A side without states.
-    pub fn new(view: &'a View, places: Rc<Places>) -> Self {
+    pub fn new(view: &'a View, places: Arc<Places>) -> Self {
         Self {
             view,
             places,

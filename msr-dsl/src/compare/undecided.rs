@@ -17,12 +17,15 @@ impl Undecided {
         self.given_up.iter().any(|part| part.is_subset(&group.msrs))
     }
 
-    /// Keeps what was said of a group if that is that it was too large.
-    pub fn note(&mut self, group: &Group, decided: Result<(), Box<TooLarge>>) {
-        if let Err(question) = decided {
-            self.given_up.push(group.msrs.clone());
-            self.questions.push(*question);
-        }
+    /// The MSRs of each question.
+    pub fn given_up(&self) -> &[BTreeSet<u32>] {
+        &self.given_up
+    }
+
+    /// Keeps that a group was too large.
+    pub fn note(&mut self, group: &Group, question: Box<TooLarge>) {
+        self.given_up.push(group.msrs.clone());
+        self.questions.push(*question);
     }
 
     /// What they were about.

@@ -81,7 +81,7 @@ impl Msr<'_, '_> {
         let mut open: Vec<(usize, Truth, usize, Sort)> = Vec::new();
         for bit in 0..64 {
             let [old, new] = shown_on.each_ref().map(|word| word[bit]);
-            if old == new {
+            if old == new || self.known.bits >> bit & 1 == 1 {
                 continue;
             }
             let differ = self.product.table.differ(old, new);

@@ -179,6 +179,9 @@ impl Msr<'_, '_> {
     }
 
     fn of_rule(&mut self, rule: &'static Rule, raws: &[Raw]) -> Option<Finding> {
+        if self.known.has(rule) && !rule_is_about_values(rule) {
+            return None;
+        }
         // The plainest: one in which a side answers, met soonest, and a read before a write.
         let plain = |raw: &&Raw| !raw.kinds.contains(&Kind::Done);
         let layers: Vec<Option<usize>> =

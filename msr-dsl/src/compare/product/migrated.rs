@@ -1,12 +1,14 @@
 //! Guests that move: pairs of what a saved guest of the old side is after a restore there, and after one on the new side.
 
 use super::{Before, Cell, Path, Product, TooLarge, Transition, Truth};
+use crate::compare::carried::Carried;
 use crate::compare::groups::Group;
 use crate::compare::items::{Item, record_of, taken};
-use crate::compare::steps::Step;
+use crate::compare::steps::{Step, execute};
 use crate::compare::word::{self, Word};
+use crate::interpret::Machine;
 use crate::model::Scope;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Where moved guests come from.
 pub(super) struct Origin {
@@ -14,8 +16,8 @@ pub(super) struct Origin {
     transitions: Vec<Transition>,
     /// States of the old side that take 0, 1, ... such steps.
     layers: Vec<Truth>,
-    /// The items of both sides.
-    items: Rc<[Vec<Item>; 2]>,
+    /// What records carry.
+    carried: Arc<Carried>,
     /// No guest of the old side comes to be what the record says by what it does.
     recorded: bool,
 }
@@ -28,16 +30,13 @@ struct Saved<'i> {
 }
 
 impl Product<'_> {
-    /// Begins anew with guests that lived on the old side, were saved, and are restored on both; `items` are those of both sides.
+    /// Begins anew with guests that lived on the old side, were saved, and are restored on both; `carried` is
+    /// what their records bring along.
     ///
     /// # Errors
     /// As [`Product::explore`].
-    pub fn migrate(
-        &mut self,
-        group: &Group,
-        items: Rc<[Vec<Item>; 2]>,
-    ) -> Result<(), Box<TooLarge>> {
-        let origin = self.origin(group, items)?;
+    pub fn migrate(&mut self, group: &Group, carried: Arc<Carried>) -> Result<(), Box<TooLarge>> {
+        let origin = self.origin(group, carried)?;
         let lived = (origin.layers.iter()).fold(Truth::NO, |all, one| self.table.or(all, *one));
         let moved = self.moved(&origin, lived);
         self.origin = Some(origin);
@@ -71,7 +70,7 @@ impl Product<'_> {
 
     /// Guests of the old side after a restore on both, from one record.
     fn moved(&mut self, origin: &Origin, guests: Truth) -> Truth {
-        let (when, next) = self.crossing(&origin.items);
+        let (when, next) = self.crossing(&origin.carried.items);
         self.transitions.clear();
         self.add(Step::Save, when, &next);
         self.image(guests, 0)
@@ -79,21 +78,17 @@ impl Product<'_> {
 
     /// Everything that a guest of the old side can be, whatever the new one would answer: also after it was saved and restored
     /// there.
-    fn origin(
-        &mut self,
-        group: &Group,
-        items: Rc<[Vec<Item>; 2]>,
-    ) -> Result<Origin, Box<TooLarge>> {
+    fn origin(&mut self, group: &Group, carried: Arc<Carried>) -> Result<Origin, Box<TooLarge>> {
         self.transitions.clear();
         self.add_steps_of(group, 0);
-        let (when, next) = self.restored(&items, 0);
+        let (when, next) = self.restored(&carried.items, 0);
         self.add(Step::Save, when, &next);
         let start = self.start(&[0]);
         self.explore_from(start)?;
         Ok(Origin {
             transitions: std::mem::take(&mut self.transitions),
             layers: std::mem::take(&mut self.layers),
-            items,
+            carried,
             recorded: false,
         })
     }
@@ -224,7 +219,7 @@ impl Product<'_> {
                     *side == 0 && cell.register == item.id && cell.bank as usize == bank
                 };
                 let own = cells.clone().find(|(place, _)| is(place));
-                own.map_or(view.register(item.id).reset, |(_, word)| *word)
+                own.map_or_else(|| origin.carried.word(view, item, bank), |(_, word)| *word)
             };
             match item.capability {
                 true => vec![self.on_side(path.capability, 0)],
@@ -232,27 +227,66 @@ impl Product<'_> {
             }
         };
         let record = |scope: Scope| {
-            let own = origin.items[0].iter().filter(|item| item.scope == scope);
+            let own = origin.carried.items[0]
+                .iter()
+                .filter(|item| item.scope == scope);
             let items: Vec<(u16, Vec<u64>)> = own.map(|item| (item.tag, held(item))).collect();
             Step::Restore(record_of(view, scope, &items))
         };
-        let mut steps = vec![record(Scope::Vcpu)];
+        let mut records = vec![record(Scope::Vcpu)];
         if view.is_shared() {
-            steps.push(record(Scope::Guest));
+            records.push(record(Scope::Guest));
         }
-        steps.extend(path.steps);
+        let before = self.leading_to(&records, before?, &origin.carried, path.capability);
+        let steps = records.into_iter().chain(path.steps).collect();
         self.origin = Some(origin);
         Some(Path {
             steps,
-            before: Some(before?),
+            before: Some(before),
             ..path
         })
+    }
+
+    /// What a guest of the old side did before these records of it, with what it did elsewhere so that they are taken: that comes first.
+    fn leading_to(
+        &self,
+        records: &[Step],
+        before: Before,
+        carried: &Carried,
+        capability: u64,
+    ) -> Before {
+        let Before::Lived(lived) = before else {
+            return before;
+        };
+        let is_here = |item: &Item, word: usize| {
+            let mut own = self.cells.iter();
+            own.any(|(side, cell)| (*side, cell.register, cell.bank as usize) == (0, item.id, word))
+        };
+        let more = carried.to_be_written(|item, word| !is_here(item, word));
+        if more.is_empty() {
+            return Before::Lived(lived);
+        }
+        let more = more.into_iter().filter_map(|(msr, value)| {
+            let msr = msr?;
+            Some(Step::Write { msr, value })
+        });
+        let all: Vec<Step> = more.chain(lived).collect();
+        let mut guest = Machine::new(self.sides[0].view);
+        guest.set_capability(self.on_side(capability, 0));
+        for step in &all {
+            execute(&mut guest, step);
+        }
+        let saved = [guest.save(), guest.save_guest()].map(Step::Restore);
+        match records.iter().all(|record| saved.contains(record)) {
+            true => Before::Lived(all),
+            false => Before::Record,
+        }
     }
 
     /// What a guest of the old side did before it was saved with these states.
     fn before(&mut self, origin: &Origin, capability: u64, states: &[u64]) -> Option<Vec<Step>> {
         let saved: Vec<Cell> = self
-            .saved(&origin.items[0])
+            .saved(&origin.carried.items[0])
             .iter()
             .map(|saved| saved.cell)
             .collect();

@@ -1,0 +1,58 @@
+//! What other findings say already of an MSR to a guest that moves.
+
+use super::finding::Finding;
+use super::rules::{self, Effect, Rule};
+
+/// Of one MSR, in one direction.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Whatever a guest meets there is told.
+    pub whole: bool,
+    /// Bits of which it is told that they differ.
+    pub bits: u64,
+    /// Rules that are told, as the direction has them.
+    rules: Vec<&'static Rule>,
+}
+
+impl Known {
+    /// What some findings say of an MSR; 0 is old to new, 1 new to old. Those that are safe in the direction say nothing.
+    pub fn of(findings: &[Finding], direction: usize, msr: u32) -> Self {
+        let whole: [&Rule; 7] = [
+            &rules::ITEM_DROPPED,
+            &rules::ITEM_SAVED_AGAIN,
+            &rules::SCOPE_GUEST,
+            &rules::SCOPE_VCPU,
+            &rules::REGISTER_ADDED,
+            &rules::REGISTER_REMOVED,
+            &rules::ADDRESS_MOVED,
+        ];
+        let mut known = Self::default();
+        let about_it = findings.iter().filter(|finding| {
+            finding.effects()[direction] != Effect::Safe && finding.about.msrs.contains(&msr)
+        });
+        for finding in about_it {
+            known.whole |= whole.contains(&finding.rule);
+            known.rules.push(match direction {
+                0 => finding.rule,
+                _ => finding.rule.mirrored(),
+            });
+            if finding.about.tag.is_none() {
+                known.bits |= finding.about.bits;
+            }
+        }
+        known
+    }
+
+    /// A rule that is not about bits is told.
+    pub fn has(&self, rule: &Rule) -> bool {
+        self.whole || self.rules.contains(&rule)
+    }
+
+    /// The finding, which is about this MSR alone, says nothing more.
+    pub fn tells(&self, finding: &Finding) -> bool {
+        match finding.about.bits {
+            0 => self.has(finding.rule),
+            bits => self.whole || bits & !self.bits == 0,
+        }
+    }
+}
