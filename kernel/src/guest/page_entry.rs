@@ -3,6 +3,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::mc::machine::Kept;
 use crate::units::Hpa;
 
 /// Access by reads, writes and instruction fetches.
@@ -72,6 +73,37 @@ impl PageEntry {
         });
     }
 
+    /// Puts another page in the place of this one, while the guest runs: its processors that touch it meanwhile wait. In ordinary context, by one
+    /// processor at a time. `flush` has every processor flush its translations, and says whether all have; `copy` fills the other page, from where this
+    /// one lies, and hands it over.
+    ///
+    /// # Errors
+    /// Why the page stays where it is.
+    pub fn replace(
+        &self,
+        by: Hpa,
+        flush: impl FnOnce() -> bool,
+        copy: impl FnOnce(Hpa) -> Result<(), Kept>,
+    ) -> Result<(), Kept> {
+        let old = self.address();
+        if self.is_out_of_use() {
+            return Err(Kept::OutOfUse);
+        }
+        self.hide();
+        let moved = if !flush() {
+            // Somebody may still write to it.
+            Err(Kept::Unflushed)
+        } else if self.is_out_of_use() {
+            // It has failed for good meanwhile: nobody must read it.
+            Err(Kept::OutOfUse)
+        } else {
+            // Nobody changes the page now. An error that is met there takes it out of use.
+            copy(old)
+        };
+        self.map(if moved.is_ok() { by } else { old });
+        moved
+    }
+
     /// One change, seen whole or not at all. Returns what was there before.
     #[inline(always)]
     fn change(&self, to: impl Fn(u64) -> u64) -> u64 {
@@ -120,6 +152,42 @@ mod tests {
         assert_eq!(word(&entry), 0x5000 | WRITE_BACK);
         entry.map(Hpa(0x9000));
         assert_eq!(word(&entry), 0x9000 | WRITE_BACK | READ_WRITE_EXECUTE);
+    }
+
+    #[test]
+    fn a_page_is_replaced_when_nobody_can_change_it_any_more() {
+        let is_hidden = |entry: &PageEntry| word(entry) & READ_WRITE_EXECUTE == 0;
+        let filled = |entry: &PageEntry| word(entry) & !ADDRESS == WRITE_BACK | READ_WRITE_EXECUTE;
+        let page = entry();
+        let flush = || {
+            assert!(is_hidden(&page));
+            true
+        };
+        let copy = |from| {
+            assert!(is_hidden(&page) && from == Hpa(0x5000));
+            Ok(())
+        };
+        assert_eq!(page.replace(Hpa(0x9000), flush, copy), Ok(()));
+        assert!(filled(&page) && page.address() == Hpa(0x9000));
+
+        // A processor has not flushed: it may be writing to the page.
+        let page = entry();
+        let moved = page.replace(Hpa(0x9000), || false, |_| panic!("it is not copied"));
+        assert_eq!(moved, Err(Kept::Unflushed));
+        assert!(filled(&page) && page.address() == Hpa(0x5000));
+
+        let unreadable = |_| Err(Kept::Unreadable);
+        let moved = page.replace(Hpa(0x9000), || true, unreadable);
+        assert_eq!(moved, Err(Kept::Unreadable));
+        assert!(filled(&page) && page.address() == Hpa(0x5000));
+
+        // An error comes while all flush, and then there is nothing to replace.
+        let fails = || page.take_out_of_use();
+        let moved = page.replace(Hpa(0x9000), fails, |_| panic!("nobody reads it"));
+        assert_eq!(moved, Err(Kept::OutOfUse));
+        let moved = page.replace(Hpa(0x9000), || panic!("nobody flushes"), |_| Ok(()));
+        assert_eq!(moved, Err(Kept::OutOfUse));
+        assert!(is_hidden(&page) && page.address() == Hpa(0x5000));
     }
 
     #[test]

@@ -102,7 +102,13 @@ fn flush<M: Machine, const P: usize>(shared: &Shared<P>, machine: &M, slot: &Slo
     }
 }
 
-/// Whether every processor that is online has flushed: only then may a page that was put back be handed out.
+/// Puts a page back that was out of use, if every processor has flushed since the last went out: else one could still use an old translation, and
+/// the page be somebody else's. `None` if one has not.
+pub fn put_back<T, const P: usize>(shared: &Shared<P>, page: impl FnOnce() -> T) -> Option<T> {
+    is_flushed(shared).then(page)
+}
+
+/// Whether every processor that is online has flushed.
 pub fn is_flushed<const P: usize>(shared: &Shared<P>) -> bool {
     let current = shared.flushes.generation();
     shared

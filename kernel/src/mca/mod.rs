@@ -38,7 +38,7 @@ pub use crate::mc::machine::{Addressee, Interrupted, Kept, Machine, Owner, Repla
 pub use crate::mc::registers;
 pub use crate::mc::registers::{McgCap, McgStatus, Misc, Status};
 pub use end::{await_reset, still_ending, stop_others};
-pub use flush::{catch_up, flush_everywhere, is_flushed, nmi, take_out};
+pub use flush::{catch_up, flush_everywhere, is_flushed, nmi, put_back, take_out};
 pub use handle::{Verdict, handle};
 pub use poll::{at_work, poll};
 pub use shared::{Config, Shared};

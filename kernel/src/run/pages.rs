@@ -43,20 +43,18 @@ pub fn out(place: Place) -> Result<Event, Refused> {
 pub fn back(place: Place) -> Result<Event, Refused> {
     let _one_at_a_time = BUSY.lock();
     let (hpa, owner) = locate(place)?;
-    if !mca::is_flushed(&ENGINE) {
-        return Err(Refused::Unflushed);
-    }
-    let (was_out_of_use, event) = match owner {
+    let put_back = || match owner {
         Owner::Guest { guest, gpa } => {
             let guests_memory = &Guest::get(guest).ok_or(Refused::NoGuestMemory)?.memory;
             let event = Event::PageReturned { hpa, guest, gpa };
-            (guests_memory.put_back(gpa), event)
+            Ok((guests_memory.put_back(gpa), event))
         }
-        _ => (
+        _ => Ok((
             memory::retired().remove(hpa),
             Event::FreePageReturned { hpa },
-        ),
+        )),
     };
+    let (was_out_of_use, event) = mca::put_back(&ENGINE, put_back).ok_or(Refused::Unflushed)??;
     if was_out_of_use {
         spare::put_back(hpa);
     }

@@ -229,26 +229,15 @@ impl GuestMemory {
         ) else {
             return Err(Kept::OutOfUse);
         };
-        let old = entry.address();
-        if entry.is_out_of_use() {
-            return Err(Kept::OutOfUse);
-        }
         let table = address(self.tables) + page.0 / LARGE_PAGE_SIZE * PAGE_SIZE;
-        entry.hide();
-        large.store(table | READ_WRITE_EXECUTE, Ordering::SeqCst);
-        let moved = if !flush() {
-            Err(Kept::Unflushed)
-        } else if entry.is_out_of_use() {
-            // It has failed for good meanwhile: nobody must read it.
-            Err(Kept::OutOfUse)
-        } else {
-            // Nobody changes the page now. An error that is met there takes it out of use.
-            guest_copy::copy_page(old, by)
-                .map_err(|Unreadable| Kept::Unreadable)
-                .and_then(|()| give().then_some(()).ok_or(Kept::NoSpare))
+        let flush = || {
+            large.store(table | READ_WRITE_EXECUTE, Ordering::SeqCst);
+            flush()
         };
-        entry.map(if moved.is_ok() { by } else { old });
-        moved
+        entry.replace(by, flush, |from| {
+            guest_copy::copy_page(from, by).map_err(|Unreadable| Kept::Unreadable)?;
+            give().then_some(()).ok_or(Kept::NoSpare)
+        })
     }
 
     /// Start and number of pages of each run that is out of use.

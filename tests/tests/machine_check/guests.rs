@@ -3,7 +3,7 @@
 use kernel::event::Event;
 use kernel::units::{Hpa, Pcpu};
 use kernel::vmce::{Delivery, Outcome, StopReason};
-use tests::sim::{Order, Signal, Simulation, Step, World, running};
+use tests::sim::{Attendance, Order, Signal, Simulation, Step, World, running};
 
 use crate::common::{
     BYSTANDER, CONSUMER, COPY, GUEST_0, GUEST_1, HYPERVISOR, LOCAL, MISC, MapLast, SRAO, SRAR,
@@ -419,5 +419,39 @@ fn any_number_of_errors_can_come_at_once() {
             let optional = [seen(5, SRAO, 0x1000), clean(5)];
             assert_eq!(all, [required, optional], "{order:?}");
         }
+    }
+}
+
+/// Those that find no room are handled by themselves, and before anybody goes on who is not there is waited for, and named.
+#[test]
+fn errors_that_find_no_room_wait_for_the_flush_of_those_who_are_missing() {
+    const PROCESSORS: u16 = 40;
+    const MISSING: u16 = 17;
+    for order in (0..5).map(Order::Random).chain([Order::Turns]) {
+        let simulation = Simulation::new(World::new(PROCESSORS, 1).guest(2, GUEST_0, 1024));
+        let page = |processor: u16| GUEST_0 + 0x1000 * u64::from(processor);
+        let mut signals = Vec::new();
+        for processor in 0..PROCESSORS {
+            simulation
+                .world
+                .put(processor, 0, SRAO, page(processor), MISC);
+            let mut signal = Signal::new(processor, HYPERVISOR, BYSTANDER);
+            if processor == MISSING {
+                signal.attendance = Attendance::Never;
+            }
+            signals.push(signal);
+        }
+        simulation.run(order, &signals);
+        assert_eq!(
+            simulation.world.retired().len(),
+            usize::from(PROCESSORS) - 1
+        );
+        let named = simulation.world.picked(|on, event| match event {
+            Event::Unflushed { processor } => Some((on.0, processor.0)),
+            _ => None,
+        });
+        // The pool has room for 32, and each of the others is handled in a pass of its own.
+        assert_eq!(named.len(), 7, "{order:?}: {named:?}");
+        assert!(named.iter().all(|&(_, processor)| processor == MISSING));
     }
 }

@@ -128,9 +128,12 @@ fn missing_processors_are_named_and_do_not_run_before_they_have_flushed() {
     );
     assert!(simulation.world.has_stale_translations(2), "it hangs");
     assert!(!kernel::mca::is_flushed(simulation.shared()));
+    let put_back = || kernel::mca::put_back(simulation.shared(), || "back");
+    assert_eq!(put_back(), None, "it may still use the page");
     kernel::mca::catch_up(simulation.shared(), &simulation.view(2));
     assert!(!simulation.world.has_stale_translations(2));
     assert!(kernel::mca::is_flushed(simulation.shared()));
+    assert_eq!(put_back(), Some("back"));
     assert_eq!(simulation.enter(0), [Delivery::Inject; 2]);
 }
 
