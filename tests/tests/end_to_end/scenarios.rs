@@ -58,6 +58,7 @@ fn no_scenario_is_forgotten() {
             "nobody-told.toml",
             "page-put-back.toml",
             "privileged-hit.toml",
+            "privileged-interrupted.toml",
             "privileged-pages.toml",
             "privileged-records.toml",
             "privileged-reset.toml",
@@ -155,7 +156,11 @@ fn privileged_guest_and_records() {
         }
         assert_eq!(number(line, "processor"), fault.number("target"), "{line}");
     }
-    for name in ["privileged-reset", "privileged-hit"] {
+    for name in [
+        "privileged-reset",
+        "privileged-hit",
+        "privileged-interrupted",
+    ] {
         met(name, &BOCHS);
     }
 }

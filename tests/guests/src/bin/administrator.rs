@@ -1,8 +1,8 @@
 //! The privileged guest of the scenarios, and, without that privilege, those whom it is about. Command line: `task=N`:
 //!
 //! * 1: asks for an interrupt for each record, says how many wait (`registered waiting=`), and reads `records=N` (1) in all, each when its interrupt
-//!   has come, halted until then. `deaf=N`: after the first it says `deaf`, and takes no interrupts for N time stamp ticks. In the end it says
-//!   how many there were. Its own page [`PAGE`] may have an error: it says whether #MC came before the interrupt (`order`). `buffer=1`: with the last record,
+//!   has come, halted until then. `deaf=N`: after the first it says `deaf`, takes no interrupts for N time stamp ticks, then computes until all have come, and says whether that
+//!   was at once. `trap=1`: the first interrupt's delivery touches a page ([`PAGE`] is lost with it) that has the injector raise an SRAR. In the end it says how many interrupts there were. Its own page [`PAGE`] may have an error: it says whether #MC came before the interrupt (`order`). `buffer=1`: with the last record,
 //!   the first buffer has an error.
 //! * 2: from the time stamp `at=N` on, takes pages of guests 1 and 2 out of use and the one of guest 1 back, and says what the hypervisor answers; that of
 //!   wrong arguments too.
@@ -16,9 +16,9 @@ use core::ptr::with_exposed_provenance_mut;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use guests::exceptions::{self, Frame, INTERRUPT};
-use guests::tables::Shared;
+use guests::tables::{ExceptionStack, Shared, exception_stack_top};
 use guests::{arguments, hypercall, line, mca, smp};
-use kernel::guest::hypercall::{HOST, Hypercall};
+use kernel::guest::hypercall::{FAULT_GUEST_PHYSICAL, FAULT_ON_TOUCH, HOST, Hypercall};
 use kernel::records::{RECORD_BYTES, Record};
 
 guests::main!(run);
@@ -76,6 +76,9 @@ fn read_records() -> u64 {
     let records = arguments::number("records", 1);
     let (mut read, mut deaf) = (0, arguments::number("deaf", 0));
     let waiting = waiting as u64;
+    if arguments::number("trap", 0) != 0 {
+        trap_interrupt();
+    }
     while read < records {
         if read >= waiting {
             halt_until(read - waiting + 1);
@@ -89,6 +92,7 @@ fn read_records() -> u64 {
         read += 1;
         if deaf != 0 {
             stay_deaf(deaf);
+            compute_until(records - waiting);
             deaf = 0;
         }
     }
@@ -114,6 +118,32 @@ fn halt_until(interrupts: u64) {
         // SAFETY: interrupts have a handler; none comes between the look and HLT, for STI holds it up so long.
         unsafe { asm!("sti", "hlt", "cli") }
     }
+}
+
+/// Computes until there have been so many interrupts, and says whether that was before the hypervisor had another reason to look.
+fn compute_until(interrupts: u64) {
+    /// Housekeeping comes after a million.
+    const AT_ONCE: u64 = 100_000;
+    let start = smp::time();
+    while INTERRUPTS.load(Ordering::Acquire) < interrupts && smp::time() - start < 20 * AT_ONCE {
+        allow_interrupts();
+    }
+    let at_once = smp::time() - start < AT_ONCE;
+    line!("interrupts at-once={}", u8::from(at_once));
+}
+
+/// The next touch of the stack of interrupts has the injector raise an error in [`PAGE`] that requires action.
+fn trap_interrupt() {
+    const PAGE_BYTES: u64 = 4096;
+    let stack = exception_stack_top(0, ExceptionStack::Other) as u64 - 8;
+    let flags = FAULT_GUEST_PHYSICAL | FAULT_ON_TOUCH;
+    let what = 1 | flags << 8 | 0xffff << 16 | (stack / PAGE_BYTES) << 40;
+    let answer = hypercall::call(
+        Hypercall::Fault,
+        [what, 0xbd80_0000_0000_0134, 7, PAGE, 0x8c],
+    );
+    assert!(answer == 0, "no trap: {answer:#x}");
+    line!("trapped");
 }
 
 fn allow_interrupts() {
