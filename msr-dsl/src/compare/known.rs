@@ -43,16 +43,12 @@ impl Known {
         known
     }
 
-    /// A rule that is not about bits is told.
-    pub fn has(&self, rule: &Rule) -> bool {
-        self.whole || self.rules.contains(&rule)
-    }
-
-    /// The finding, which is about this MSR alone, says nothing more.
-    pub fn tells(&self, finding: &Finding) -> bool {
-        match finding.about.bits {
-            0 => self.has(finding.rule),
-            bits => self.whole || bits & !self.bits == 0,
-        }
+    /// A finding by this rule, about these bits of this MSR or about none, says nothing more.
+    pub fn tells(&self, rule: &Rule, bits: u64) -> bool {
+        self.whole
+            || match bits {
+                0 => self.rules.contains(&rule),
+                bits => bits & !self.bits == 0,
+            }
     }
 }

@@ -108,22 +108,26 @@ fn of_group(
     let mut all: Vec<Vec<Finding>> = Vec::new();
     for (one, known) in asked {
         let mut findings = after_a_move(setting, &mut product, one.msr, known);
-        findings.retain(|finding| !known.tells(finding) && arrives(finding, setting));
+        findings.retain(|finding| !tells(known, finding) && arrives(finding, setting));
         let named = findings.into_iter().map(named(&rules::MOVE_CHANGES));
         all.push(named.collect());
     }
-    if product.migrate_records(group)? {
+    if product.migrate_records()? {
         for ((one, known), lived) in asked.iter().zip(&mut all) {
             let met = Known::of(lived, 0, one.msr);
             let mut findings = after_a_move(setting, &mut product, one.msr, known);
             findings.retain(|finding| {
-                !known.tells(finding) && arrives(finding, setting) && !met.tells(finding)
+                !tells(known, finding) && arrives(finding, setting) && !tells(&met, finding)
             });
             lived.extend(findings.into_iter().map(named(&rules::RESTORED_CHANGES)));
         }
     }
     product.sure()?;
     Ok(all)
+}
+
+fn tells(known: &Known, finding: &Finding) -> bool {
+    known.tells(finding.rule, finding.about.bits)
 }
 
 fn named(rule: &'static Rule) -> impl Fn(Finding) -> Finding {

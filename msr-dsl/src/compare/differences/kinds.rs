@@ -179,7 +179,12 @@ impl Msr<'_, '_> {
     }
 
     fn of_rule(&mut self, rule: &'static Rule, raws: &[Raw]) -> Option<Finding> {
-        if self.known.has(rule) && !rule_is_about_values(rule) {
+        let write = raws
+            .iter()
+            .find(|raw| raw.access == Access::Write && rule_is_about_values(rule));
+        let values = write.map(|raw| values::written(self.product, raw.when));
+        let mask = values.as_ref().map_or(0, |values| values.bits);
+        if self.known.tells(rule, mask) {
             return None;
         }
         // The plainest: one in which a side answers, met soonest, and a read before a write.
@@ -212,11 +217,6 @@ impl Msr<'_, '_> {
             (what, raw.when)
         });
         let met: Vec<(String, Truth)> = met.collect();
-        let write = raws
-            .iter()
-            .find(|raw| raw.access == Access::Write && rule_is_about_values(rule));
-        let values = write.map(|raw| values::written(self.product, raw.when));
-        let mask = values.as_ref().map_or(0, |values| values.bits);
         let accesses = accesses(raws);
         let text = match (&values, rule_is_about_values(rule)) {
             (Some(values), true) => format!("wrmsr of {}: {}", values.text, answers(&witness)),

@@ -50,11 +50,14 @@ impl Product<'_> {
     ///
     /// # Errors
     /// As [`Product::explore`].
-    pub fn migrate_records(&mut self, group: &Group) -> Result<bool, Box<TooLarge>> {
+    pub fn migrate_records(&mut self) -> Result<bool, Box<TooLarge>> {
         let Some(mut origin) = self.origin.take() else {
             return Ok(false);
         };
+        let transitions = std::mem::take(&mut self.transitions);
         let all = self.moved(&origin, Truth::YES);
+        // What guests do then is the same.
+        self.transitions = transitions;
         origin.recorded = true;
         self.origin = Some(origin);
         let known = self.reached;
@@ -62,8 +65,6 @@ impl Product<'_> {
         if more == Truth::NO {
             return Ok(false);
         }
-        self.transitions.clear();
-        self.add_steps(group, true);
         self.explore_beyond(more, known)?;
         Ok(true)
     }
