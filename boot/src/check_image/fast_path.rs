@@ -13,6 +13,8 @@ pub const RULE: Rule = Rule {
     ends: &[],
     never: &[],
     refuse: touches_vector_state,
+    refuse_loop: |_| None,
+    needs: None,
     says: "the fast exit path runs while XMM holds the guest's values, and must not touch it",
 };
 

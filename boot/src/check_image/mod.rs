@@ -1,9 +1,10 @@
 //! What a build must keep true of the image: its size, that the fast exit path leaves vector state alone, and that nothing that interrupts takes
-//! a lock.
+//! a lock, waits for ever, or lets a guest run on that has mail.
 
 mod fast_path;
 mod jump_table;
 mod loaded;
+mod loops;
 mod machine_check;
 mod walk;
 
@@ -28,7 +29,11 @@ pub fn check(elf: &[u8]) -> Result<()> {
             "the image has {size} bytes of text and data, more than {SIZE_BUDGET}"
         )));
     }
-    for rule in [fast_path::RULE, machine_check::RULE] {
+    for rule in [
+        fast_path::RULE,
+        machine_check::RULE,
+        machine_check::LEAVES_GUEST,
+    ] {
         walk::walk(&file, &rule).map_err(Error::Impossible)?;
     }
     Ok(())

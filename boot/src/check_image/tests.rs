@@ -183,6 +183,69 @@ fn what_interrupts_takes_no_lock_but_at_its_end() {
     assert!(said.contains("may call anything"), "{said}");
 }
 
+/// A loop around this, back to its start.
+fn around(body: &[&[u8]], opcode: u8) -> Vec<u8> {
+    let body = body.concat();
+    let back = -(body.len() as i8) - 2;
+    [&body[..], &[opcode, back as u8]].concat()
+}
+
+#[test]
+fn what_interrupts_waits_for_nobody_without_an_end() {
+    const JMP: u8 = 0xeb;
+    const JNE: u8 = 0x75;
+    const PAUSE: &[u8] = &[0xf3, 0x90];
+    const RDTSC: &[u8] = &[0x0f, 0x31];
+    const XCHG: &[u8] = &[0x86, 0x07]; // xchg %al,(%rdi)
+    const TEST: &[u8] = &[0x84, 0xc0]; // test %al,%al
+    const DEC: &[u8] = &[0xff, 0xc8]; // dec %eax
+    const CMPXCHG: &[u8] = &[0xf0, 0x0f, 0xb1, 0x0f]; // lock cmpxchg %ecx,(%rdi)
+    const LOAD: &[u8] = &[0x8b, 0x07]; // mov (%rdi),%eax
+    for (body, opcode) in [
+        (&[PAUSE, RDTSC][..], JMP),
+        (&[LOAD, PAUSE, DEC], JNE),
+        // A change that gives way to others, and one of each of several.
+        (&[CMPXCHG], JNE),
+        (&[XCHG, LOAD, DEC], JNE),
+    ] {
+        let code = around(body, opcode);
+        assert_eq!(interrupting(&code, MOV, RET), Ok(()), "{body:x?}");
+    }
+    // Twice round a wait: the inner one ends, and is what is looked at.
+    let inner = around(&[PAUSE, DEC], JNE);
+    assert_eq!(interrupting(&around(&[&inner], JMP), MOV, RET), Ok(()));
+    for (body, opcode, why) in [
+        (&[LOAD, PAUSE][..], JMP, "without a look at the clock"),
+        (&[CMPXCHG, PAUSE, TEST], JNE, "without a look at the clock"),
+        (&[XCHG, TEST], JNE, "waits for what it exchanges"),
+    ] {
+        let code = around(body, opcode);
+        let said = interrupting(MOV, &code, RET).unwrap_err();
+        assert!(said.contains(why), "{said}");
+        assert!(said.contains("the loop that begins with `"), "{said}");
+    }
+}
+
+/// What handles a machine check, in root mode or not.
+const HANDLES: &str = "_ZN8bankshot3run13machine_check13machine_check17h0E";
+const VMWRITE: &[u8] = &[0x0f, 0x79, 0xc8];
+
+#[test]
+fn a_guest_is_left_soon_after_a_machine_check_in_root_mode() {
+    let root_mode = |after: &[u8], handles: &[u8]| {
+        let bytes = image(&[
+            (INTERRUPTS[0], &[&call(0, 1), after, RET]),
+            (HANDLES, &[handles, RET]),
+        ]);
+        let file = ElfFile64::parse(&*bytes).unwrap();
+        walk::walk(&file, &machine_check::LEAVES_GUEST)
+    };
+    assert_eq!(root_mode(VMWRITE, MOV), Ok(()));
+    // What handles it in any mode does not do it.
+    let said = root_mode(MOV, VMWRITE).unwrap_err();
+    assert!(said.contains("sets the preemption timer"), "{said}");
+}
+
 #[test]
 fn what_a_rule_looks_for_has_to_be_there() {
     for missing in 0..INTERRUPTS.len() {
@@ -214,10 +277,11 @@ fn an_image_that_is_none_is_said_to_be_none() {
             let [first, second, end, take] = INTERRUPTS;
             check(&image(&[
                 (name, &[fast, RET]),
-                (first, &[RET]),
+                (first, &[VMWRITE, RET]),
                 (second, &[&nmi, RET]),
                 (end, &[RET]),
                 (take, &[RET]),
+                (HANDLES, &[RET]),
             ]))
         };
         assert!(with(MOV, MOV.to_vec()).is_ok());

@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Formatter, GasFormatter, Instruction};
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Formatter, GasFormatter, Instruction, Mnemonic,
+};
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
-use super::jump_table;
+use super::{jump_table, loops};
 
 /// What must be true of a path. Functions are given by the last names of their paths, as `lock::take`.
 pub struct Rule {
@@ -21,6 +23,10 @@ pub struct Rule {
     pub never: &'static [&'static str],
     /// What is wrong with an instruction, if it must not be there.
     pub refuse: fn(&Instruction) -> Option<&'static str>,
+    /// What is wrong with an innermost loop, if it must not be there.
+    pub refuse_loop: fn(&[Instruction]) -> Option<&'static str>,
+    /// An instruction that somebody on the path must have, and what for. Nothing need be there if there is none.
+    pub needs: Option<(Mnemonic, &'static str)>,
     /// The rule, for who has broken it.
     pub says: &'static str,
 }
@@ -63,9 +69,13 @@ pub fn walk(file: &ElfFile64<'_>, rule: &Rule) -> Result<(), String> {
             chain(&functions, caller, address)
         )
     };
+    let mut lacks = rule.needs;
     while let Some(address) = todo.pop() {
-        for target in targets(file, &functions[&address], rule.refuse)
-            .map_err(|why| blame(&caller, address, &why))?
+        let function = &functions[&address];
+        let code = decode(function).map_err(|why| blame(&caller, address, &why))?;
+        lacks = lacks.filter(|(needed, _)| code.iter().all(|one| one.mnemonic() != *needed));
+        for target in
+            targets(file, function, &code, rule).map_err(|why| blame(&caller, address, &why))?
         {
             let Some(function) = containing(&functions, target) else {
                 let why = format!("a branch to {target:#x}, where no function is known");
@@ -84,7 +94,14 @@ pub fn walk(file: &ElfFile64<'_>, rule: &Rule) -> Result<(), String> {
             });
         }
     }
-    Ok(())
+    match lacks {
+        Some((_, what)) => Err(format!(
+            "{}: nothing that {} reaches {what}",
+            rule.says,
+            rule.roots.join(" or ")
+        )),
+        None => Ok(()),
+    }
 }
 
 impl Function<'_> {
@@ -122,29 +139,34 @@ fn containing<'m, 'f>(
     function.range().contains(&address).then_some(function)
 }
 
-/// Where a function's calls and jumps go outside of it; the first instruction that must not be there, as an error.
-///
-/// The whole of its bytes is read from first to last: that covers every target of a jump table, too.
+/// A function's instructions. The whole of its bytes is read from first to last: that covers every target of a jump table, too.
+fn decode(function: &Function<'_>) -> Result<Vec<Instruction>, String> {
+    let decoder = Decoder::with_ip(64, function.code, function.start, DecoderOptions::NONE);
+    let valid = |instruction: Instruction| match instruction.is_invalid() {
+        true => Err(format!("no instruction at {:#x}", instruction.ip())),
+        false => Ok(instruction),
+    };
+    decoder.into_iter().map(valid).collect()
+}
+
+/// Where a function's calls and jumps go outside of it; the first instruction or loop that must not be there, as an error.
 fn targets(
     file: &ElfFile64<'_>,
     function: &Function<'_>,
-    refuse: fn(&Instruction) -> Option<&'static str>,
+    code: &[Instruction],
+    rule: &Rule,
 ) -> Result<Vec<u64>, String> {
     let mut targets = Vec::new();
-    let mut before = Vec::new();
-    for instruction in Decoder::with_ip(64, function.code, function.start, DecoderOptions::NONE) {
-        if instruction.is_invalid() {
-            return Err(format!("no instruction at {:#x}", instruction.ip()));
-        }
-        if let Some(why) = refuse(&instruction) {
-            return Err(at(&instruction, why));
+    for (place, instruction) in code.iter().enumerate() {
+        if let Some(why) = (rule.refuse)(instruction) {
+            return Err(at(instruction, why));
         }
         match instruction.flow_control() {
-            FlowControl::IndirectCall => return Err(at(&instruction, "may call anything")),
+            FlowControl::IndirectCall => return Err(at(instruction, "may call anything")),
             FlowControl::IndirectBranch
-                if !jump_table::is_one(file, function.range(), &instruction, &before) =>
+                if !jump_table::is_one(file, function.range(), instruction, &code[..place]) =>
             {
-                return Err(at(&instruction, "may jump anywhere"));
+                return Err(at(instruction, "may jump anywhere"));
             }
             FlowControl::Call
             | FlowControl::UnconditionalBranch
@@ -156,7 +178,11 @@ fn targets(
             }
             _ => {}
         }
-        before.push(instruction);
+    }
+    for body in loops::innermost(code) {
+        if let (Some(why), [first, ..]) = ((rule.refuse_loop)(body), body) {
+            return Err(format!("the loop that begins with {}", at(first, why)));
+        }
     }
     Ok(targets)
 }
