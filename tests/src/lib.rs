@@ -1,3 +1,4 @@
-//! What the tests run on: a simulated machine for the machine-check engine, and the end-to-end tests (under `tests/`).
+//! What the tests run on: a simulated machine for the machine-check engine, what random tests share, and the end-to-end tests (under `tests/`).
 
+pub mod random;
 pub mod sim;

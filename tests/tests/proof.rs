@@ -29,8 +29,8 @@ fn sources(folder: &Path) -> String {
 fn every_named_proof_exists() {
     let table = read("tests/mca-table.toml");
     let simulated = sources(&root().join("tests/tests/machine_check"))
-        + &read("tests/tests/machine_check_random.rs")
-        + &read("tests/tests/machine_check_storm.rs");
+        + &sources(&root().join("tests/tests/machine_check_random"))
+        + &sources(&root().join("tests/tests/machine_check_storm"));
     let interleavings = sources(&root().join("tests/interleavings/tests"));
     let unit = sources(&root().join("kernel/src"))
         + &read("tests/tests/machine_check_stacks.rs")
