@@ -99,7 +99,7 @@ codes! {
     E207 WRITE_UNSEEN "written and never read"
         "Reads are computed, so what a write stores is never seen: neither by a read nor by a rule or another register.";
     E208 RULE_WITHOUT_EFFECT "rule without effect"
-        "The register as a whole answers accesses in another way, so the line is never applied; or its condition, or a comparison in it, is the same in every guest, or what is said before leaves it nothing to refuse. A line that is accepted and ignored would be worse.";
+        "The register as a whole answers accesses in another way, so the line is never applied; or its condition, or a comparison in it, is the same in every guest, or an `if` has one outcome, or what is said before leaves it nothing to refuse. A line that is accepted and ignored would be worse.";
     E209 KEEP_WHOLE "keep for a whole register"
         "`else keep` lets a field keep its value while the rest of the write counts. For a whole register that is `else ignore`.";
 
@@ -134,7 +134,7 @@ codes! {
     E411 NOT_READABLE "not readable"
         "An expression uses the value of a register whose reads fault, are not listed, or are answered elsewhere.";
     E412 UNREACHABLE "never reached"
-        "No guest can ever reach the register or field: its condition is false for new guests, features and restored ones alike, or neither reads nor writes are listed.";
+        "No guest can ever reach the register or field: its condition is false for new guests, features and restored ones alike, whatever the registers that it asks can be, or neither reads nor writes are listed.";
 
     E413 CONSTANT_OUTSIDE "read outside of the bits"
         "A read gives more bits than the field has, a value for which a closed enumeration has no name, or a constant with bits of the register that no field has.";

@@ -234,8 +234,9 @@ fn what_is_reached_by_a_difference_alone_is_told() {
         &text,
         "unhandled → #GP; it answers after what the other side answers otherwise",
     );
-    // One that nothing opens only faults.
-    let text = pair(lines, &format!("{lines} {}", more.replace("R.B", "R == 2"))).text();
+    // One that only faults.
+    let more = "} register S @ 0x12 { cite \"t\"; read fault; write fault;";
+    let text = pair(lines, &format!("{lines} {more}")).text();
     has(&text, "  msr-claimed  S 0x12");
 }
 

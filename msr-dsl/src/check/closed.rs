@@ -46,7 +46,7 @@ pub fn nameless(field: &Field) -> Option<u64> {
 
 /// The values that the bits of a field can have in this version: names of a closed enumeration, or what a restore takes of a number;
 /// none if they can have any.
-fn possible(view: &View, id: RegisterId, field: &Field) -> Option<BTreeSet<u64>> {
+pub fn possible(view: &View, id: RegisterId, field: &Field) -> Option<BTreeSet<u64>> {
     let register = view.register(id);
     if let (FieldType::Unsigned, Some(values)) = (&field.ty, &field.restored) {
         return Some(values.iter().copied().collect());

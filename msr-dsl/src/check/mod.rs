@@ -7,12 +7,14 @@ mod banks;
 mod beyond;
 mod closed;
 mod dead;
+mod decide;
 mod effect;
 mod expression;
 mod extra;
 mod features;
 mod field;
 mod guests;
+mod in_every_guest;
 mod injection;
 mod legal;
 mod lock;
@@ -77,6 +79,14 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
         .iter()
         .map(|line| Context::new(spec, line.number.value as u16).view(line, diagnostics))
         .collect();
+    if spec.registers.is_empty() && !diagnostics.has_errors() {
+        diagnostics.add(
+            &codes::HALF_SAID,
+            interface.name.span,
+            format!("interface `{}` lists no register", interface.name.text),
+            "add one: `register NAME @ 0x179 { ... }`",
+        );
+    }
     if diagnostics.has_errors() {
         return None;
     }
@@ -86,6 +96,7 @@ fn model(spec: &Spec, end: Span, diagnostics: &mut Diagnostics) -> Option<Model>
     older::older(spec, &views, diagnostics);
     taken::taken(spec, &views, diagnostics);
     dead::dead(spec, &views, diagnostics);
+    in_every_guest::in_every_guest(spec, &views, diagnostics);
     versions::changes(interface, &views, diagnostics);
     warnings::warnings(spec, &views, diagnostics);
     warnings::waivers(spec, diagnostics);
@@ -308,6 +319,9 @@ fn texts(spec: &Spec, diagnostics: &mut Diagnostics) {
     }
 }
 
+/// Words with a meaning of their own in expressions.
+const MEANINGS: &[&str] = &["value", "state", "i"];
+
 /// No name stands for two things in one version.
 fn names(spec: &Spec, diagnostics: &mut Diagnostics) {
     let overlap = |a: Option<crate::ast::Versions>, b: Option<crate::ast::Versions>| match (a, b) {
@@ -327,7 +341,7 @@ fn names(spec: &Spec, diagnostics: &mut Diagnostics) {
         .map(|f| (&f.name, f.versions, "feature"));
     let hooks = spec.hooks.iter().map(|h| (&h.name, None, "hook"));
     for (name, versions, kind) in registers.chain(features).chain(hooks) {
-        if ["value", "state", "i"].contains(&name.text.as_str()) {
+        if MEANINGS.contains(&name.text.as_str()) {
             diagnostics.add(
                 &codes::NAME_TAKEN,
                 name.span,

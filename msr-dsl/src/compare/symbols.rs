@@ -558,6 +558,18 @@ impl<'a> Side<'a> {
         }
     }
 
+    /// When a condition that a register asks holds, in one of its banks or places.
+    pub fn asks(
+        &self,
+        table: &mut Table,
+        register: RegisterId,
+        index: u32,
+        condition: &Expr,
+    ) -> Truth {
+        let here = self.here(register, index, self.value);
+        self.holds(table, condition, &here)
+    }
+
     fn holds(&self, table: &mut Table, condition: &Expr, here: &Here) -> Truth {
         let value = self.evaluate(table, condition, here);
         word::is_set(table, &value)

@@ -61,7 +61,8 @@ const MOST: usize = 4_000_000;
 /// All functions of one question.
 pub struct Table {
     nodes: Nodes,
-    /// More than [`MOST`] functions were needed: what was made since is wrong.
+    most: usize,
+    /// More than `most` functions were needed: what was made since is wrong.
     is_full: bool,
     choices: Choices,
     /// Pairs that were seen to have no point in common.
@@ -82,6 +83,7 @@ impl Default for Table {
         };
         Self {
             nodes: Nodes::new([constant(Truth::NO), constant(Truth::YES)]),
+            most: MOST,
             is_full: false,
             choices: Choices::new(),
             apart: RefCell::new(Pairs::new()),
@@ -91,6 +93,14 @@ impl Default for Table {
 }
 
 impl Table {
+    /// One that gives a question up sooner.
+    pub fn up_to(most: usize) -> Self {
+        Self {
+            most,
+            ..Self::default()
+        }
+    }
+
     /// Whether the question was too large. Then no answer that the table gave is to be relied on.
     pub fn is_full(&self) -> bool {
         self.is_full
@@ -106,7 +116,7 @@ impl Table {
             return clear;
         }
         // Asked here and not between questions: one operation alone can make that many.
-        self.is_full |= self.nodes.len() >= MOST;
+        self.is_full |= self.nodes.len() >= self.most;
         if self.is_full {
             return Truth::NO;
         }
