@@ -194,6 +194,9 @@ fn slips(fine: &str) -> Vec<Slip> {
         "pending",
         "removed",
         "tag",
+        "accepted",
+        "then",
+        "restore_only",
         "in",
         "i",
     ];

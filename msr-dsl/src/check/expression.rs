@@ -16,6 +16,8 @@ pub struct Scope {
     pub value: bool,
     /// Constants alone.
     pub constant: bool,
+    /// It says what is locked.
+    pub lock: bool,
 }
 
 impl Scope {
@@ -24,12 +26,14 @@ impl Scope {
         own: None,
         value: false,
         constant: true,
+        lock: false,
     };
     /// Other registers, no own one.
     pub const OUTSIDE: Self = Self {
         own: None,
         value: false,
         constant: false,
+        lock: false,
     };
     /// A register's reads and conditions.
     pub const fn of(own: RegisterId) -> Self {
@@ -37,6 +41,14 @@ impl Scope {
             own: Some(own),
             value: false,
             constant: false,
+            lock: false,
+        }
+    }
+    /// What is locked in a register.
+    pub const fn lock(own: RegisterId) -> Self {
+        Self {
+            lock: true,
+            ..Self::of(own)
         }
     }
     /// A register's writes.
@@ -45,6 +57,7 @@ impl Scope {
             own: Some(own),
             value: true,
             constant: false,
+            lock: false,
         }
     }
 }
@@ -319,12 +332,17 @@ fn path(
         let whole = match base.text.as_str() {
             "value" if scope.value => Some(Expr::Value),
             "value" => {
-                diagnostics.add(
-                    &codes::NO_VALUE,
-                    base.span,
-                    "`value` is the value being written; nothing is written here",
-                    "use it in `legal` and `require`",
-                );
+                let (message, help) = match scope.lock {
+                    true => (
+                        "a lock asks what the state is, not what is written",
+                        "ask `state`, a field or another register; which values may be written `require CONDITION else ...;` says",
+                    ),
+                    false => (
+                        "`value` is the value being written; nothing is written here",
+                        "use it in `legal` and `require`",
+                    ),
+                };
+                diagnostics.add(&codes::NO_VALUE, base.span, message, help);
                 return None;
             }
             "state" => Some(Expr::State),
@@ -638,21 +656,34 @@ pub fn cycles(cx: &Context, view: &View, diagnostics: &mut Diagnostics) {
             .iter()
             .map(|id| view.register(*id).name.as_str())
             .collect();
+        let name = &view.register(first).name;
+        let presence = cycle.len() == 1 && asks_presence(view.register(first), first);
         diagnostics.add(
             &codes::CYCLE,
             cx.registers[first.0].name.span,
-            format!(
-                "what `{}` reads depends on itself ({})",
-                view.register(first).name,
-                names.join(" -> ")
-            ),
+            match presence {
+                true => format!("whether `{name}`, or a field of it, is there depends on itself"),
+                false => format!(
+                    "what `{name}` reads depends on itself ({})",
+                    names.join(" -> ")
+                ),
+            },
             match cycle.len() {
+                1 if presence => "ask another register, or a feature",
                 1 => "inside of a register say `state`, or its own fields by their names alone",
                 _ => "break the circle: let one of them be state",
             },
         );
         return;
     }
+}
+
+/// Whether a register, or a field of it, is there depends on the register itself.
+fn asks_presence(register: &Register, id: RegisterId) -> bool {
+    let own = register.present.iter().map(|(condition, _)| condition);
+    let fields = register.fields.iter().flat_map(|field| &field.present);
+    own.chain(fields)
+        .any(|condition| condition.registers().contains(&id))
 }
 
 /// The registers whose read value is part of this one's.

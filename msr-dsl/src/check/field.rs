@@ -414,7 +414,7 @@ pub fn bit_rule(
         ast::BitRule::ZeroClears => BitRule::ZeroClears,
         ast::BitRule::Sticky => BitRule::Sticky,
         ast::BitRule::Locked(by) => {
-            BitRule::Locked(condition_in(cx, by, Scope::of(id), diagnostics)?)
+            BitRule::Locked(condition_in(cx, by, Scope::lock(id), diagnostics)?)
         }
     })
 }

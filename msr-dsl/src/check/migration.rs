@@ -432,9 +432,11 @@ fn tombstones(
                     && newest(cx)
                 {
                     let place = start(removed.span);
+                    let said = cx.fields(id).find(|said| said.name.text == field.name);
+                    let register = cx.registers[id.0].name.span;
                     diagnostics.add(
                         &codes::TOMBSTONE,
-                        cx.registers[id.0].name.span,
+                        said.map_or(register, |said| said.name.span),
                         format!(
                             "bit {} of `{}` was removed (at {}:{}) and is used by `{}`",
                             bit.value, name.text, place.line, place.column, field.name

@@ -155,7 +155,10 @@ fn clashes(names: Vec<Named>, taken: &[&str], diagnostics: &mut Diagnostics) {
     // Whoever has a name of Rust already: a spec has many names, and making one of Rust takes its time.
     let mut holders: HashMap<&str, Vec<&Named>> = HashMap::new();
     for one in &names {
-        if let Some(own) = one.rust.iter().find(|own| taken.contains(&own.as_str())) {
+        // A word with a meaning of its own is no name at all, whatever becomes of it.
+        let is_name = !super::MEANINGS.contains(&one.told.as_str());
+        let mut own = one.rust.iter();
+        if let Some(own) = own.find(|own| is_name && taken.contains(&own.as_str())) {
             diagnostics.add(
                 &codes::RUST_NAME,
                 one.name.span,

@@ -108,14 +108,13 @@ pub fn bits(input: ParseStream) -> syn::Result<Bits> {
     if peek(input, "all") {
         all_less = true;
         let all = words::word(input, "all")?;
-        if !peek(input, "less") {
+        if !words::optional(input, "less", &[])? {
             return Ok(Bits {
                 all_less,
                 items: Vec::new(),
                 span: all,
             });
         }
-        words::word(input, "less")?;
     }
     let (first, mut last) = item(input)?;
     let mut items = vec![first];
@@ -145,9 +144,9 @@ pub fn sets(input: ParseStream) -> syn::Result<Vec<Set>> {
 }
 
 fn set(input: ParseStream) -> syn::Result<Set> {
-    if peek(input, "all_ones") && is_less(input) {
+    if is_less(input) {
         words::word(input, "all_ones")?;
-        words::word(input, "less")?;
+        words::optional(input, "less", &[])?;
         let mut items = vec![item(input)?.0];
         while input.peek(token::Bracket) {
             items.push(item(input)?.0);
@@ -178,7 +177,9 @@ fn set(input: ParseStream) -> syn::Result<Set> {
     Ok(Set::One(expression::expression(input)?))
 }
 
+/// `all_ones less`, or the same with `less` misspelt.
 fn is_less(input: ParseStream) -> bool {
     let ahead = input.fork();
-    words::word(&ahead, "all_ones").is_ok() && peek(&ahead, "less")
+    words::take(&ahead, "all_ones").is_some()
+        && !matches!(words::optional(&ahead, "less", &[]), Ok(false))
 }

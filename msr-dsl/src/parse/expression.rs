@@ -187,6 +187,13 @@ fn unary(input: ParseStream, depth: usize) -> syn::Result<Nested> {
 
 /// `NAME`, `NAME[1]`, `NAME.FIELD`, `NAME[1].FIELD`.
 pub fn path(input: ParseStream) -> syn::Result<Expr> {
+    if let Some(word) = ["if", "else"].into_iter().find(|word| peek(input, word)) {
+        return Err(error(
+            input.span(),
+            format!("expected a value, found `{word}`"),
+            format!("write a number, a register or a field before `{word}`"),
+        ));
+    }
     if input.cursor().ident().is_none() {
         return Err(unknown(
             input,

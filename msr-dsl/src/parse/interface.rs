@@ -1,7 +1,7 @@
 //! `interface`, `feature`, `hook`, `removed`.
 
 use super::words::{
-    absent, error, integer, maybe_versions, name, peek, string, take, unknown, waiver,
+    absent, error, integer, maybe_versions, name, optional, peek, string, take, unknown, waiver,
 };
 use super::{Lines, bits, block, expression, extra, head, semicolon};
 use crate::ast::{
@@ -120,7 +120,7 @@ fn interface_line(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Res
         InterfaceLine::Vendor(name(input)?)
     } else if take(input, "version").is_some() {
         let number = integer(input)?;
-        let restore_only = take(input, "restore_only").is_some();
+        let restore_only = optional(input, "restore_only", &[])?;
         InterfaceLine::Version(VersionLine {
             number,
             text: string(input).map_err(|e| {
@@ -365,7 +365,7 @@ pub fn removed(input: ParseStream, span: Span, diagnostics: &mut Diagnostics) ->
 fn tombstone(input: ParseStream, span: Span) -> syn::Result<Removed> {
     let what = if take(input, "tag").is_some() {
         let tag = integer(input)?;
-        let accepted = take(input, "accepted").is_some();
+        let accepted = optional(input, "accepted", &[])?;
         let versions = match accepted {
             true => maybe_versions(input)?,
             false => None,

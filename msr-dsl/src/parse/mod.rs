@@ -384,7 +384,11 @@ fn at_line(input: ParseStream, before: Span, known: &[&str]) -> bool {
 
 fn next_text(input: ParseStream) -> String {
     match input.cursor().token_tree() {
-        Some((TokenTree::Group(_), _)) => "{".to_owned(),
+        Some((TokenTree::Group(group), _)) => match group.delimiter() {
+            Delimiter::Parenthesis => "(".to_owned(),
+            Delimiter::Bracket => "[".to_owned(),
+            _ => "{".to_owned(),
+        },
         Some((tree, _)) => tree.to_string(),
         None => String::new(),
     }

@@ -1,10 +1,10 @@
 //! `register NAME @ ADDRESS in VERSIONS { ... }` and `bank register ...`
 
 use super::words::{
-    absent, doc, error, illegal, integer, name, peek, string, take, unknown, waiver, word,
+    absent, doc, error, illegal, integer, name, optional, peek, string, take, unknown, waiver, word,
 };
 use super::{Lines, bits, block, expression, field, head, semicolon};
-use crate::ast::{Address, AddressKind, At, Init, Migrate, Read, Register, Statement, Write};
+use crate::ast::{Address, AddressKind, At, Init, Migrate, Name, Read, Register, Statement, Write};
 use crate::diagnostics::{Diagnostics, from_to};
 use crate::words::closest;
 use syn::parse::ParseStream;
@@ -88,6 +88,18 @@ fn keyword(input: ParseStream, diagnostics: &mut Diagnostics) -> syn::Result<()>
 }
 
 fn address(input: ParseStream) -> syn::Result<Address> {
+    let address = one_address(input)?;
+    match input.cursor().punct() {
+        Some((mark, _)) if "+-*/".contains(mark.as_char()) => Err(error(
+            input.span(),
+            "addresses of banks begin with that of bank 0, and then the step",
+            "write `0x400 + 4 * i`, or `0x280 + i`",
+        )),
+        _ => Ok(address),
+    }
+}
+
+fn one_address(input: ParseStream) -> syn::Result<Address> {
     let first = integer(input)?;
     if input.peek(Token![..=]) {
         input.parse::<Token![..=]>()?;
@@ -214,7 +226,7 @@ fn read(input: ParseStream) -> syn::Result<Read> {
         return Ok(Read::Pass);
     }
     if take(input, "hook").is_some() {
-        return name(input).map(Read::Hook);
+        return hook(input).map(Read::Hook);
     }
     expression::expression(input).map(Read::Value)
 }
@@ -230,7 +242,7 @@ fn write(input: ParseStream) -> syn::Result<Write> {
         return Ok(Write::Pass);
     }
     if take(input, "hook").is_some() {
-        return name(input).map(Write::Hook);
+        return hook(input).map(Write::Hook);
     }
     let span = input.span();
     if input.cursor().ident().is_none() || !bits::RULES.iter().any(|text| peek(input, text)) {
@@ -242,22 +254,38 @@ fn write(input: ParseStream) -> syn::Result<Write> {
         value: bits::rule(input)?,
         span,
     };
-    let hook = match take(input, "then") {
-        Some(_) => {
+    let hook = match optional(input, "then", STATEMENTS)? {
+        true => {
             word(input, "hook")?;
-            Some(name(input)?)
+            Some(hook(input)?)
         }
-        None => None,
+        false => None,
     };
     Ok(Write::Bits(rule, hook))
+}
+
+/// A hook's name.
+fn hook(input: ParseStream) -> syn::Result<Name> {
+    let hook = name(input)?;
+    match input.peek(token::Paren) {
+        true => Err(error(
+            input.span(),
+            "a hook is named without arguments",
+            format!(
+                "write `hook {}`: the hypervisor gets those that its own line lists",
+                hook.text
+            ),
+        )),
+        false => Ok(hook),
+    }
 }
 
 fn migrate(input: ParseStream) -> syn::Result<Migrate> {
     if take(input, "saved").is_some() {
         let tag = integer(input)?;
-        let default = match take(input, "default") {
-            Some(_) => Some(expression::expression(input)?),
-            None => None,
+        let default = match optional(input, "default", STATEMENTS)? {
+            true => Some(expression::expression(input)?),
+            false => None,
         };
         return Ok(Migrate::Saved { tag, default });
     }

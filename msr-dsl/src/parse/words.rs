@@ -42,6 +42,21 @@ pub fn take(input: ParseStream, text: &str) -> Option<Span> {
     }
 }
 
+/// Takes `text` if it is next, and refuses a word that is nearly that and none of `others`, which may stand here too.
+pub fn optional(input: ParseStream, text: &str, others: &[&str]) -> syn::Result<bool> {
+    if take(input, text).is_some() {
+        return Ok(true);
+    }
+    let Some((ident, _)) = input.cursor().ident() else {
+        return Ok(false);
+    };
+    let found = ident.to_string();
+    match closest(&found, [text]) {
+        Some(_) if !others.contains(&found.as_str()) => Err(unknown(input, "word", &[text])),
+        _ => Ok(false),
+    }
+}
+
 /// The next thing is none of `expected`.
 ///
 /// A `;` there is one too many: lines end before it, and blocks need none.
@@ -256,6 +271,13 @@ fn range(input: ParseStream, start: Span) -> syn::Result<Versions> {
     }
     if input.peek(Token![..]) {
         let dots: Token![..] = input.parse()?;
+        if input.peek(LitInt) {
+            return Err(error(
+                from_to(from.span, input.span()),
+                "both ends of a range belong to it",
+                "write `..=`",
+            ));
+        }
         return Ok(Versions {
             from: from.value,
             to: None,
