@@ -46,7 +46,8 @@ pub fn interface(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
     out.into()
 }
 
-/// A change of the manifest triggers a build, and its loss is an error.
+/// A change of the manifest triggers a build, and so does its loss: rustc misses a file that it had read. A clean build takes a spec
+/// without one as a spec of which nothing is released.
 fn tracked(spec: Option<&Path>) -> TokenStream {
     let name = spec.and_then(|path| {
         path.with_extension("lock")

@@ -1,8 +1,10 @@
 //! What a version of an interface does, in lines `KEY: VALUE` that depend on no name but its own, documentation or order: the
 //! manifest that `msr lock` writes when a version is released, and that every later build is compared with.
 
+mod change;
 mod file;
 
+pub use change::{Change, compare};
 pub use file::{Broken, Manifest};
 
 use crate::model::{
@@ -13,44 +15,6 @@ use std::collections::BTreeMap;
 
 /// The lines of one version, by key.
 pub type Lines = BTreeMap<String, String>;
-
-/// A line of a manifest that the spec would alter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The version.
-    pub version: u16,
-    /// The line's key.
-    pub key: String,
-    /// Its value when the version was released.
-    pub was: Option<String>,
-    /// Its value by the spec.
-    pub is: Option<String>,
-}
-
-impl std::fmt::Display for Change {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let key = &self.key;
-        match (&self.was, &self.is) {
-            (Some(was), Some(is)) => write!(f, "{key}: was {was}, would be {is}"),
-            (Some(was), None) => write!(f, "{key}: was {was}, would be gone"),
-            (None, is) => write!(f, "{key}: is new ({})", is.as_deref().unwrap_or("")),
-        }
-    }
-}
-
-/// What of a released version differs.
-pub fn compare(version: u16, released: &Lines, now: &Lines) -> Vec<Change> {
-    let keys: std::collections::BTreeSet<&String> = released.keys().chain(now.keys()).collect();
-    keys.into_iter()
-        .filter(|key| released.get(*key) != now.get(*key))
-        .map(|key| Change {
-            version,
-            key: key.clone(),
-            was: released.get(key).cloned(),
-            is: now.get(key).cloned(),
-        })
-        .collect()
-}
 
 /// The key of a register: its first MSR, or its tag if it has none.
 pub fn register_key(register: &Register) -> String {

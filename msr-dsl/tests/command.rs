@@ -321,7 +321,7 @@ fn check_counts_one_register_as_one() {
     let path = folder.join("one.msr").display().to_string();
     let text = "interface! {\n    /// One.\n    interface one { version 1 \"first\"; }\n    /// It.\n    register ONE @ 0x10 { cite \"the test\"; read zero; write ignore; }\n}\n";
     std::fs::write(&path, text).expect("a spec");
-    let output = format!("{path}: one fine: version 1, 1 register\n");
+    let output = format!("{path}: one fine: version 1; 1 register\n");
     expect(&["check", &path], "", 0, &output, "");
     std::fs::remove_dir_all(&folder).expect("removed");
 }
@@ -466,7 +466,7 @@ fn new_writes_a_spec_without_mistakes_and_nothing_over_another() {
         &["check", &file],
         "",
         0,
-        &format!("{file}: fresh fine: version 1, 2 registers\n"),
+        &format!("{file}: fresh fine: version 1; 2 registers\n"),
         "",
     );
     expect(

@@ -19,14 +19,14 @@ const SAID: [(&str, &str); 12] = [
     ("cargo boot  ", "g0 shuts down with exit code 0"),
     (
         "s/read all_ones/read zero/",
-        "version 2 is released, and this would alter MCi_CTL: 0x400 read: was 0xffffffffffffffff, would be 0x0",
+        "versions 2, 3, 4 are released, and this would alter MCi_CTL (0x400): read was 0xffffffffffffffff, would be 0x0",
     ),
     ("0x4d0' | cargo msr sim specs/vmce.msr@2", "unhandled\n"),
     (
         "sim specs/vmce.msr@3 --feature LMCE",
         "0x0000000000000000\n",
     ),
-    ("git apply", "vmce fine: version 1, 2, 3, 4, 5"),
+    ("git apply", "vmce fine: versions 1, 2, 3, 4, 5;"),
     (
         "--feature ELOG",
         "0x0000000005000c02\nok\n0x0000000000000002\n#GP\n0x0000000001000c02\n#GP\n",

@@ -2,9 +2,11 @@
 
 use crate::ast::{Name, Spec};
 use crate::codes;
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, start};
 use crate::manifest::{self, Lines, Manifest};
 use crate::model::{Model, View};
+use proc_macro2::Span;
+use std::collections::BTreeSet;
 
 /// Compares the released versions of a manifest with the model.
 pub fn lock(spec: &Spec, model: &Model, manifest: &str, diagnostics: &mut Diagnostics) {
@@ -45,9 +47,10 @@ pub fn lock(spec: &Spec, model: &Model, manifest: &str, diagnostics: &mut Diagno
             );
         }
     }
+    let mut altered: Vec<Altered> = Vec::new();
     for (version, lines) in &released.versions {
         match model.version(*version) {
-            Some(view) => changes(spec, interface, view, lines, diagnostics),
+            Some(view) => changes(spec, interface, view, lines, &mut altered),
             None => diagnostics.add(
                 &codes::LOCKED,
                 interface.span,
@@ -56,6 +59,58 @@ pub fn lock(spec: &Spec, model: &Model, manifest: &str, diagnostics: &mut Diagno
             ),
         }
     }
+    for one in altered {
+        diagnostics.add(
+            &codes::LOCKED,
+            one.span,
+            one.message(),
+            "keep the version as it was with `in ... { ... }`, and put what is new into a later version",
+        );
+    }
+}
+
+/// What would be altered in one place of the spec.
+struct Altered {
+    span: Span,
+    name: String,
+    /// Each change, and the versions in which it is one.
+    changes: Vec<(String, Vec<u16>)>,
+}
+
+impl Altered {
+    fn message(&self) -> String {
+        /// More are counted.
+        const TOLD: usize = 6;
+        let versions: BTreeSet<u16> = self.versions().collect();
+        let versions: Vec<String> = versions.iter().map(u16::to_string).collect();
+        let (first, many) = (versions.join(", "), versions.len() > 1);
+        let mut message = format!(
+            "version{} {first} {} released, and this would alter {}: ",
+            if many { "s" } else { "" },
+            if many { "are" } else { "is" },
+            self.name,
+        );
+        let told = self.changes.iter().take(TOLD);
+        let told: Vec<String> = told
+            .map(|(change, of)| match of.len() == versions.len() {
+                true => change.clone(),
+                false => {
+                    let of: Vec<String> = of.iter().map(u16::to_string).collect();
+                    format!("{change} (in {})", of.join(", "))
+                }
+            })
+            .collect();
+        message += &told.join("; ");
+        let more = self.changes.len().saturating_sub(TOLD);
+        if more > 0 {
+            message += &format!("; and {more} more");
+        }
+        message
+    }
+
+    fn versions(&self) -> impl Iterator<Item = u16> {
+        self.changes.iter().flat_map(|(_, of)| of.iter().copied())
+    }
 }
 
 fn changes(
@@ -63,32 +118,56 @@ fn changes(
     interface: &Name,
     view: &View,
     released: &Lines,
-    diagnostics: &mut Diagnostics,
+    altered: &mut Vec<Altered>,
 ) {
     let now = manifest::lines(view);
-    for change in manifest::compare(view.version, released, &now) {
-        let about = view.registers.iter().find(|register| {
-            change
-                .key
-                .strip_prefix(&manifest::register_key(register))
-                .is_some_and(|rest| rest.starts_with(' '))
+    for change in manifest::compare(released, &now) {
+        let key = change.register.as_ref();
+        let about = key.and_then(|key| {
+            let mut all = view.registers.iter();
+            all.find(|register| manifest::register_key(register) == *key)
         });
         let place = about.and_then(|register| {
-            let lives =
-                |ast: &&crate::ast::Register| super::select::lives(ast.versions, view.version);
-            spec.registers
-                .iter()
-                .filter(lives)
-                .find(|ast| ast.name.text == register.name)
+            let own = |ast: &&crate::ast::Register| {
+                super::select::lives(ast.versions, view.version) && ast.name.text == register.name
+            };
+            spec.registers.iter().find(own)
         });
-        let (name, span) = place.map_or(("the interface", interface.span), |ast| {
-            (ast.name.text.as_str(), ast.name.span)
-        });
-        diagnostics.add(
-            &codes::LOCKED,
-            span,
-            format!("version {} is released, and this would alter {name}: {change}", view.version),
-            "keep the version as it was with `in ... { ... }`, and put what is new into a later version",
-        );
+        let (name, span, text) = match (place, key) {
+            (Some(ast), Some(key)) => (
+                format!("{} ({key})", ast.name.text),
+                ast.name.span,
+                change.to_string(),
+            ),
+            (_, Some(key)) => (
+                "the interface".to_owned(),
+                interface.span,
+                format!("{key}: {change}"),
+            ),
+            _ => (
+                "the interface".to_owned(),
+                interface.span,
+                change.to_string(),
+            ),
+        };
+        let at = altered
+            .iter()
+            .position(|one| start(one.span) == start(span));
+        let one = match at {
+            Some(at) => &mut altered[at],
+            None => {
+                altered.push(Altered {
+                    span,
+                    name,
+                    changes: Vec::new(),
+                });
+                let last = altered.len() - 1;
+                &mut altered[last]
+            }
+        };
+        match one.changes.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, of)) => of.push(view.version),
+            None => one.changes.push((text, vec![view.version])),
+        }
     }
 }

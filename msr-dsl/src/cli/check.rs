@@ -34,11 +34,13 @@ pub fn check(files: &[PathBuf], json: bool) -> ExitCode {
                 .map(|view| view.version.to_string())
                 .collect();
             let registers = model.newest().registers.len();
+            let plural = |count: usize| if count == 1 { "" } else { "s" };
             put!(
-                "{file}: {} fine: version {}, {registers} register{}",
+                "{file}: {} fine: version{} {}; {registers} register{}",
                 model.name,
+                plural(versions.len()),
                 versions.join(", "),
-                if registers == 1 { "" } else { "s" }
+                plural(registers)
             );
         }
     }
