@@ -1,7 +1,7 @@
 //! The administrator's commands, as they come on the serial line (docs/boot-protocol.md).
 
 use crate::mc::refused::Refused;
-use crate::units::{Gpa, GuestId, Hpa};
+use crate::units::{Gpa, GuestId, Hpa, Pcpu};
 
 /// The longest line, in bytes, without its end.
 pub const MAX_LINE: usize = 200;
@@ -14,6 +14,17 @@ pub enum PageCommand {
     /// Puts it back.
     Back(Place),
     /// Names every page that is out of use.
+    List,
+}
+
+/// Something about processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessorCommand {
+    /// Takes a processor out of use.
+    Out(Pcpu),
+    /// Puts it back.
+    Back(Pcpu),
+    /// Names every processor.
     List,
 }
 
@@ -41,6 +52,31 @@ pub fn parse(line: &[u8]) -> Result<Option<PageCommand>, Refused> {
         Some(b"out") => PageCommand::Out(place(words)?),
         Some(b"back") => PageCommand::Back(place(words)?),
         Some(b"list") if words.next().is_none() => PageCommand::List,
+        _ => return Err(Refused::UnknownWord),
+    };
+    Ok(Some(command))
+}
+
+/// Reads a command about processors. `None` for a line that is none, as [`parse`].
+pub fn parse_processor(line: &[u8]) -> Result<Option<ProcessorCommand>, Refused> {
+    let mut words = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    if words.next() != Some(b"processor") {
+        return Ok(None);
+    }
+    let word = words.next();
+    let processor = words.next().map(|word| {
+        let number = number(word).ok_or(Refused::BadNumber)?;
+        u16::try_from(number)
+            .map(Pcpu)
+            .map_err(|_| Refused::NoProcessor)
+    });
+    let command = match (word, processor, words.next()) {
+        (Some(b"out"), Some(number), None) => ProcessorCommand::Out(number?),
+        (Some(b"back"), Some(number), None) => ProcessorCommand::Back(number?),
+        (Some(b"out" | b"back"), None, _) => return Err(Refused::MissingKey),
+        (Some(b"list"), None, _) => ProcessorCommand::List,
         _ => return Err(Refused::UnknownWord),
     };
     Ok(Some(command))
@@ -96,6 +132,30 @@ pub(crate) fn number(text: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_about_processors() {
+        let cases = [
+            ("processor out 1", Ok(Some(ProcessorCommand::Out(Pcpu(1))))),
+            (
+                " processor  back 0x2 ",
+                Ok(Some(ProcessorCommand::Back(Pcpu(2)))),
+            ),
+            ("processor list", Ok(Some(ProcessorCommand::List))),
+            ("page list", Ok(None)),
+            ("", Ok(None)),
+            ("processor", Err(Refused::UnknownWord)),
+            ("processor off 1", Err(Refused::UnknownWord)),
+            ("processor out 1 2", Err(Refused::UnknownWord)),
+            ("processor list 1", Err(Refused::UnknownWord)),
+            ("processor out", Err(Refused::MissingKey)),
+            ("processor out one", Err(Refused::BadNumber)),
+            ("processor back 65536", Err(Refused::NoProcessor)),
+        ];
+        for (line, wanted) in cases {
+            assert_eq!(parse_processor(line.as_bytes()), wanted, "{line}");
+        }
+    }
 
     #[test]
     fn commands_about_pages() {

@@ -39,6 +39,7 @@ pub mod last_words;
 mod mc;
 pub mod mca;
 pub mod message;
+pub mod placement;
 pub mod records;
 #[cfg(not(loom))]
 pub mod retired;

@@ -49,6 +49,8 @@ macro_rules! for_each_message {
             info free_page_listed "page.listed cpu={=u16} owner=free hpa={=u64:#x} pages={=u64}" (hpa: u64, pages: u64)
             /// The end of a list: how many pages are out of use in all; of `unlisted` more it is not kept which they are.
             info pages_listed "page.list cpu={=u16} pages={=u64} unlisted={=u64}" (pages: u64, unlisted: u64)
+            /// A processor, `state` `in-use` or `out-of-use`, and how many vCPUs it is to run. An answer to `processor list`.
+            info processor_listed "processor.listed cpu={=u16} processor={=u16} state={=str} vcpus={=u16}" (processor: u16, state: &str, vcpus: u16)
             /// This machine cannot run guests.
             error machine_unsupported "machine.unsupported cpu={=u16} reason={=str}" (reason: &str)
             /// The boot loader's input cannot be used; nothing runs.

@@ -230,6 +230,31 @@ pub const WORDS: &[(&str, Look, &str)] = &[
         "the command about a page is refused: {reason}",
     ),
     (
+        "processor.out",
+        Look::MachineCheck,
+        "processor {processor} is out of use; {vcpus#vCPU} to go on elsewhere",
+    ),
+    (
+        "processor.back",
+        Look::MachineCheck,
+        "processor {processor} is back in use; {vcpus#vCPU} to come back",
+    ),
+    (
+        "processor.refused",
+        Look::Life,
+        "the command about a processor is refused: {reason}",
+    ),
+    (
+        "processor.listed",
+        Look::Life,
+        "processor {processor} is {state}, with {vcpus#vCPU}",
+    ),
+    (
+        "vcpu.moved",
+        Look::Life,
+        "{guest} vCPU {vcpu} goes on here, from processor {from}",
+    ),
+    (
         "page.listed",
         Look::Life,
         "out of use: page {gpa} of {guest}{-owner}",

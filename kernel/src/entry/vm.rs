@@ -234,28 +234,62 @@ static HELD: [Slot<Vcpu>; MAX_PROCESSORS] = [const { Slot::new() }; MAX_PROCESSO
 /// before.
 ///
 /// # Safety
-/// Ordinary context on the vCPU's processor, no borrow of any of its vCPUs in use.
+/// Ordinary context on the vCPU's processor, no borrow of any of its vCPUs in use; its VMCS is active on no other processor.
 unsafe fn change_hands(processor: &Processor, vcpu: &'static Vcpu) -> Result<(), Failed> {
     let held = &HELD[usize::from(processor.number.0) % MAX_PROCESSORS];
     let previous = held.get();
     if previous.is_some_and(|previous| core::ptr::eq(previous, vcpu)) {
         return Ok(());
     }
-    // SAFETY: by the caller; the two are not the same, and a vCPU never changes its processor.
+    // SAFETY: by the caller; the two are not the same, and one that has left this processor is not held here any more.
     unsafe {
         operation::load(processor, vmcs_of(vcpu))?;
         held.replace(Some(vcpu));
         if let Some(previous) = previous {
-            let own = previous.own.borrow();
-            own.unswitched.save();
-            if let Err(excluded) = platform::take_processor(&mut own.platform) {
-                let event = excluded.event(own.shared.id);
-                processor.ring.emit(Tsc(tsc()), event);
-            }
+            keep(processor, previous.own.borrow());
         }
         let own = vcpu.own.borrow();
         own.unswitched.load();
         platform::load_processor(&own.platform);
+    }
+    Ok(())
+}
+
+/// Keeps what of a vCPU's state is in the processor.
+fn keep(processor: &Processor, own: &mut Own) {
+    own.unswitched.save();
+    if let Err(excluded) = platform::take_processor(&mut own.platform) {
+        let event = excluded.event(own.shared.id);
+        processor.ring.emit(Tsc(tsc()), event);
+    }
+}
+
+/// Lets a vCPU of this processor go: nothing of it is left here, and what the processor holds of its VMCS is written back. Ordinary context, between a VM
+/// exit and the next entry; this processor touches nothing of it from here on.
+pub fn let_go(processor: &Processor, vcpu: &'static Vcpu) -> Result<(), Failed> {
+    let held = &HELD[usize::from(processor.number.0) % MAX_PROCESSORS];
+    // SAFETY: ordinary context on its processor, no borrow of the block in use; it is not entered before `take_in` has been called for it.
+    unsafe {
+        let own = vcpu.own.borrow();
+        if held.get().is_some_and(|held| core::ptr::eq(held, vcpu)) {
+            held.replace(None);
+            keep(processor, own);
+        }
+        // The next entry is the first since VMCLEAR.
+        own.launched = 0;
+        operation::clear(processor, vmcs_of(vcpu))
+    }
+}
+
+/// Takes in a vCPU that another processor has let go. Ordinary context, between a VM exit and the next entry.
+///
+/// The preemption timer is set before each entry. Its time stamp counter is this processor's and the offset in its VMCS, as before: counters of processors agree.
+pub fn take_in(processor: &Processor, vcpu: &'static Vcpu) -> Result<(), Failed> {
+    // SAFETY: ordinary context; the processor that had it has handed it over, which this one has seen, and touches nothing of it any more. So its
+    // VMCS is clear, and nothing borrows its block.
+    unsafe {
+        change_hands(processor, vcpu)?;
+        vmcs::move_in(processor, &mut Current::assume());
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ impl From<OutOfMemory> for Error {
     }
 }
 
-/// Makes a guest of `image`. Each of its vCPUs gets a processor for ever: vCPUs are dealt out in the order of their making.
+/// Makes a guest of `image`. Each of its vCPUs gets a processor as its home: vCPUs are dealt out in the order of their making.
 /// `extra` is what the administrator has named for guests from newer hosts, `fast_exit_of` gives the function that answers the exits of
 /// a vCPU by its machine-check registers.
 pub fn create(

@@ -103,7 +103,7 @@ impl Guest {
         }
         RUNNING.fetch_sub(1, Ordering::AcqRel);
         for vcpu in self.vcpus() {
-            vcpu.shared.processor.request(0);
+            vcpu.shared.request();
         }
         // Whoever completes the log when all have ended may run none of them.
         if let Some(first) = Processor::get(Pcpu(0)) {

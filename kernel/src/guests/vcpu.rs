@@ -1,6 +1,6 @@
 //! A vCPU: what only its own processor touches, and what others may.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence};
 
 use kernel::guest::pvh::Start;
 use kernel::guest::waits::Waits;
@@ -12,7 +12,8 @@ use specs::platform::v1::{Held, State as PlatformState};
 use super::console::Line;
 use super::registry::Guest;
 use crate::machine::own_cell::OwnCell;
-use crate::machine::processor::Processor;
+use crate::machine::processor::{Processor, SETTLE_VCPUS};
+use crate::machine::slots::Slot;
 use crate::vmx::registers::{FxState, Registers};
 use crate::vmx::unswitched::Unswitched;
 
@@ -85,8 +86,14 @@ pub struct Shared {
     pub id: VcpuId,
     /// Its guest.
     pub guest: &'static Guest,
-    /// The processor that runs it.
-    pub processor: &'static Processor,
+    /// The processor that runs it, unless that is out of use.
+    pub home: &'static Processor,
+    /// The one whose it is.
+    processor: Slot<Processor>,
+    /// The one whose it is to be.
+    destination: Slot<Processor>,
+    /// The one whose it was before.
+    came_from: Slot<Processor>,
     /// Machine checks for it.
     pub mailbox: &'static Mailbox,
     /// Its VMCS.
@@ -128,14 +135,17 @@ impl Shared {
     pub fn new(
         id: VcpuId,
         guest: &'static Guest,
-        processor: &'static Processor,
+        home: &'static Processor,
         mailbox: &'static Mailbox,
         vmcs: Hpa,
     ) -> Self {
         Self {
             id,
             guest,
-            processor,
+            home,
+            processor: Slot::new(),
+            destination: Slot::new(),
+            came_from: Slot::new(),
             mailbox,
             vmcs,
             activity: AtomicU8::new(Activity::WaitForStartup as u8),
@@ -143,6 +153,43 @@ impl Shared {
             events: AtomicU8::new(0),
             is_deaf: AtomicBool::new(false),
         }
+    }
+
+    /// The processor whose it is now. It may have become another one's by the time that this returns: that one then sees what was written for the
+    /// vCPU before the call.
+    pub fn processor(&self) -> &'static Processor {
+        fence(Ordering::SeqCst);
+        self.processor.get().unwrap_or(self.home)
+    }
+
+    /// The processor whose it is to be.
+    pub fn destination(&self) -> &'static Processor {
+        self.destination.get().unwrap_or(self.home)
+    }
+
+    /// The processor whose it was before, if it has moved.
+    pub fn came_from(&self) -> Option<&'static Processor> {
+        self.came_from.get()
+    }
+
+    /// Has its processor hand it over to that one. One at a time says so.
+    pub fn go_to(&self, destination: &'static Processor) {
+        self.destination.replace(Some(destination));
+        self.processor().request(SETTLE_VCPUS);
+    }
+
+    /// It is that processor's from now on. By the one whose it was, which touches nothing of it any more.
+    pub fn hand_over(&self, to: &'static Processor) {
+        self.came_from.replace(Some(self.processor()));
+        self.processor.replace(Some(to));
+        // With that of `processor`: whoever has found the old one has written before what the new one reads after.
+        fence(Ordering::SeqCst);
+        to.request(SETTLE_VCPUS);
+    }
+
+    /// Gets its processor to look at it.
+    pub fn request(&self) {
+        self.processor().request(0);
     }
 
     /// What it does.
@@ -176,13 +223,13 @@ impl Shared {
                     .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
             }
         }
-        self.processor.request(0);
+        self.request();
     }
 
     /// Sends an NMI. A vCPU that waits for start-up gets none.
     pub fn send_nmi(&self) {
         self.events.fetch_or(NMI, Ordering::Release);
-        self.processor.request(0);
+        self.request();
     }
 
     /// An NMI has been sent, or interrupts are due.

@@ -33,6 +33,9 @@ pub const RING: usize = 256;
 /// Another processor wants this one to take a machine check (the injector's vector).
 pub const RAISE_MACHINE_CHECK: u32 = 1 << 0;
 
+/// vCPUs are to leave this processor, or have been handed over to it.
+pub const SETTLE_VCPUS: u32 = 1 << 1;
+
 /// There is something to look at. The NMI alone does not say so: it may come after the look and before the sleep.
 const NEWS: u32 = 1 << 31;
 

@@ -238,6 +238,18 @@ macro_rules! for_each_event {
             /// The administrator's command about a page was refused.
             warn PageRefused "page.refused cpu={=u16} reason={=str}"
                 { reason: Refused }
+            /// A processor is out of use by the administrator's word: `vcpus` vCPUs go on elsewhere.
+            warn ProcessorOut "processor.out cpu={=u16} processor={=u16} vcpus={=u16}"
+                { processor: Pcpu, vcpus: u16 }
+            /// A processor is back in use by the administrator's word: `vcpus` vCPUs come back to it.
+            warn ProcessorBack "processor.back cpu={=u16} processor={=u16} vcpus={=u16}"
+                { processor: Pcpu, vcpus: u16 }
+            /// The administrator's command about a processor was refused.
+            warn ProcessorRefused "processor.refused cpu={=u16} reason={=str}"
+                { reason: Refused }
+            /// A vCPU goes on on this processor; it comes from the processor `from`.
+            info VcpuMoved "vcpu.moved cpu={=u16} guest={=u8} vcpu={=u8} from={=u16}"
+                { guest: GuestId, vcpu: u8, from: Pcpu }
             /// A processor has not flushed its translations in time; no vCPU runs there before it has.
             error Unflushed "page.unflushed cpu={=u16} processor={=u16}"
                 { processor: Pcpu }

@@ -19,15 +19,17 @@ words! {
         MissingKey = "missing-key",
         /// There is no such processor.
         NoProcessor = "no-such-processor",
+        /// The processor keeps house for all others, and stays in use: the last one, if need be.
+        KeepsHouse = "keeps-house",
         /// There is no such bank.
         NoBank = "no-such-bank",
         /// The page is the hypervisor's, which cannot do without it.
         HypervisorPage = "hypervisor-page",
         /// The memory map does not leave that page to the hypervisor.
         NoMemory = "no-memory",
-        /// The page is out of use already.
+        /// The page or processor is out of use already.
         OutOfUse = "out-of-use",
-        /// The page is in use.
+        /// The page or processor is in use.
         InUse = "in-use",
         /// A processor has still to flush its translations of pages that went out of use.
         Unflushed = "unflushed",

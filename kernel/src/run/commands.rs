@@ -1,13 +1,13 @@
-//! The administrator's commands, from COM1: pages out of use and back, and, with the injector, faults.
+//! The administrator's commands, from COM1: pages and processors out of use and back, and, with the injector, faults.
 
 use arrayvec::ArrayVec;
-use kernel::command::{MAX_LINE, PageCommand, parse};
+use kernel::command::{MAX_LINE, PageCommand, ProcessorCommand, parse, parse_processor};
 use kernel::event::Event;
 use kernel::faults::Refused;
 use kernel::mca::Machine;
 
 use super::host::HOST;
-use super::pages;
+use super::{pages, processors};
 use crate::machine::lock::Lock;
 use crate::machine::serial_input;
 
@@ -36,7 +36,7 @@ pub fn look() -> bool {
 
 fn carry_out(line: &[u8]) -> bool {
     match parse(line) {
-        Ok(None) => return other(line),
+        Ok(None) => return about_processors(line).unwrap_or_else(|| other(line)),
         Ok(Some(PageCommand::List)) => pages::list(),
         Ok(Some(PageCommand::Out(place))) => tell(pages::out(place)),
         Ok(Some(PageCommand::Back(place))) => tell(pages::back(place)),
@@ -47,6 +47,22 @@ fn carry_out(line: &[u8]) -> bool {
 
 fn tell(done: Result<Event, Refused>) {
     HOST.emit(done.unwrap_or_else(|reason| Event::PageRefused { reason }));
+}
+
+/// None if it is no command about processors.
+fn about_processors(line: &[u8]) -> Option<bool> {
+    let done = match parse_processor(line) {
+        Ok(None) => return None,
+        Ok(Some(ProcessorCommand::List)) => {
+            processors::list();
+            return Some(false);
+        }
+        Ok(Some(ProcessorCommand::Out(number))) => processors::out(number),
+        Ok(Some(ProcessorCommand::Back(number))) => processors::back(number),
+        Err(reason) => Err(reason),
+    };
+    HOST.emit(done.unwrap_or_else(|reason| Event::ProcessorRefused { reason }));
+    Some(false)
 }
 
 #[cfg(feature = "faults")]

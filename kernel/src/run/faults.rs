@@ -65,7 +65,7 @@ pub fn from_guest(registers: &Registers, caller: &Shared) -> Result<u64, Error> 
     const THIS_PROCESSOR: u64 = 0xffff;
     let flags = registers.rdi >> 8 & 0xff;
     let processor = match registers.rdi >> 16 & 0xffff {
-        THIS_PROCESSOR => caller.processor.number,
+        THIS_PROCESSOR => caller.processor().number,
         number => Pcpu(number as u16),
     };
     let guest = if flags & FAULT_OTHER_GUEST != 0 {
@@ -103,7 +103,7 @@ static AT_ENTRY: Lock<Option<(VcpuId, Fault)>> = Lock::new(None);
 fn await_entry(caller: &Shared, mut fault: Fault) -> Result<u64, Error> {
     let mut place = AT_ENTRY.lock();
     let banks = Processor::current().machine_check.banks();
-    let is_own = fault.processor == caller.processor.number && !fault.broadcast;
+    let is_own = fault.processor == caller.processor().number && !fault.broadcast;
     let comes = is_own && fault.bank.0 < banks;
     if place.is_some() || !comes || !capability::writes_exit_information() {
         return Err(Error::Argument);
@@ -172,7 +172,7 @@ pub fn touched(own: &mut Own, address: Gpa) {
     vcpu.guest.memory.show(trap.page);
     if trap.fault.status != 0 {
         _ = carry_out(Ok(Fault {
-            processor: vcpu.processor.number,
+            processor: vcpu.processor().number,
             ..trap.fault
         }));
         before_event(own);
@@ -256,7 +256,7 @@ const NOBODY: u16 = u16::MAX;
 const TURNS: u64 = 32;
 
 fn await_consumer(guest: GuestId, fault: Fault) -> Result<(), Refused> {
-    let runs_there = |vcpu: &Vcpu| vcpu.shared.processor.number == fault.processor && runs(vcpu);
+    let runs_there = |vcpu: &Vcpu| vcpu.shared.processor().number == fault.processor && runs(vcpu);
     if !Guest::get(guest).is_some_and(|guest| guest.vcpus().any(runs_there)) {
         return Err(Refused::NoConsumer);
     }

@@ -5,8 +5,8 @@ use core::sync::atomic::Ordering;
 use kernel::mca::{self, Interrupted, Verdict};
 
 use super::host::{ENGINE, HOST};
-use super::{current_vcpu, local};
-use crate::machine::processor::{Processor, RAISE_MACHINE_CHECK};
+use super::{current_vcpu, local, processors};
+use crate::machine::processor::{Processor, RAISE_MACHINE_CHECK, SETTLE_VCPUS};
 use crate::machine::{log, power, traps, tsc};
 use crate::vmx::operation;
 
@@ -85,15 +85,18 @@ pub fn nmi_in_guest_mode() {
 
 /// Does what other processors ask of this one.
 #[inline(always)]
-pub(super) fn answer_requests(processor: &Processor) {
+pub(super) fn answer_requests(processor: &'static Processor) {
     if processor.requests.load(Ordering::Acquire) != 0 {
         answer(processor);
     }
 }
 
-fn answer(processor: &Processor) {
+fn answer(processor: &'static Processor) {
     let requests = processor.requests.swap(0, Ordering::AcqRel);
     local(processor).turns.look_round();
+    if requests & SETTLE_VCPUS != 0 {
+        processors::settle(processor);
+    }
     if requests & RAISE_MACHINE_CHECK != 0 {
         #[cfg(feature = "faults")]
         super::faults::settle();

@@ -9,9 +9,11 @@ pub mod faults;
 pub mod host;
 mod machine_check;
 mod pages;
+pub mod processors;
 pub mod records;
 mod turns;
 
+use core::iter::repeat_with;
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use kernel::event::{Event, Stamped};
@@ -40,7 +42,7 @@ pub use machine_check::{
 
 /// What one processor keeps of its own.
 struct Local {
-    /// The vCPUs that run here and nowhere else.
+    /// The vCPUs that are here.
     turns: Turns,
     /// The one that runs, has just exited, or is about to be entered. None while the processor rests.
     current: Slot<Vcpu>,
@@ -149,13 +151,15 @@ fn prepare(processor: &'static Processor, controls: &Controls) -> Result<(), Not
     let own = || {
         guests::all()
             .flat_map(|guest| guest.vcpus())
-            .filter(|vcpu| vcpu.shared.processor.number == processor.number)
+            .filter(|vcpu| vcpu.shared.home.number == processor.number)
     };
     for vcpu in own() {
         vm::prepare(processor, vcpu, controls, 1, slow::power_on).map_err(|_| NotReady)?;
     }
-    let own = memory::place_each(own().count(), own()).map_err(|_| NotReady)?;
-    local(processor).turns.fill(own);
+    // Any vCPU of the machine may come to run here.
+    let all = guests::all().map(|guest| usize::from(guest.vcpu_count()));
+    let places = memory::place_each(all.sum(), repeat_with(Slot::new)).map_err(|_| NotReady)?;
+    local(processor).turns.fill(places, own());
     Ok(())
 }
 
@@ -358,15 +362,13 @@ fn keep_house_at(time: u64) {
 fn follow_up() {
     for guest in guests::all().filter(|guest| !guest.has_ended()) {
         if vmce::follow_up(guest.mailboxes) {
-            guest
-                .vcpus()
-                .for_each(|vcpu| vcpu.shared.processor.request(0));
+            guest.vcpus().for_each(|vcpu| vcpu.shared.request());
         }
     }
 }
 
 /// The last guest has ended: the log is completed, and the machine goes off.
-fn finish(processor: &Processor) -> ! {
+fn finish(processor: &'static Processor) -> ! {
     local(processor).current.replace(None);
     while processor.number != Pcpu(0) {
         traps::sleep(&processor.requests);

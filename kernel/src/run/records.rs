@@ -47,7 +47,7 @@ impl State {
         if let Some(listener) = &mut self.listener {
             listener.due = listener.due.saturating_add(1);
             listener.vcpu.set_interrupt(true);
-            look_at(listener.vcpu.processor);
+            look_at(listener.vcpu.processor());
         }
     }
 

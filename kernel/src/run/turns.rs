@@ -6,13 +6,16 @@ use kernel::schedule::{Choice, Need, choose};
 
 use crate::guests::vcpu::{Activity, Vcpu};
 use crate::machine::memory::Once;
+use crate::machine::slots::Slot;
 
 /// No vCPU has run yet.
 const NONE: usize = usize::MAX;
 
 /// One processor's vCPUs.
 pub struct Turns {
-    vcpus: Once<&'static [&'static Vcpu]>,
+    /// A place for each vCPU of the machine; the first [`Turns::count`] are taken. The processor's own to change.
+    places: Once<&'static [Slot<Vcpu>]>,
+    count: AtomicUsize,
     /// Place of the one that ran last.
     current: AtomicUsize,
     /// When its slice is over, in time stamp ticks.
@@ -27,7 +30,8 @@ impl Turns {
     /// Of a processor without vCPUs.
     pub const fn new() -> Self {
         Self {
-            vcpus: Once::new(),
+            places: Once::new(),
+            count: AtomicUsize::new(0),
             current: AtomicUsize::new(NONE),
             slice_end: AtomicU64::new(0),
             contended: AtomicBool::new(false),
@@ -35,9 +39,54 @@ impl Turns {
         }
     }
 
-    /// These are the processor's vCPUs, for ever. Once, by the processor.
-    pub fn fill(&self, vcpus: &'static [&'static Vcpu]) {
-        self.vcpus.set(vcpus);
+    /// These are the processor's vCPUs at first; there is a place for each that may come. Once, by the processor.
+    pub fn fill(&self, places: &'static [Slot<Vcpu>], vcpus: impl Iterator<Item = &'static Vcpu>) {
+        self.places.set(places);
+        vcpus.for_each(|vcpu| self.add(vcpu));
+    }
+
+    /// The processor has got its places: it can run vCPUs.
+    pub fn are_filled(&self) -> bool {
+        self.places.get().is_some()
+    }
+
+    /// One more, behind the others. By the processor.
+    pub fn add(&self, vcpu: &'static Vcpu) {
+        let count = self.count.load(Ordering::Relaxed);
+        if let Some(place) = self.places.get().and_then(|places| places.get(count)) {
+            place.replace(Some(vcpu));
+            self.count.store(count + 1, Ordering::Relaxed);
+            self.look_round();
+        }
+    }
+
+    /// One less; the last takes its place. By the processor.
+    pub fn remove(&self, vcpu: &Vcpu) {
+        let places = self.taken();
+        let found = places.iter().position(|place| is_at(place, vcpu));
+        if let (Some(found), Some((last, _))) = (found, places.split_last()) {
+            if let Some(place) = places.get(found) {
+                place.replace(last.get());
+            }
+            last.replace(None);
+            self.count.store(places.len() - 1, Ordering::Relaxed);
+            // Whose turn it is is found out anew.
+            self.current.store(NONE, Ordering::Relaxed);
+            self.look_round();
+        }
+    }
+
+    /// It is one of the processor's.
+    pub fn has(&self, vcpu: &Vcpu) -> bool {
+        self.taken().iter().any(|place| is_at(place, vcpu))
+    }
+
+    /// The places that are taken.
+    fn taken(&self) -> &'static [Slot<Vcpu>] {
+        let places = self.places.get().copied().unwrap_or(&[]);
+        places
+            .get(..self.count.load(Ordering::Relaxed))
+            .unwrap_or(&[])
     }
 
     /// Another vCPU may have been woken: looks at all before the next entry. In any context.
@@ -47,10 +96,10 @@ impl Turns {
 
     /// The vCPU to be entered next, if any can be. `now` and `slice` in time stamp ticks.
     pub fn next(&self, now: u64, slice: u64) -> Option<&'static Vcpu> {
-        let vcpus = *self.vcpus.get()?;
+        let vcpus = self.taken();
         let place = self.current.load(Ordering::Relaxed);
         let slice_over = now >= self.slice_end.load(Ordering::Relaxed);
-        let current = vcpus.get(place).copied();
+        let current = vcpus.get(place).and_then(Slot::get);
         let begin_slice = || {
             self.slice_end
                 .store(now.saturating_add(slice), Ordering::Relaxed)
@@ -64,20 +113,20 @@ impl Turns {
         // What comes from here on asks for another look.
         self.look_round.swap(false, Ordering::AcqRel);
         let was_here = current.is_some().then_some(place);
-        let wants = |place: usize| vcpus.get(place).map_or(Need::Nothing, |vcpu| need(vcpu));
+        let at = |place: usize| vcpus.get(place).and_then(Slot::get);
+        let wants = |place: usize| at(place).map_or(Need::Nothing, need);
         let Choice { place, contended } = choose(vcpus.len(), was_here, slice_over, wants)?;
         if slice_over || was_here != Some(place) {
             begin_slice();
         }
         self.current.store(place, Ordering::Relaxed);
         self.contended.store(contended, Ordering::Relaxed);
-        vcpus.get(place).copied()
+        at(place)
     }
 
     /// A machine check waits for a vCPU: nothing goes before that.
     pub fn has_urgent(&self) -> bool {
-        let mut vcpus = self.vcpus.get().copied().unwrap_or(&[]).iter();
-        vcpus.any(|vcpu| is_urgent(vcpu))
+        self.taken().iter().filter_map(Slot::get).any(is_urgent)
     }
 
     /// The vCPU that is here has a machine check to take: it stays at least for so long.
@@ -97,6 +146,10 @@ impl Turns {
             u64::MAX
         }
     }
+}
+
+fn is_at(place: &Slot<Vcpu>, vcpu: &Vcpu) -> bool {
+    place.get().is_some_and(|other| core::ptr::eq(other, vcpu))
 }
 
 /// A machine check waits for the vCPU. However many others there are, that does not wait for a look at them.

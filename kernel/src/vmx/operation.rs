@@ -28,7 +28,7 @@ pub(super) fn entered(processor: &Processor) {
 /// Makes a VMCS current on this processor.
 ///
 /// # Safety
-/// The VMCS was prepared on this processor and is used on no other.
+/// The VMCS was prepared, and is active on no other processor.
 pub unsafe fn load(processor: &Processor, vmcs: Hpa) -> Result<(), Failed> {
     let current = current(processor);
     if current.load(Ordering::Relaxed) != vmcs.0 {
@@ -38,6 +38,20 @@ pub unsafe fn load(processor: &Processor, vmcs: Hpa) -> Result<(), Failed> {
         current.store(vmcs.0, Ordering::Release);
     }
     Ok(())
+}
+
+/// Writes back what this processor holds of a VMCS, which is then active nowhere.
+///
+/// # Safety
+/// The VMCS was prepared, and is active on no other processor.
+pub unsafe fn clear(processor: &Processor, vmcs: Hpa) -> Result<(), Failed> {
+    let current = current(processor);
+    if current.load(Ordering::Relaxed) == vmcs.0 {
+        // First: an NMI in between must not write to a VMCS that is not there any more.
+        current.store(NONE, Ordering::Release);
+    }
+    // SAFETY: by the caller.
+    unsafe { instructions::vmclear(vmcs) }
 }
 
 /// Sets the preemption timer of the VMCS that is current here, if there is one: 0 makes the next entry exit before an

@@ -77,7 +77,9 @@ pub unsafe fn prepare(
         instructions::vmclear(vmcs)?;
         operation::load(processor, vmcs)?;
         write_controls(controls, setup);
-        write_host(processor, setup);
+        write_host(processor);
+        vmwrite(host::RSP, setup.host_rsp);
+        vmwrite(host::RIP, setup.host_rip);
         vmwrite(guest::VMX_PREEMPTION_TIMER_VALUE, setup.timer);
         Ok(Current::assume())
     }
@@ -109,7 +111,22 @@ unsafe fn write_controls(controls: &Controls, setup: &Setup) {
     }
 }
 
-unsafe fn write_host(processor: &Processor, setup: &Setup) {
+/// Makes the current VMCS, which another processor had, this one's: its host state, and no translation that this processor has kept.
+///
+/// When the vCPU was here before, the processor may have kept translations of its addresses (tagged with its VPID), of which the guest has changed or flushed some
+/// while it was elsewhere: INVVPID drops them. Of the EPT, whoever takes something away has every processor flush, in use or not, with vCPUs of that guest or
+/// without (`mca::flush`), and each does so before its next VM entry: nothing of that is left to be done here, even if the page went out of use while the vCPU was
+/// on its way. (SDM vol. 3, 29.4.3.)
+///
+/// # Safety
+/// The processor is in VMX operation; the current VMCS was made by [`prepare`], on any processor.
+pub unsafe fn move_in(processor: &Processor, current: &mut Current) {
+    // SAFETY: by the caller; where an exit goes, and its stack pointer, are the vCPU's and stay.
+    unsafe { write_host(processor) };
+    current.flush_linear();
+}
+
+unsafe fn write_host(processor: &Processor) {
     let (cr0, cr3, cr4): (u64, u64, u64);
     // SAFETY: by the caller; the host state is this processor's own as it stands.
     unsafe {
@@ -135,7 +152,5 @@ unsafe fn write_host(processor: &Processor, setup: &Setup) {
         vmwrite(host::IA32_SYSENTER_EIP, 0);
         vmwrite(host::IA32_EFER_FULL, rdmsr(IA32_EFER));
         vmwrite(host::IA32_PAT_FULL, rdmsr(IA32_PAT));
-        vmwrite(host::RSP, setup.host_rsp);
-        vmwrite(host::RIP, setup.host_rip);
     }
 }

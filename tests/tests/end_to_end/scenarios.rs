@@ -62,6 +62,7 @@ fn no_scenario_is_forgotten() {
             "privileged-pages.toml",
             "privileged-records.toml",
             "privileged-reset.toml",
+            "processor-out.toml",
             "production.toml",
             "required-pages.toml",
             "reserved-writes.toml",
@@ -169,6 +170,12 @@ fn privileged_guest_and_records() {
 #[test]
 fn privileged_guest_and_pages() {
     met("privileged-pages", &BOCHS);
+}
+
+/// What a processor had goes on elsewhere while it is out of use, and comes home.
+#[test]
+fn processor_out() {
+    met("processor-out", &BOCHS);
 }
 
 /// A processor without vCPUs polls its banks.
