@@ -24,8 +24,8 @@ pub struct Setting<'a> {
     pub same_count: bool,
     /// Bits of the capability word that hold the count.
     pub count_bits: u64,
-    /// The most banks that a guest can have on both sides.
-    pub most_banks: u32,
+    /// The fewest and the most banks that a guest can have on both sides.
+    pub banks: [u32; 2],
     /// The registers at MSRs.
     pub places: [Arc<Places>; 2],
 }
@@ -35,13 +35,13 @@ impl<'a> Setting<'a> {
     pub fn new(views: [&'a View; 2]) -> Self {
         let guests = guests(views);
         let places = views.map(|view| Arc::new(places(view)));
-        let (same_count, most_banks) = counts(views, guests, &places);
+        let (same_count, banks) = counts(views, guests, &places);
         Self {
             views,
             guests,
             same_count,
             count_bits: count_bits(views),
-            most_banks,
+            banks,
             places,
         }
     }
@@ -115,15 +115,18 @@ fn guests(views: [&View; 2]) -> Guests {
     }
 }
 
-/// Whether every guest has the same number of banks on both sides, and the most that one can have.
-fn counts(views: [&View; 2], guests: Guests, places: &[Arc<Places>; 2]) -> (bool, u32) {
+/// Whether every guest has the same number of banks on both sides, and the fewest and the most that one can have.
+fn counts(views: [&View; 2], guests: Guests, places: &[Arc<Places>; 2]) -> (bool, [u32; 2]) {
     let mut table = Table::default();
+    let mut exist = Truth::YES;
     let counts: Vec<_> = [0, 1]
         .into_iter()
         .filter(|side| views[*side].banks.is_some())
         .map(|side| {
             let mut one = Side::new(views[side], places[side].clone());
             one.capability = guests.word(&mut table, side);
+            let own = one.may_promise(&mut table);
+            exist = table.and(exist, own);
             one.bank_count(&mut table)
         })
         .collect();
@@ -131,14 +134,21 @@ fn counts(views: [&View; 2], guests: Guests, places: &[Arc<Places>; 2]) -> (bool
         .iter()
         .filter_map(|view| Some(view.banks.as_ref()?.limit))
         .max();
-    let most = (0..limit.unwrap_or(0)).take_while(|bank| {
-        let bank = word::number(u64::from(*bank));
-        counts
+    // Which guests have a bank, on any side and on all.
+    let mut has = |bank: u32| {
+        let bank = word::number(u64::from(bank));
+        let below: Vec<Truth> = counts
             .iter()
-            .any(|count| word::below(&mut table, &bank, count) != Truth::NO)
-    });
-    let most = most.count() as u32;
-    (counts.iter().all(|count| *count == counts[0]), most)
+            .map(|count| word::below(&mut table, &bank, count))
+            .collect();
+        let (any, all) = (table.any(below.iter().copied()), table.all(below));
+        (table.meet(exist, any), table.implies(exist, all))
+    };
+    let limit = limit.unwrap_or(0);
+    let most = (0..limit).take_while(|bank| has(*bank).0).count();
+    let fewest = (0..limit).take_while(|bank| has(*bank).1).count();
+    let same = counts.iter().all(|count| *count == counts[0]);
+    (same, [fewest, most].map(|count| count as u32))
 }
 
 fn count_bits(views: [&View; 2]) -> u64 {

@@ -5,7 +5,7 @@ use super::alike::Alike;
 use super::finding::Finding;
 use super::groups::{Group, expressions, own, reached};
 use super::merge::merge;
-use crate::model::{Expr, Injection, RegisterId};
+use crate::model::{Expr, Injection, RegisterId, View, mask};
 use std::collections::{BTreeSet, HashMap};
 
 /// What of an MSR decides how it behaves, its bank apart.
@@ -15,6 +15,8 @@ struct Likeness {
     stored: [bool; 2],
     injected: [bool; 2],
     reachable: bool,
+    /// Some guest lacks it.
+    lacked: bool,
     /// Its bank, where a rule of the group names that one by its number.
     named: [Option<u32>; 2],
 }
@@ -41,9 +43,11 @@ pub(super) struct Told {
 impl Told {
     /// The MSRs of a group that have to be asked about: no other one answers for them.
     pub fn untold(&mut self, setting: &Setting, group: &Group) -> Vec<Asked> {
-        let named = named(setting, group);
+        let registers = registers(setting, group);
+        let named = [0, 1].map(|side| named(setting.views[side], &registers[side]));
+        let counts = (0..2).any(|side| count_is_asked(setting, side, &registers[side]));
         let likeness = |msr: u32| {
-            let mut like = likeness(setting, msr)?;
+            let mut like = likeness(setting, msr).filter(|_| !counts)?;
             for (side, named) in named.iter().enumerate() {
                 let place = setting.places[side].get(&msr);
                 like.named[side] = place.filter(|at| named.contains(at)).map(|at| at.1);
@@ -90,26 +94,55 @@ impl Told {
     }
 }
 
-/// The banks of registers that rules of a group name by their numbers, on each side.
-fn named(setting: &Setting, group: &Group) -> [BTreeSet<(RegisterId, u32)>; 2] {
+/// The registers of a group, and all that these refer to, on each side.
+fn registers(setting: &Setting, group: &Group) -> [BTreeSet<RegisterId>; 2] {
     [0, 1].map(|side| {
-        let view = setting.views[side];
         let places = group.msrs.iter();
         let own = places.filter_map(|msr| Some(setting.places[side].get(msr)?.0));
         let own: BTreeSet<RegisterId> = own.collect();
-        let all: BTreeSet<RegisterId> = own.into_iter().flat_map(|id| reached(view, id)).collect();
-        let mut named = BTreeSet::new();
-        for expression in all
+        let reached = own
             .into_iter()
-            .flat_map(|id| expressions(view.register(id)))
-        {
-            expression.walk(&mut |part| {
-                if let Expr::Cell(id, bank) = part {
-                    named.insert((*id, *bank));
-                }
-            });
-        }
-        named
+            .flat_map(|id| reached(setting.views[side], id));
+        reached.collect()
+    })
+}
+
+/// The banks that rules of some registers name by their numbers.
+fn named(view: &View, registers: &BTreeSet<RegisterId>) -> BTreeSet<(RegisterId, u32)> {
+    let mut named = BTreeSet::new();
+    for expression in registers
+        .iter()
+        .flat_map(|id| expressions(view.register(*id)))
+    {
+        expression.walk(&mut |part| {
+            if let Expr::Cell(id, bank) = part {
+                named.insert((*id, *bank));
+            }
+        });
+    }
+    named
+}
+
+/// Rules of some registers ask how many banks there are: then it counts which of them one is.
+fn count_is_asked(setting: &Setting, side: usize, registers: &BTreeSet<RegisterId>) -> bool {
+    let view = setting.views[side];
+    let Some(word) = view.capability.map(Expr::Register) else {
+        return false;
+    };
+    let mut all = registers
+        .iter()
+        .flat_map(|id| expressions(view.register(*id)));
+    all.any(|expression| {
+        let (mut words, mut parts, mut asked) = (0, 0, false);
+        expression.walk(&mut |part| match part {
+            Expr::Field(of, hi, lo) if **of == word => {
+                parts += 1;
+                asked |= mask(*hi, *lo) & setting.count_bits != 0;
+            }
+            part => words += usize::from(*part == word),
+        });
+        // Each part has the word in it; one more is the whole word.
+        asked || words > parts
     })
 }
 
@@ -120,6 +153,7 @@ fn likeness(setting: &Setting, msr: u32) -> Option<Likeness> {
         stored: [false; 2],
         injected: [false; 2],
         reachable: true,
+        lacked: false,
         named: [None; 2],
     };
     for (side, view) in setting.views.into_iter().enumerate() {
@@ -134,7 +168,9 @@ fn likeness(setting: &Setting, msr: u32) -> Option<Likeness> {
         like.stored[side] = own(view, id, index).is_some();
         let at = |injection: &Injection| register.banked && injection.bank == index;
         like.injected[side] = view.injection.as_ref().is_some_and(at);
-        like.reachable &= !register.banked || index < setting.most_banks;
+        let [fewest, most] = setting.banks;
+        like.reachable &= !register.banked || index < most;
+        like.lacked |= register.banked && index >= fewest;
     }
     Some(like)
 }
