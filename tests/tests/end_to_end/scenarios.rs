@@ -62,6 +62,7 @@ fn no_scenario_is_forgotten() {
             "privileged-pages.toml",
             "privileged-records.toml",
             "privileged-reset.toml",
+            "processor-out-busy.toml",
             "processor-out.toml",
             "production.toml",
             "required-pages.toml",
@@ -176,6 +177,7 @@ fn privileged_guest_and_pages() {
 #[test]
 fn processor_out() {
     met("processor-out", &BOCHS);
+    met("processor-out-busy", &BOCHS);
 }
 
 /// A processor without vCPUs polls its banks.
