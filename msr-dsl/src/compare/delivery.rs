@@ -81,7 +81,7 @@ fn local(setting: &Setting, undecided: &mut Undecided) -> Option<Finding> {
     match of_group(setting, &group, rule) {
         Ok(finding) => finding,
         Err(question) => {
-            undecided.note(&group, question);
+            undecided.note(&group, *question);
             None
         }
     }

@@ -56,7 +56,7 @@ pub fn each<A: Sync, T: Send + Sync>(
         for _ in 0..more {
             // Where there is no other thread, this one does it all.
             let builder = std::thread::Builder::new().stack_size(STACK);
-            _ = builder.spawn_scoped(scope, &work);
+            _ = builder.spawn_scoped(scope, work);
         }
         work();
     });
@@ -67,7 +67,7 @@ pub fn each<A: Sync, T: Send + Sync>(
         }
         match answer.into_inner() {
             Some(Ok(found)) => tell(asked, found),
-            Some(Err(question)) => undecided.note(&group, question),
+            Some(Err(question)) => undecided.note(&group, *question),
             None => {}
         }
     }

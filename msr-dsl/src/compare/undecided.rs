@@ -23,9 +23,9 @@ impl Undecided {
     }
 
     /// Keeps that a group was too large.
-    pub fn note(&mut self, group: &Group, question: Box<TooLarge>) {
+    pub fn note(&mut self, group: &Group, question: TooLarge) {
         self.given_up.push(group.msrs.clone());
-        self.questions.push(*question);
+        self.questions.push(question);
     }
 
     /// What they were about.
