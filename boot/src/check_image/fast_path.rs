@@ -1,4 +1,4 @@
-//! Looks for vector, MMX and x87 instructions in everything that the fast exit path can reach.
+//! Looks for vector, MMX and x87 instructions, and for panics, in everything that the fast exit path can reach.
 //!
 //! The path runs before the guest's XMM registers are saved: one such instruction in it, perhaps a copy that the compiler
 //! widened, would silently change a guest. So the build looks.
@@ -11,11 +11,12 @@ use super::walk::Rule;
 pub const RULE: Rule = Rule {
     roots: &["fast_exit"],
     ends: &[],
-    never: &[],
+    // A guest's access must not be able to panic.
+    never: &["core::panicking"],
     refuse: touches_vector_state,
     refuse_loop: |_| None,
     needs: None,
-    says: "the fast exit path runs while XMM holds the guest's values, and must not touch it",
+    says: "the fast exit path runs while XMM holds the guest's values, and must not touch it, nor panic",
 };
 
 fn touches_vector_state(instruction: &Instruction) -> Option<&'static str> {

@@ -43,8 +43,9 @@ fn branch(opcode: u8, from: i32, to: i32) -> Vec<u8> {
     [&[opcode][..], &distance.to_le_bytes()].concat()
 }
 
+/// With a function behind the others that panics.
 fn fast_path(functions: &[(&str, &[&[u8]])]) -> Result<(), String> {
-    let bytes = image(functions);
+    let bytes = image(&[functions, &[("core::panicking", &[RET])]].concat());
     walk::walk(&ElfFile64::parse(&*bytes).unwrap(), &fast_path::RULE)
 }
 
@@ -59,6 +60,12 @@ fn a_path_of_general_registers_is_fine() {
         ("elsewhere", &[MOVAPS, RET]),
     ]);
     assert_eq!(fine, Ok(()));
+}
+
+#[test]
+fn a_panic_is_found() {
+    let said = fast_path(&[("fast_exit", &[&call(0, 1), RET])]).unwrap_err();
+    assert!(said.contains("it calls core::panicking"), "{said}");
 }
 
 #[test]
@@ -282,6 +289,7 @@ fn an_image_that_is_none_is_said_to_be_none() {
                 (end, &[RET]),
                 (take, &[RET]),
                 (HANDLES, &[RET]),
+                ("core::panicking", &[RET]),
             ]))
         };
         assert!(with(MOV, MOV.to_vec()).is_ok());
