@@ -28,7 +28,7 @@ macro_rules! for_each_message {
             /// A guest has been made and is about to run. Memory in MiB.
             info guest_up "guest.up cpu={=u16} guest={=u8} name={=str} vcpus={=u8} memory={=u32} interface={=str}"
                 (guest: u8, name: &str, vcpus: u8, memory: u32, interface: &str)
-            /// That guest is the privileged one: it may read records of errors, and take pages out of use.
+            /// That guest is the privileged one: it may read records of errors, and take pages and processors out of use.
             info guest_privileged "guest.privileged cpu={=u16} guest={=u8}" (guest: u8)
             /// A vCPU of a guest has been started (power-on of vCPU 0, SIPI for others).
             info vcpu_up "vcpu.up cpu={=u16} guest={=u8} vcpu={=u8}" (guest: u8, vcpu: u8)

@@ -142,7 +142,7 @@ pub static GUEST: Section = Section {
             "privileged",
             "true or false",
             "false",
-            "Whether it is the administrator's: it may read records of errors, and take pages out of use. One guest at most.",
+            "Whether it is the administrator's: it may read records of errors, and take pages and processors out of use. One guest at most.",
         ),
         may("args", "text", "empty", "Its own command line."),
         may(

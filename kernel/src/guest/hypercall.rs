@@ -36,6 +36,11 @@ pub enum Hypercall {
     PageOut = 8,
     /// The privileged guest puts a page back into use that is out of it. Arguments and result as for [`Hypercall::PageOut`].
     PageBack = 9,
+    /// The privileged guest takes the processor with the number in RDI (as in records) out of use: its vCPUs, the caller perhaps among them, go on on
+    /// others before they execute anything more. Returns 0.
+    ProcessorOut = 10,
+    /// The privileged guest puts the processor with the number in RDI back into use: its vCPUs come back to it. Returns 0.
+    ProcessorBack = 11,
 }
 
 /// Whose address it is, in a hypercall about a page: the host's.
@@ -74,6 +79,8 @@ impl Hypercall {
             7 => Self::RecordRead,
             8 => Self::PageOut,
             9 => Self::PageBack,
+            10 => Self::ProcessorOut,
+            11 => Self::ProcessorBack,
             _ => return None,
         })
     }
@@ -102,6 +109,10 @@ pub enum Error {
     InUse = -8,
     /// A processor has still to flush its translations of pages that went out of use.
     Unflushed = -9,
+    /// There is no such processor.
+    NoProcessor = -10,
+    /// The processor keeps house for all others, and stays in use.
+    KeepsHouse = -11,
 }
 
 impl From<Refused> for Error {
@@ -112,6 +123,8 @@ impl From<Refused> for Error {
             Refused::OutOfUse => Self::OutOfUse,
             Refused::InUse => Self::InUse,
             Refused::Unflushed => Self::Unflushed,
+            Refused::NoProcessor => Self::NoProcessor,
+            Refused::KeepsHouse => Self::KeepsHouse,
             _ => Self::Argument,
         }
     }

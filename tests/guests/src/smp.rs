@@ -13,6 +13,7 @@ use crate::{msr, platform};
 const INTERRUPT_COMMAND: u32 = 0x830;
 const INIT: u64 = 0x4500;
 const START_UP: u64 = 0x4600;
+const NMI: u64 = 0x4400;
 
 /// What the others run, or 0.
 static WORK: AtomicUsize = AtomicUsize::new(0);
@@ -44,6 +45,14 @@ pub fn init(vcpu: usize) {
     send(vcpu, INIT);
 }
 
+/// Sends another vCPU an NMI.
+///
+/// # Panics
+/// When the interrupt command register faults.
+pub fn nmi(vcpu: usize) {
+    send(vcpu, NMI);
+}
+
 /// Starts a vCPU that waits, with the work of [`start_others`].
 ///
 /// # Panics
@@ -63,7 +72,7 @@ pub fn start_up_at(vcpu: usize, address: usize) {
 fn send(vcpu: usize, command: u64) {
     // SAFETY: it starts or stops another vCPU, which has a stack of its own, and changes nothing of this one.
     let sent = unsafe { msr::write(INTERRUPT_COMMAND, (vcpu as u64) << 32 | command) };
-    sent.expect("the interrupt command register takes INIT and SIPI");
+    sent.expect("the interrupt command register takes INIT, SIPI and NMI");
 }
 
 /// Waits until `done`, for at most `limit` ticks of the time stamp counter; false when the time was up.

@@ -42,6 +42,24 @@ fn a_hang_is_ended_and_shown() {
     );
 }
 
+/// `cargo boot` refuses it before; another loader may not.
+#[test]
+fn a_second_privileged_guest_stops_the_boot() {
+    let mut scenario = scenario("two-guests");
+    for guest in &mut scenario.guests {
+        guest.privileged = true;
+    }
+    let (verdict, followed) = boot(&scenario, &BOCHS);
+    assert_ne!(verdict, Verdict::Met);
+    let last = log(&followed.events);
+    assert!(
+        last.contains(
+            "boot.refused cpu=0 what=more than one privileged guest text=guest image=pvh name=g1 "
+        ),
+        "{last}"
+    );
+}
+
 /// What was not met is named, with what came instead.
 #[test]
 fn an_unmet_expectation_is_named() {

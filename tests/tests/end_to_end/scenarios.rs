@@ -57,9 +57,11 @@ fn no_scenario_is_forgotten() {
             "nobody-hit.toml",
             "nobody-told.toml",
             "page-put-back.toml",
+            "privileged-deaf.toml",
             "privileged-hit.toml",
             "privileged-interrupted.toml",
             "privileged-pages.toml",
+            "privileged-processor.toml",
             "privileged-records.toml",
             "privileged-reset.toml",
             "processor-out-busy.toml",
@@ -160,6 +162,7 @@ fn privileged_guest_and_records() {
     }
     for name in [
         "privileged-reset",
+        "privileged-deaf",
         "privileged-hit",
         "privileged-interrupted",
     ] {
@@ -167,10 +170,12 @@ fn privileged_guest_and_records() {
     }
 }
 
-/// The privileged guest takes pages out of use and back; nobody else does.
+/// The privileged guest takes pages and processors out of use and back; nobody else does.
 #[test]
-fn privileged_guest_and_pages() {
-    met("privileged-pages", &BOCHS);
+fn privileged_guest_and_what_it_takes_out_of_use() {
+    for name in ["privileged-pages", "privileged-processor"] {
+        met(name, &BOCHS);
+    }
 }
 
 /// What a processor had goes on elsewhere while it is out of use, and comes home.

@@ -26,7 +26,9 @@ pub fn call(own: &mut Own, vmcs: &Current) -> Result<(), End> {
             call @ (Hypercall::RecordNotify
             | Hypercall::RecordRead
             | Hypercall::PageOut
-            | Hypercall::PageBack),
+            | Hypercall::PageBack
+            | Hypercall::ProcessorOut
+            | Hypercall::ProcessorBack),
         ) => privileged::call(call, registers, own.shared),
         #[cfg(feature = "faults")]
         Some(Hypercall::Fault) => run::faults::from_guest(registers, own.shared),

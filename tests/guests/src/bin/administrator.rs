@@ -1,12 +1,16 @@
 //! The privileged guest of the scenarios, and, without that privilege, those whom it is about. Command line: `task=N`:
 //!
 //! * 1: asks for an interrupt for each record, says how many wait (`registered waiting=`), and reads `records=N` (1) in all, each when its interrupt
-//!   has come, halted until then. `deaf=N`: after the first it says `deaf`, takes no interrupts for N time stamp ticks, then computes until all have come, and says whether that
+//!   has come, halted until then. `deaf=N`: after the first it takes no interrupts for N time stamp ticks, raises three errors meanwhile, then computes until all have come, and says whether that
 //!   was at once. `trap=1`: the first interrupt's delivery touches a page ([`PAGE`] is lost with it) that has the injector raise an SRAR. In the end it says how many interrupts there were. Its own page [`PAGE`] may have an error: it says whether #MC came before the interrupt (`order`). `buffer=1`: with the last record,
 //!   the first buffer has an error.
 //! * 2: from the time stamp `at=N` on, takes pages of guests 1 and 2 out of use and the one of guest 1 back, and says what the hypervisor answers; that of
 //!   wrong arguments too.
 //! * 3: writes to [`PAGE`], and reads it from the time stamp `at=N` on.
+//! * 5: asks for records, then takes processors out of use, its own (1) first, and says what the hypervisor answers; reads a record there, and
+//!   puts it back.
+//! * 6: with two vCPUs on one processor: vCPU 1 asks for records and halts with interrupts disabled. A record must neither wake it nor take time from
+//!   vCPU 0; an NMI wakes it, and it lets the interrupt in. After INIT no interrupt comes any more. The records are there.
 //! * 4: asks for all that only the privileged guest may.
 #![no_std]
 #![no_main]
@@ -18,7 +22,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use guests::exceptions::{self, Frame, INTERRUPT};
 use guests::tables::{ExceptionStack, Shared, exception_stack_top};
 use guests::{arguments, hypercall, line, mca, smp};
-use kernel::guest::hypercall::{FAULT_GUEST_PHYSICAL, FAULT_ON_TOUCH, HOST, Hypercall};
+use kernel::guest::hypercall::{
+    FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_ON_TOUCH, FAULT_OTHER_GUEST, HOST, Hypercall,
+};
 use kernel::records::{RECORD_BYTES, Record};
 
 guests::main!(run);
@@ -49,6 +55,8 @@ fn run() -> u64 {
         1 => read_records(),
         2 => take_pages(),
         3 => touch(),
+        5 => take_processors(),
+        6 => wake_the_deaf(),
         _ => ask_without_right(),
     }
 }
@@ -72,7 +80,10 @@ fn call(number: Hypercall, first: u64, second: u64) -> i64 {
 /// Task 1.
 fn read_records() -> u64 {
     let waiting = call(Hypercall::RecordNotify, INTERRUPT as u64, 0);
-    line!("registered waiting={waiting} page={PAGE:#x}");
+    line!(
+        "registered waiting={waiting} page={PAGE:#x} buffer={:#x}",
+        buffer(0)
+    );
     let records = arguments::number("records", 1);
     let (mut read, mut deaf) = (0, arguments::number("deaf", 0));
     let waiting = waiting as u64;
@@ -151,10 +162,43 @@ fn allow_interrupts() {
     unsafe { asm!("sti", "nop", "nop", "cli") }
 }
 
-/// Runs for a while without taking interrupts, and says how many came all the same.
+/// Raises an error: bank, flags and guest, processor; MCi_STATUS, MCG_STATUS, MCi_ADDR, MCi_MISC.
+fn raise(place: [u64; 3], what: [u64; 4]) {
+    let [bank, flags, processor] = place;
+    let [status, mcg_status, address, misc] = what;
+    let answer = hypercall::call(
+        Hypercall::Fault,
+        [
+            bank | flags | processor << 16,
+            status,
+            mcg_status,
+            address,
+            misc,
+        ],
+    );
+    assert!(answer == 0, "the fault was refused: {answer:#x}");
+}
+
+/// Raises a corrected error in a bank of that processor, for a poll to find.
+fn raise_corrected(bank: u64, processor: u64) {
+    raise(
+        [bank, 0, processor],
+        [0x9c00_0040_0000_0090, 0, 0x765_4000, 0x86],
+    );
+}
+
+/// Runs for a while without taking interrupts, with three errors in it, and says how many came all the same.
 fn stay_deaf(ticks: u64) {
     let before = INTERRUPTS.load(Ordering::Acquire);
-    line!("deaf");
+    // The other guest has finished with its first error by then.
+    wait_until(smp::time() + ticks / 4);
+    let in_guest_1 = (FAULT_BROADCAST | FAULT_OTHER_GUEST) << 8 | 1 << 32;
+    raise(
+        [1, in_guest_1, 1],
+        [0xbd00_0000_0000_017a, 5, PAGE + 4096, 0x8c],
+    );
+    raise_corrected(3, 1);
+    raise([0, 0, 0], [0xac00_0000_0000_0136, 0, 0x765_5000, 0x86]);
     let end = smp::time() + ticks;
     while smp::time() < end {
         core::hint::spin_loop();
@@ -165,19 +209,12 @@ fn stay_deaf(ticks: u64) {
 
 /// Has a record written where it cannot be: it stays.
 fn lose_buffer() {
-    line!(
-        "outside result={}",
-        call(Hypercall::RecordRead, 1 << 40, RECORD_BYTES as u64)
-    );
-    line!("buffer {:#x}", buffer(0));
     let before = MACHINE_CHECKS.load(Ordering::Acquire);
-    let end = smp::time() + 20_000_000;
-    while smp::time() < end {
-        core::hint::spin_loop();
-    }
     let result = take_record(0);
     let met = MACHINE_CHECKS.load(Ordering::Acquire) - before;
     line!("lost buffer result={result} machine-checks={met}");
+    let outside = call(Hypercall::RecordRead, 1 << 40, RECORD_BYTES as u64);
+    line!("outside result={outside}");
 }
 
 fn buffer(index: usize) -> u64 {
@@ -270,10 +307,107 @@ fn ask_without_right() -> u64 {
         ("read", Hypercall::RecordRead),
         ("out", Hypercall::PageOut),
         ("back", Hypercall::PageBack),
+        ("processor out", Hypercall::ProcessorOut),
+        ("processor back", Hypercall::ProcessorBack),
     ] {
         line!("{name}: {}", call(number, 40, PAGE));
     }
     0
+}
+
+/// Task 5.
+fn take_processors() -> u64 {
+    line!(
+        "registered waiting={}",
+        call(Hypercall::RecordNotify, INTERRUPT as u64, 0)
+    );
+    let out = [
+        ("out", 1),
+        ("out again", 1),
+        ("out last", 0),
+        ("out nobody", 60),
+        ("out number", 0x1_0001),
+    ];
+    for (name, number) in out {
+        line!("{name}: {}", call(Hypercall::ProcessorOut, number, 0));
+    }
+    line!("moved");
+    halt_until(1);
+    if !read_record(0) {
+        return WRONG;
+    }
+    for (name, number) in [("back", 1), ("back again", 1), ("back nobody", 60)] {
+        line!("{name}: {}", call(Hypercall::ProcessorBack, number, 0));
+    }
+    0
+}
+
+const NMI: usize = 2;
+/// How far vCPU 1 has come in [`halt_deaf`].
+static STEPS: AtomicU64 = AtomicU64::new(0);
+
+/// Task 6.
+fn wake_the_deaf() -> u64 {
+    const PATIENCE: u64 = 100_000_000;
+    exceptions::on(NMI, |_| {});
+    smp::start_others(halt_deaf);
+    let steps = |count: u64| smp::wait_for(PATIENCE, || STEPS.load(Ordering::Acquire) == count);
+    if !steps(1) {
+        return WRONG;
+    }
+    let before = compute();
+    raise_corrected(3, 0);
+    // Until the record is there.
+    let there = smp::time() + 5_000_000;
+    wait_until(there);
+    let meanwhile = compute();
+    let interrupts = INTERRUPTS.load(Ordering::Acquire);
+    line!(
+        "halted interrupts={interrupts} asleep={} undisturbed={}",
+        u8::from(STEPS.load(Ordering::Acquire) == 1),
+        u8::from(meanwhile > before - before / 8)
+    );
+    smp::nmi(1);
+    let woken = steps(2) && smp::wait_for(PATIENCE, || INTERRUPTS.load(Ordering::Acquire) == 1);
+    line!("woken={}", u8::from(woken));
+    if !read_record(0) {
+        return WRONG;
+    }
+    smp::init(1);
+    raise_corrected(2, 0);
+    let there = smp::time() + 5_000_000;
+    wait_until(there);
+    smp::start_up(1);
+    if !steps(3) {
+        return WRONG;
+    }
+    wait_until(smp::time() + 2_000_000);
+    line!("interrupts={}", INTERRUPTS.load(Ordering::Acquire));
+    if read_record(0) { 0 } else { WRONG }
+}
+
+fn halt_deaf(_vcpu: usize) {
+    if STEPS.load(Ordering::Acquire) == 0 {
+        let waiting = call(Hypercall::RecordNotify, INTERRUPT as u64, 0);
+        assert!(waiting == 0, "no record yet");
+        STEPS.store(1, Ordering::Release);
+        // SAFETY: an NMI ends it.
+        unsafe { asm!("hlt") }
+    }
+    STEPS.fetch_add(1, Ordering::AcqRel);
+    loop {
+        allow_interrupts();
+    }
+}
+
+/// How often it looks at the time, in so many ticks.
+fn compute() -> u64 {
+    let end = smp::time() + 4_000_000;
+    let mut looks = 0;
+    while smp::time() < end {
+        looks += 1;
+    }
+    looks
 }
 
 fn wait_until(time: u64) {
