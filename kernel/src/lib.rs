@@ -49,6 +49,7 @@ mod sync;
 pub mod turnstile;
 pub mod units;
 pub mod vmce;
+pub mod whose;
 pub mod xapic;
 
 pub use mc::event;

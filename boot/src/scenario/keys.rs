@@ -209,7 +209,7 @@ pub static FAULT: Section = Section {
             "commands",
             "text",
             "none",
-            "Commands about pages (docs/boot-protocol.md), a line each, that go before it; `$name` stands for what was captured.",
+            "Commands about pages and processors (docs/boot-protocol.md), a line each, that go before it; `$name` stands for what was captured.",
         ),
         may(
             "boot",

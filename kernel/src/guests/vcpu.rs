@@ -1,11 +1,12 @@
 //! A vCPU: what only its own processor touches, and what others may.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use kernel::guest::pvh::Start;
 use kernel::guest::waits::Waits;
 use kernel::units::{Hpa, VcpuId};
 use kernel::vmce::Mailbox;
+use kernel::whose::Whose;
 use specs::McState;
 use specs::platform::v1::{Held, State as PlatformState};
 
@@ -89,7 +90,7 @@ pub struct Shared {
     /// The processor that runs it, unless that is out of use.
     pub home: &'static Processor,
     /// The one whose it is.
-    processor: Slot<Processor>,
+    whose: Whose,
     /// The one whose it is to be.
     destination: Slot<Processor>,
     /// The one whose it was before.
@@ -143,7 +144,7 @@ impl Shared {
             id,
             guest,
             home,
-            processor: Slot::new(),
+            whose: Whose::new(home.number),
             destination: Slot::new(),
             came_from: Slot::new(),
             mailbox,
@@ -158,8 +159,7 @@ impl Shared {
     /// The processor whose it is now. It may have become another one's by the time that this returns: that one then sees what was written for the
     /// vCPU before the call.
     pub fn processor(&self) -> &'static Processor {
-        fence(Ordering::SeqCst);
-        self.processor.get().unwrap_or(self.home)
+        Processor::get(self.whose.processor()).unwrap_or(self.home)
     }
 
     /// The processor whose it is to be.
@@ -181,9 +181,7 @@ impl Shared {
     /// It is that processor's from now on. By the one whose it was, which touches nothing of it any more.
     pub fn hand_over(&self, to: &'static Processor) {
         self.came_from.replace(Some(self.processor()));
-        self.processor.replace(Some(to));
-        // With that of `processor`: whoever has found the old one has written before what the new one reads after.
-        fence(Ordering::SeqCst);
+        self.whose.hand_over(to.number);
         to.request(SETTLE_VCPUS);
     }
 
