@@ -9,7 +9,7 @@ mod bitwise;
 mod capability;
 pub mod carried;
 pub mod condition;
-pub mod content;
+mod content;
 pub mod convert;
 mod crossing;
 pub mod default_guest;
