@@ -202,7 +202,7 @@ fn a_condition_says_which_guests_it_is_about() {
         (
             "count MCG_CAP.COUNT;",
             "count MCG_CAP.COUNT & 0xb;",
-            "bank-count-source: a guest with MCG_CAP: bit 2 set does not touch banks that it has on one side alone",
+            "bank-count-source: a guest with MCG_CAP: bit 2 set, bit 3 clear does not touch banks that it has on one side alone",
         ),
         (
             "local MCG_EXT_CTL.LMCE_EN;",

@@ -35,6 +35,10 @@ const CHOICES: usize = 10 + REGISTERS * OWN;
 
 type Choices = [usize; CHOICES];
 
+/// Values of a register's last choice: a bit that guests can clear, and the same one kept turned round.
+const STRAIGHT: usize = 1;
+const TURNED: usize = 2;
+
 /// What a guest gains without having asked for it, so that it reads otherwise.
 const GAINS: [&str; 4] = [
     "register-present",
@@ -114,9 +118,15 @@ fn register(at: usize, choices: &[usize]) -> String {
         2 => format!("migrate saved {tag} default 1;"),
         _ => format!("migrate saved {tag};"),
     };
-    let read = match choices[11] % 10 {
+    let read = match choices[11] % 12 {
         0 => format!("read {}; write ignore;", outside(choices[6])),
         _ => format!("write {y};"),
+    };
+    // One meaning in two encodings.
+    let (reset, x) = match choices[11] % 12 {
+        STRAIGHT => ("reset 1;", "one_clears".to_owned()),
+        TURNED => ("", "one_sets; read !X".to_owned()),
+        _ => (reset, x),
     };
     format!(
         "{head} {{ cite \"t\"; {scope} {when} {reset} {init} {legal} write store; reserved fault_if_set; {migrate}
@@ -136,6 +146,10 @@ fn spec(choices: &Choices) -> String {
     let global = pick(own[7], &["saved 90", "saved 90", "transient \"t\""]);
     let counts = pick(own[8], &["1..=3", "1..=3", "0..=2"]);
     let flags = pick(own[9], &["F | G", "F | G", "F", "G"]);
+    let count = pick(
+        own[2] / 3,
+        &["CAP.COUNT", "CAP.COUNT", "2", "2 if CAP.F else CAP.COUNT"],
+    );
     let registers: String = registers
         .chunks(OWN)
         .enumerate()
@@ -147,7 +161,7 @@ fn spec(choices: &Choices) -> String {
     };
     format!(
         "interface! {{ interface t {{ vendor intel; version 1 \"t\"; capability CAP;
-           banks {{ count CAP.COUNT; limit {limit}; stored {stored}; beyond {beyond}; }}
+           banks {{ count {count}; limit {limit}; stored {stored}; beyond {beyond}; }}
            waive W007 \"t\"; }}
          feature FF {{ bit CAP.F; offered; }}
          feature GG {{ bit CAP.G; default; }}
@@ -251,14 +265,17 @@ fn is_refusal(answer: &Answer) -> bool {
 /// A finding is about it: these guests, this MSR, these bits.
 fn tells(finding: &Finding, difference: &Difference, capability: u64) -> bool {
     let is_about = match difference.msr {
-        Some(msr) => {
-            finding.about.msrs.contains(&msr) || finding.rule.id.starts_with("injection-bank")
-        }
+        Some(msr) => finding.about.msrs.contains(&msr) || is_about_banks(finding),
         None => true,
     };
     let condition = finding.conditions[0].as_ref();
     let affected = condition.and_then(|condition| condition.affected.as_ref());
     is_about && affected.is_none_or(|affected| affected.contains(capability))
+}
+
+/// Banks by their numbers, whichever MSRs those are.
+fn is_about_banks(finding: &Finding) -> bool {
+    ["injection-bank", "bank-count-source"].contains(&finding.rule.id)
 }
 
 /// The differing bits, where both answers are values.
@@ -420,10 +437,16 @@ enum Moved {
 fn one_pair(seed: u64, met: &mut [usize; 6]) {
     let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let (texts, models) = loop {
-        let old: Choices = std::array::from_fn(|_| numbers.below(240));
+        let mut old: Choices = std::array::from_fn(|_| numbers.below(240));
         let mut new = old;
         for _ in 0..1 + numbers.below(2) {
             new[numbers.below(CHOICES)] = numbers.below(240);
+        }
+        if numbers.below(3) == 0 {
+            let last = 10 + numbers.below(REGISTERS) * OWN + OWN - 1;
+            let at = numbers.below(2);
+            let ways = [STRAIGHT, TURNED];
+            (old[last], new[last]) = (ways[at], ways[1 - at]);
         }
         let texts = [spec(&old), spec(&new)];
         let models = texts.each_ref().map(|text| compile_text(text).model);

@@ -147,7 +147,12 @@ fn counts(views: [&View; 2], guests: Guests, places: &[Arc<Places>; 2]) -> (bool
     let limit = limit.unwrap_or(0);
     let most = (0..limit).take_while(|bank| has(*bank).0).count();
     let fewest = (0..limit).take_while(|bank| has(*bank).1).count();
-    let same = counts.iter().all(|count| *count == counts[0]);
+    let mut differ = Truth::NO;
+    for (own, first) in counts.iter().flat_map(|count| count.iter().zip(&counts[0])) {
+        let one = table.differ(*own, *first);
+        differ = table.or(differ, one);
+    }
+    let same = !table.meet(exist, differ);
     (same, [fewest, most].map(|count| count as u32))
 }
 

@@ -220,9 +220,12 @@ fn source(setting: &Setting) -> Option<Finding> {
         return None;
     }
     let mut table = Table::default();
+    let mut exist = Truth::YES;
     let counts = [0, 1].map(|side| {
         let mut one = Side::new(setting.views[side], setting.places[side].clone());
         one.capability = setting.guests.word(&mut table, side);
+        let own = one.may_promise(&mut table);
+        exist = table.and(exist, own);
         one.bank_count(&mut table)
     });
     let limit = setting
@@ -234,24 +237,21 @@ fn source(setting: &Setting) -> Option<Finding> {
         .map(|bank| {
             let number = word::number(u64::from(bank));
             let there = [0, 1].map(|side| word::below(&mut table, &number, &counts[side]));
-            table.differ(there[0], there[1])
+            let differ = table.differ(there[0], there[1]);
+            table.and(exist, differ)
         })
         .collect();
     let guests = table.any(differ.iter().copied());
     for (bank, differ) in (0..limit).zip(differ) {
-        let new = setting.guests.new;
-        let Some(picked) = table.pick(differ, &|bit| new >> bit & 1 == 1) else {
-            continue;
-        };
-        let bit = |bit: u32| picked.get(&bit).copied().unwrap_or(new >> bit & 1 == 1);
-        let word = (0..64)
-            .filter(|at| bit(*at))
-            .fold(0, |word, bit| word | 1u64 << bit);
-        let start = [0, 1].map(|side| {
-            let own = word & setting.guests.varies & setting.guests.has[side];
-            Start::with(setting.views[side], own)
+        // Not every such guest need notice: its accesses may be answered alike for another reason.
+        let shown = words(&table, differ, setting.guests.new).find_map(|word| {
+            let start = [0, 1].map(|side| {
+                let own = word & setting.guests.varies & setting.guests.has[side];
+                Start::with(setting.views[side], own)
+            });
+            in_bank(setting, bank, start)
         });
-        let Some(witness) = in_bank(setting, bank, start) else {
+        let Some(witness) = shown else {
             continue;
         };
         let about = About {
@@ -273,6 +273,21 @@ fn source(setting: &Setting) -> Option<Finding> {
         return Some(finding);
     }
     None
+}
+
+/// Capability words of which something holds, those most like `new` first; so many as are tried.
+fn words(table: &Table, holds: Truth, new: u64) -> impl Iterator<Item = u64> {
+    const MOST: usize = 256;
+    let value = |bits: &mut dyn Iterator<Item = (u32, bool)>| {
+        bits.fold(new, |word, (bit, set)| {
+            word & !(1 << bit) | u64::from(set) << bit
+        })
+    };
+    let picked = table.pick(holds, &|bit| new >> bit & 1 == 1);
+    let first = picked.map(|picked| value(&mut picked.into_iter()));
+    let cases = table.cases(holds, MOST).unwrap_or_default().into_iter();
+    let others: Vec<u64> = cases.map(|case| value(&mut case.into_iter())).collect();
+    first.into_iter().chain(others)
 }
 
 /// Where the counts differ, bit by bit.

@@ -1,6 +1,9 @@
 //! What a record carries from one side to the other, and what of a new guest's own state keeps it from being taken there.
 
-use super::items::{Item, items};
+use super::accesses::Setting;
+use super::items::{self, Item};
+use super::truth::{Table, Truth};
+use super::word::{self, Word};
 use crate::model::View;
 use std::collections::HashMap;
 
@@ -24,9 +27,9 @@ pub struct Hurdle {
 
 impl Carried {
     /// From the first side to the second.
-    pub fn new(views: [&View; 2]) -> Self {
-        let items = views.map(items);
-        let hurdles = hurdles(views, &items);
+    pub fn new(setting: &Setting) -> Self {
+        let items = setting.views.map(items::items);
+        let hurdles = hurdles(setting, &items).into_iter();
         let hurdles = hurdles.map(|hurdle| ((hurdle.tag, hurdle.word), hurdle.value));
         Self {
             hurdles: hurdles.collect(),
@@ -56,32 +59,66 @@ impl Carried {
     }
 }
 
-fn hurdles<'i>(
-    views: [&'i View; 2],
-    items: &'i [Vec<Item>; 2],
-) -> impl Iterator<Item = Hurdle> + 'i {
+fn hurdles(setting: &Setting, items: &[Vec<Item>; 2]) -> Vec<Hurdle> {
+    let views = setting.views;
     let there: HashMap<_, _> = items[1]
         .iter()
         .map(|item| ((item.tag, item.scope), item))
         .collect();
-    let own = items[0].iter().filter(|item| !item.capability);
-    own.flat_map(move |item| {
+    let mut hurdles = Vec::new();
+    for item in items[0].iter().filter(|item| !item.capability) {
         let other = there.get(&(item.tag, item.scope)).copied();
-        let dropped = views[1].dropped_tags.contains(&item.tag);
-        let takes = move |word: usize, value: u64| match other {
-            Some(other) if word < other.words => other.takes(value),
-            None if dropped => true,
-            _ => value == 0,
-        };
+        if other.is_none() && views[1].dropped_tags.contains(&item.tag) {
+            continue;
+        }
         let reset = views[0].register(item.id).reset;
-        let other_values = other.map(|other| [other.default, views[1].register(other.id).reset]);
-        (0..item.words).filter_map(move |word| {
-            let mut values = [0, item.default]
-                .into_iter()
-                .chain(other_values.into_iter().flatten());
-            let value = values.find(|value| item.takes(*value) && takes(word, *value));
-            let (tag, value) = (item.tag, value.filter(|_| !takes(word, reset))?);
-            Some(Hurdle { tag, word, value })
-        })
-    })
+        for word in 0..item.words {
+            let other = other.filter(|other| word < other.words);
+            hurdles.extend(
+                common(setting, [Some(item), other], reset).map(|value| Hurdle {
+                    tag: item.tag,
+                    word,
+                    value,
+                }),
+            );
+        }
+    }
+    hurdles
+}
+
+/// The least value that both sides take, a missing item as zero; none if they take this one, or none.
+fn common(setting: &Setting, items: [Option<&Item>; 2], reset: u64) -> Option<u64> {
+    let [_, other] = items;
+    let plain = other.is_some_and(|other| !setting.views[1].register(other.id).held);
+    if reset == 0 && other.is_none() || plain && other.is_some_and(|other| other.takes(reset)) {
+        return None;
+    }
+    let mut table = Table::default();
+    let word: Word = std::array::from_fn(|bit| table.bit(bit as u32));
+    let sides = setting.sides();
+    let mut taken = Truth::YES;
+    for (side, item) in items.into_iter().enumerate() {
+        let own = match item {
+            Some(item) => items::taken(&mut table, &sides[side], item, &word),
+            None => {
+                let set = word::is_set(&mut table, &word);
+                table.not(set)
+            }
+        };
+        taken = table.and(taken, own);
+    }
+    // The reset value itself where it is one of them.
+    let is = (0..64).rev().fold(Truth::YES, |all, bit| {
+        let own = word[bit];
+        match reset >> bit & 1 {
+            1 => table.and(own, all),
+            _ => table.less(all, own),
+        }
+    });
+    if table.meet(is, taken) {
+        return None;
+    }
+    let picked = table.pick(taken, &|_| false)?;
+    let set = (0..64).filter(|bit| picked.get(bit) == Some(&true));
+    Some(set.fold(0, |value, bit| value | 1u64 << bit))
 }

@@ -111,13 +111,20 @@ pub fn pairs(views: [&View; 2], items: &[Vec<Item>; 2]) -> Vec<(Option<Item>, Op
             || old.msrs.is_empty()
                 && new.msrs.is_empty()
                 && (same_name && old.tag == new.tag || old.pending && new.pending)
-            || same_name && old.tag == new.tag && old.name == new.name
     };
+    // One that is nowhere else has moved, whatever it is called.
+    let moved = |old: &Item, new: &Item| same_name && (old.tag, old.scope) == (new.tag, new.scope);
     let mut pairs: Vec<(Option<Item>, Option<Item>)> = Vec::new();
     let mut left: Vec<&Item> = items[1].iter().collect();
     for old in &items[0] {
         let at = left.iter().position(|new| matches(old, new));
         pairs.push((Some(old.clone()), at.map(|at| left.remove(at).clone())));
+    }
+    for (old, new) in &mut pairs {
+        if let (Some(old), None) = (old, &new) {
+            let at = left.iter().position(|new| moved(old, new));
+            *new = at.map(|at| left.remove(at).clone());
+        }
     }
     pairs.extend(left.into_iter().map(|new| (None, Some(new.clone()))));
     pairs

@@ -1,5 +1,6 @@
 //! What other findings say already of an MSR to a guest that moves.
 
+use super::condition::{Affected, Condition, Demand};
 use super::finding::Finding;
 use super::rules::{self, Effect, Rule};
 
@@ -8,10 +9,17 @@ use super::rules::{self, Effect, Rule};
 pub struct Known {
     /// Whatever a guest meets there is told.
     pub whole: bool,
-    /// Bits of which it is told that they differ.
-    pub bits: u64,
-    /// Rules that are told, as the direction has them.
-    rules: Vec<&'static Rule>,
+    /// What else is told.
+    parts: Vec<Part>,
+}
+
+/// What one finding says.
+#[derive(Clone, Debug)]
+struct Part {
+    /// As the direction has it.
+    rule: &'static Rule,
+    bits: u64,
+    condition: Condition,
 }
 
 impl Known {
@@ -32,23 +40,78 @@ impl Known {
         });
         for finding in about_it {
             known.whole |= whole.contains(&finding.rule);
-            known.rules.push(match direction {
+            let rule = match direction {
                 0 => finding.rule,
                 _ => finding.rule.mirrored(),
-            });
-            if finding.about.tag.is_none() {
-                known.bits |= finding.about.bits;
+            };
+            let condition = finding.conditions[direction].clone();
+            // What is said of a record is not said of what is read.
+            if let (Some(condition), None) = (condition, finding.about.tag) {
+                let bits = finding.about.bits;
+                known.parts.push(Part {
+                    rule,
+                    bits,
+                    condition,
+                });
             }
         }
         known
     }
 
-    /// A finding by this rule, about these bits of this MSR or about none, says nothing more.
-    pub fn tells(&self, rule: &Rule, bits: u64) -> bool {
+    /// Bits of which it is told to every guest that they read otherwise.
+    pub fn read(&self) -> u64 {
+        self.read_by(&None)
+    }
+
+    /// The same of some guests.
+    fn read_by(&self, guests: &Option<Affected>) -> u64 {
+        let own = self.parts.iter().filter(|part| {
+            !is_about_writes(part.rule) && is_among(guests, &part.condition.affected)
+        });
+        own.fold(0, |all, part| all | part.bits)
+    }
+
+    /// A finding, which is about this MSR alone, says nothing more.
+    pub fn tells(&self, finding: &Finding) -> bool {
+        let Some(condition) = &finding.conditions[0] else {
+            return self.whole;
+        };
+        let bits = finding.about.bits;
+        let reads = bits != 0 && !is_about_writes(finding.rule);
+        let same = |part: &Part| {
+            part.rule == finding.rule
+                && part.condition.demand == condition.demand
+                && is_among(&condition.affected, &part.condition.affected)
+        };
         self.whole
-            || match bits {
-                0 => self.rules.contains(&rule),
-                bits => bits & !self.bits == 0,
-            }
+            || reads && bits & !self.read_by(&condition.affected) == 0
+            || self.parts.iter().any(same)
+    }
+
+    /// Every guest is told of what a rule says, with this demand.
+    pub fn has(&self, rule: &Rule, demand: &Demand) -> bool {
+        self.whole
+            || self.parts.iter().any(|part| {
+                part.rule == rule
+                    && part.condition.demand == *demand
+                    && part.condition.affected.is_none()
+            })
+    }
+}
+
+/// Its bits are those of written values.
+fn is_about_writes(rule: &Rule) -> bool {
+    [&rules::WRITE_FAULTS, &rules::WRITE_ACCEPTED].contains(&rule)
+}
+
+/// Every guest of the first is one of the second; none stands for all.
+fn is_among(guests: &Option<Affected>, among: &Option<Affected>) -> bool {
+    match (guests, among) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(guests), Some(among)) => guests.cases.iter().all(|(mask, value)| {
+            let mut wider = among.cases.iter();
+            wider.any(|(wide, own)| wide & !mask == 0 && value & wide == *own)
+        }),
     }
 }

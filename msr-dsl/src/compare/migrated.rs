@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub fn migrated(setting: &Setting, known: &[Finding], undecided: &mut Undecided) -> Vec<Finding> {
     let [old, new] = setting.views;
     // Between interfaces a record is converted, which takes nothing away.
-    if old.name != new.name || !one_word(setting.views) {
+    if old.name != new.name || !words_cross(setting.views) {
         return Vec::new();
     }
     let mut all = one_way(setting, known, 0, undecided);
@@ -35,13 +35,14 @@ pub fn migrated(setting: &Setting, known: &[Finding], undecided: &mut Undecided)
     all
 }
 
-/// Both sides have the capability word in the same item, or none.
-fn one_word(views: [&View; 2]) -> bool {
-    let tags = views.map(|view| {
-        let own = items(view).into_iter().find(|item| item.capability);
-        own.map(|item| item.tag)
-    });
-    tags[0] == tags[1]
+/// Guests have the capability word in the same item on both sides, or it is one word with which they cross: none where a side has no such
+/// word, zero where the item is another one.
+fn words_cross(views: [&View; 2]) -> bool {
+    let own = views.map(|view| items(view).into_iter().find(|item| item.capability));
+    match &own {
+        [Some(old), Some(new)] => old.tag == new.tag || old.default == 0 && new.default == 0,
+        _ => true,
+    }
 }
 
 /// From the first side of a setting to the second, which is a direction of what is known.
@@ -55,7 +56,7 @@ fn one_way(
         return Vec::new();
     }
     let alike = Alike::new(setting.views);
-    let carried = Arc::new(Carried::new(setting.views));
+    let carried = Arc::new(Carried::new(setting));
     let own = &carried.items;
     let mut told = Told::default();
     let mut questions = Vec::new();
@@ -108,7 +109,7 @@ fn of_group(
     let mut all: Vec<Vec<Finding>> = Vec::new();
     for (one, known) in asked {
         let mut findings = after_a_move(setting, &mut product, one.msr, known);
-        findings.retain(|finding| !tells(known, finding) && arrives(finding, setting));
+        findings.retain(|finding| !known.tells(finding) && arrives(finding, setting));
         let named = findings.into_iter().map(named(&rules::MOVE_CHANGES));
         all.push(named.collect());
     }
@@ -117,17 +118,13 @@ fn of_group(
             let met = Known::of(lived, 0, one.msr);
             let mut findings = after_a_move(setting, &mut product, one.msr, known);
             findings.retain(|finding| {
-                !tells(known, finding) && arrives(finding, setting) && !tells(&met, finding)
+                !known.tells(finding) && arrives(finding, setting) && !met.tells(finding)
             });
             lived.extend(findings.into_iter().map(named(&rules::RESTORED_CHANGES)));
         }
     }
     product.sure()?;
     Ok(all)
-}
-
-fn tells(known: &Known, finding: &Finding) -> bool {
-    known.tells(finding.rule, finding.about.bits)
 }
 
 fn named(rule: &'static Rule) -> impl Fn(Finding) -> Finding {

@@ -199,6 +199,22 @@ impl<'a> Product<'a> {
         Some([own(0)?, own(1)?])
     }
 
+    /// The MSR is that of a bank which a guest has by its count on one side alone.
+    pub fn counted(&mut self, msr: u32) -> Truth {
+        let mut has = [Truth::YES; 2];
+        for (own, side) in has.iter_mut().zip(&self.sides) {
+            match side.places.get(&msr) {
+                Some((id, bank)) if side.view.register(*id).banked => {
+                    let count = side.bank_count(&mut self.table);
+                    *own = word::below(&mut self.table, &word::number(u64::from(*bank)), &count);
+                }
+                // There is no count by which a guest could have it.
+                _ => return Truth::NO,
+            }
+        }
+        self.table.differ(has[0], has[1])
+    }
+
     /// WRMSR on both sides.
     pub fn write(&mut self, msr: u32) -> [Writing; 2] {
         [0, 1].map(|side| self.sides[side].write(&mut self.table, msr))

@@ -78,10 +78,11 @@ impl Msr<'_, '_> {
         if (0..2).all(|side| self.is_capability(side)) {
             return Vec::new();
         }
+        let known = self.known.read();
         let mut open: Vec<(usize, Truth, usize, Sort)> = Vec::new();
         for bit in 0..64 {
             let [old, new] = shown_on.each_ref().map(|word| word[bit]);
-            if old == new || self.known.bits >> bit & 1 == 1 {
+            if old == new || known >> bit & 1 == 1 {
                 continue;
             }
             let differ = self.product.table.differ(old, new);
@@ -206,10 +207,8 @@ impl Msr<'_, '_> {
     ) -> (Option<&'static Rule>, u64) {
         use Range::{One, Varies, Zero};
         let listed = [self.listed(0), self.listed(1)];
-        let count = self.banked() && !self.setting.same_count;
         match there {
             _ if listed[0] != listed[1] => return (None, taken),
-            There::Old | There::New if count => return (None, taken),
             There::Old => return (Some(&rules::REGISTER_ABSENT), taken),
             There::New => return (Some(&rules::REGISTER_PRESENT), taken),
             _ => {}

@@ -74,13 +74,19 @@ impl Msr<'_, '_> {
     }
 
     fn regions(&mut self, missing: [Truth; 2]) -> [(There, Truth); 4] {
+        // The number of banks has a finding of its own.
+        let counted = self.product.counted(self.msr);
         let table = &mut self.product.table;
         let there = missing.map(|missing| table.not(missing));
+        let mut unless_counted = |a: Truth, b: Truth| {
+            let both = table.and(a, b);
+            table.less(both, counted)
+        };
         [
+            (There::Old, unless_counted(there[0], missing[1])),
+            (There::New, unless_counted(missing[0], there[1])),
+            (There::None, unless_counted(missing[0], missing[1])),
             (There::Both, table.and(there[0], there[1])),
-            (There::Old, table.and(there[0], missing[1])),
-            (There::New, table.and(missing[0], there[1])),
-            (There::None, table.and(missing[0], missing[1])),
         ]
     }
 
@@ -142,16 +148,17 @@ impl Msr<'_, '_> {
             [true, false] => return Some(&rules::REGISTER_REMOVED),
             _ => {}
         }
-        // The number of banks has a finding of its own.
-        if raw.there != There::Both && self.banked() && !self.setting.same_count {
-            return None;
-        }
         // Where the hypervisor acts on some values on both sides, it is about the others.
         let values = raw.access == Access::Write && (0..2).all(|side| self.acts_on_writes(side));
         Some(match (&raw.kinds, raw.there) {
             ([Unlisted, Fault], _) => &rules::MSR_CLAIMED,
             ([Fault, Unlisted], _) => &rules::MSR_LEFT,
             // That the register is there is no good to a guest which faults by that, and the other way round.
+            // Nor that it reaches the hardware, or the hypervisor, where it was answered.
+            ([Done, Pass], There::New) => &rules::PASS_THROUGH_ADDED,
+            ([Pass, Done], There::Old) => &rules::PASS_THROUGH_REMOVED,
+            ([Done, Hook(_)], There::New) => &rules::HOOK_ADDED,
+            ([Hook(_), Done], There::Old) => &rules::HOOK_REMOVED,
             ([Done, Fault | Unlisted], There::New) if raw.access == Access::Read => {
                 &rules::READ_FAULTS
             }
@@ -184,7 +191,16 @@ impl Msr<'_, '_> {
             .find(|raw| raw.access == Access::Write && rule_is_about_values(rule));
         let values = write.map(|raw| values::written(self.product, raw.when));
         let mask = values.as_ref().map_or(0, |values| values.bits);
-        if self.known.tells(rule, mask) {
+        let accesses = accesses(raws);
+        let absence = rule == &rules::ABSENCE_FAULTS || rule == &rules::ABSENCE_ZERO;
+        let demand = match &values {
+            Some(values) => about_values(values),
+            None if absence => Demand::Not(format!(
+                "{accesses} {{msrs}} where it has no such register or bank"
+            )),
+            None => Demand::Not(format!("{accesses} {{msrs}}")),
+        };
+        if self.known.has(rule, &demand) {
             return None;
         }
         // The plainest: one in which a side answers, met soonest, and a read before a write.
@@ -217,7 +233,6 @@ impl Msr<'_, '_> {
             (what, raw.when)
         });
         let met: Vec<(String, Truth)> = met.collect();
-        let accesses = accesses(raws);
         let text = match (&values, rule_is_about_values(rule)) {
             (Some(values), true) => format!("wrmsr of {}: {}", values.text, answers(&witness)),
             _ => format!("{accesses}: {}", answers(&witness)),
@@ -226,14 +241,6 @@ impl Msr<'_, '_> {
         let text = match listed && whole {
             true => format!("{text}; it answers after what the other side answers otherwise"),
             false => text,
-        };
-        let absence = rule == &rules::ABSENCE_FAULTS || rule == &rules::ABSENCE_ZERO;
-        let demand = match &values {
-            Some(values) => about_values(values),
-            None if absence => Demand::Not(format!(
-                "{accesses} {{msrs}} where it has no such register or bank"
-            )),
-            None => Demand::Not(format!("{accesses} {{msrs}}")),
         };
         let aspect = match (rule_is_about_values(rule), raws[0].there, raws[0].access) {
             (true, ..) => Aspect::Write,

@@ -133,10 +133,20 @@ impl Product<'_> {
         let (here, mut next) = self.restored(items, 0);
         let (there, more) = self.restored(items, 1);
         next.extend(more);
-        let alone = self.guests.varies & !(self.guests.has[0] & self.guests.has[1]);
+        let words = [0, 1].map(|side: usize| items[side].iter().find(|item| item.capability));
+        let (alone, word) = match words {
+            [Some(old), Some(new)] if old.tag == new.tag => {
+                (!(self.guests.has[0] & self.guests.has[1]), 0)
+            }
+            [Some(old), None] if self.sides[1].view.dropped_tags.contains(&old.tag) => (0, 0),
+            // Without an item it is the default; an item that is not known must be zero.
+            [None, Some(new)] => (u64::MAX, new.default),
+            _ => (u64::MAX, 0),
+        };
+        let fixed = self.guests.varies & alone;
         let mut when = self.table.and(here, there);
-        for bit in (0..64).rev().filter(|bit| alone >> bit & 1 == 1) {
-            when = self.literal(bit, false, when);
+        for bit in (0..64).rev().filter(|bit| fixed >> bit & 1 == 1) {
+            when = self.literal(bit, word >> bit & 1 == 1, when);
         }
         (when, next)
     }
