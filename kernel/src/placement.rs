@@ -31,11 +31,29 @@ pub fn may_come_back(is_in_use: Option<bool>) -> Result<(), Refused> {
     }
 }
 
-/// The one with the fewest vCPUs of the processors that can run one, each with how many vCPUs it has; of equals the first. None if there is none.
-pub fn least_loaded(processors: impl Iterator<Item = (Pcpu, usize)>) -> Option<Pcpu> {
+/// Whether a processor can take a vCPU, as far as that hangs on machine checks: one that is missing may never answer again, and the vCPU would be out of
+/// everybody's reach. `is_this`: it is the one that asks, so it does answer.
+pub fn can_take(is_this: bool, is_missing: bool) -> bool {
+    is_this || !is_missing
+}
+
+/// A processor that is in use and prepared for vCPUs.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// Its number.
+    pub number: Pcpu,
+    /// How many vCPUs it is to run.
+    pub vcpus: usize,
+    /// [`can_take`].
+    pub can_take: bool,
+}
+
+/// The one with the fewest vCPUs of the processors that can take one; of equals the first. None if there is none.
+pub fn least_loaded(processors: impl Iterator<Item = Candidate>) -> Option<Pcpu> {
     processors
-        .min_by_key(|&(_, vcpus)| vcpus)
-        .map(|(number, _)| number)
+        .filter(|it| it.can_take)
+        .min_by_key(|it| it.vcpus)
+        .map(|it| it.number)
 }
 
 #[cfg(test)]
@@ -56,10 +74,29 @@ mod tests {
     #[test]
     fn the_least_loaded_takes_the_next_one() {
         let choose = |loads: &[(u16, usize)]| {
-            least_loaded(loads.iter().map(|&(number, vcpus)| (Pcpu(number), vcpus)))
+            least_loaded(loads.iter().map(|&(number, vcpus)| Candidate {
+                number: Pcpu(number),
+                vcpus,
+                can_take: can_take(false, false),
+            }))
         };
         assert_eq!(choose(&[(0, 2), (2, 1), (3, 1)]), Some(Pcpu(2)));
         assert_eq!(choose(&[(0, 0), (2, 1)]), Some(Pcpu(0)));
         assert_eq!(choose(&[]), None);
+    }
+
+    #[test]
+    fn a_processor_that_is_missing_takes_none_but_the_one_that_asks_may() {
+        let choose = |this: u16, loads: &[(u16, usize, bool)]| {
+            least_loaded(loads.iter().map(|&(number, vcpus, is_missing)| Candidate {
+                number: Pcpu(number),
+                vcpus,
+                can_take: can_take(number == this, is_missing),
+            }))
+        };
+        assert_eq!(choose(0, &[(0, 2, false), (2, 0, true)]), Some(Pcpu(0)));
+        assert_eq!(choose(1, &[(0, 2, false), (2, 0, true)]), Some(Pcpu(0)));
+        assert_eq!(choose(0, &[(0, 2, true), (2, 0, true)]), Some(Pcpu(0)));
+        assert_eq!(choose(1, &[(0, 2, true), (2, 0, true)]), None);
     }
 }

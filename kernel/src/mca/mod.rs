@@ -41,5 +41,6 @@ pub use end::{await_reset, still_ending, stop_others};
 pub use flush::{catch_up, flush_everywhere, is_flushed, nmi, put_back, take_out};
 pub use handle::{Verdict, handle};
 pub use poll::{at_work, poll};
+pub use rendezvous::is_missing;
 pub use shared::{Config, Shared};
 pub use start::{join, online, start};

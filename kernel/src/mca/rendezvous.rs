@@ -489,6 +489,11 @@ pub(super) fn missing<const P: usize>(shared: &Shared<P>) -> impl Iterator<Item 
         .map(|(processor, _)| processor)
 }
 
+/// Whether that processor did not come to its last rendezvous and has not been seen since: nobody knows whether it does anything any more.
+pub fn is_missing<const P: usize>(shared: &Shared<P>, processor: Pcpu) -> bool {
+    missing(shared).any(|it| it == processor)
+}
+
 /// The processors that are not in the rendezvous that goes on: those that are missing, and those that came too late, by now
 /// perhaps at work again.
 pub(super) fn absent<const P: usize>(shared: &Shared<P>) -> impl Iterator<Item = Pcpu> {

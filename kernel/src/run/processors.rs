@@ -17,11 +17,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use kernel::event::Event;
 use kernel::faults::Refused;
-use kernel::mca::Machine;
-use kernel::placement::{least_loaded, may_come_back, may_go_out};
+use kernel::mca::{self, Machine};
+use kernel::placement::{Candidate, can_take, least_loaded, may_come_back, may_go_out};
 use kernel::units::Pcpu;
 
-use super::host::HOST;
+use super::host::{ENGINE, HOST};
 use super::{count_run, local};
 use crate::entry::vm;
 use crate::guests;
@@ -35,14 +35,14 @@ static BUSY: Lock<()> = Lock::new(());
 
 static OUT: [AtomicBool; MAX_PROCESSORS] = [const { AtomicBool::new(false) }; MAX_PROCESSORS];
 
-/// Takes a processor out of use. Its vCPUs leave it before they run again.
+/// Takes a processor out of use. Its vCPUs leave it before they run again; where no other processor answers, they stay.
 pub fn out(number: Pcpu) -> Result<Event, Refused> {
     let _one_at_a_time = BUSY.lock();
     may_go_out(number, is_in_use(number))?;
     set(number, true);
     let mut moved = 0;
     for vcpu in meant_for(number) {
-        let Some(destination) = least_loaded(loads()).and_then(Processor::get) else {
+        let Some(destination) = least_loaded(candidates()).and_then(Processor::get) else {
             continue;
         };
         vcpu.shared.go_to(destination);
@@ -54,13 +54,14 @@ pub fn out(number: Pcpu) -> Result<Event, Refused> {
     })
 }
 
-/// Puts a processor back into use. Its own vCPUs come back to it.
+/// Puts a processor back into use. Its own vCPUs come back to it; while it is missing from a rendezvous, none.
 pub fn back(number: Pcpu) -> Result<Event, Refused> {
     let _one_at_a_time = BUSY.lock();
     may_come_back(is_in_use(number))?;
     set(number, false);
     let mut moved = 0;
-    for vcpu in vcpus().filter(|vcpu| vcpu.shared.home.number == number) {
+    let returns = |vcpu: &&Vcpu| vcpu.shared.home.number == number && answers(number);
+    for vcpu in vcpus().filter(returns) {
         vcpu.shared.go_to(vcpu.shared.home);
         moved += 1;
     }
@@ -151,17 +152,25 @@ fn meant_for(number: Pcpu) -> impl Iterator<Item = &'static Vcpu> {
     vcpus().filter(move |vcpu| vcpu.shared.destination().number == number)
 }
 
-/// The processors that can run vCPUs, and how many of guests that have not ended each is to run.
-fn loads() -> impl Iterator<Item = (Pcpu, usize)> {
+/// Whether that processor would see a vCPU that is handed over to it.
+fn answers(number: Pcpu) -> bool {
+    let is_this = number == Processor::current().number;
+    can_take(is_this, mca::is_missing(&ENGINE, number))
+}
+
+/// The processors that are in use and prepared for vCPUs, and how many of guests that have not ended each is to run.
+fn candidates() -> impl Iterator<Item = Candidate> {
     let can_run = |processor: &&Processor| {
         is_in_use(processor.number) == Some(true) && local(processor).turns.are_filled()
     };
-    let load = |processor: &'static Processor| {
+    let candidate = |processor: &'static Processor| {
+        let number = processor.number;
         let running = |vcpu: &&Vcpu| !vcpu.shared.guest.has_ended();
-        (
-            processor.number,
-            meant_for(processor.number).filter(running).count(),
-        )
+        Candidate {
+            number,
+            vcpus: meant_for(number).filter(running).count(),
+            can_take: answers(number),
+        }
     };
-    Processor::all().filter(can_run).map(load)
+    Processor::all().filter(can_run).map(candidate)
 }

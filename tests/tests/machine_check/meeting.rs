@@ -126,6 +126,8 @@ fn missing_processors_are_named_and_do_not_run_before_they_have_flushed() {
             .steps()
             .contains(&(Pcpu(0), Step::Kick(Pcpu(2))))
     );
+    let missing = |n| kernel::mca::is_missing(simulation.shared(), Pcpu(n));
+    assert_eq!([0, 1, 2, 3].map(missing), [false, false, true, false]);
     assert!(simulation.world.has_stale_translations(2), "it hangs");
     assert!(!kernel::mca::is_flushed(simulation.shared()));
     let put_back = || kernel::mca::put_back(simulation.shared(), || "back");
