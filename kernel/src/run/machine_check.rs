@@ -94,9 +94,7 @@ pub(super) fn answer_requests(processor: &'static Processor) {
 fn answer(processor: &'static Processor) {
     let requests = processor.requests.swap(0, Ordering::AcqRel);
     local(processor).turns.look_round();
-    if requests & SETTLE_VCPUS != 0 {
-        processors::settle(processor);
-    }
+    // A machine check goes before all else: it has come to the vCPU that was interrupted, even if that is to leave.
     if requests & RAISE_MACHINE_CHECK != 0 {
         #[cfg(feature = "faults")]
         super::faults::settle();
@@ -106,6 +104,9 @@ fn answer(processor: &'static Processor) {
         // A rendezvous goes on without it, and has kicked it: by then it is over.
         const RENDEZVOUS: u64 = 20_000;
         super::keep_house_at(tsc().saturating_add(RENDEZVOUS));
+    }
+    if requests & SETTLE_VCPUS != 0 {
+        processors::settle(processor);
     }
 }
 
