@@ -62,8 +62,9 @@ pub const FAULT_OTHER_GUEST: u64 = 1 << 2;
 /// number in RDI's bits 63:40, by that VM exit and on the processor that touches it. With a MCi_STATUS of 0 nothing is raised: there is but
 /// the exit. One page at a time.
 pub const FAULT_ON_TOUCH: u64 = 1 << 3;
-/// Flag of [`Hypercall::Fault`]: the error comes in the middle of the next VM entry on this processor that is to deliver an event. That entry
-/// is not made; it is answered as one that has failed by a machine check (exit reason 41). One such error at a time.
+/// Flag of [`Hypercall::Fault`]: the error comes in the middle of the next VM entry of the vCPU that asks that is to deliver an event which has waited
+/// for it: an NMI, an interrupt, what an exit or #MC has put off. That entry is not made; it is answered, on the processor that the vCPU is on then, as one that has
+/// failed by a machine check (exit reason 41). One such error at a time.
 pub const FAULT_ON_ENTRY: u64 = 1 << 4;
 
 impl Hypercall {

@@ -123,7 +123,8 @@ pub fn before_event(own: &mut Own) {
     }
 }
 
-/// An entry has failed. If that was for a fault, it is answered as if that had come in the middle of it, and this does not return. Else whether the
+/// An entry has failed. If that was for a fault, it is answered as if that had come in the middle of it, on this processor, wherever the vCPU was when it was
+/// asked for; and this does not return. Else whether the
 /// next one will succeed: the fault could not be put, and the vCPU counts as launched again.
 #[cold]
 #[inline(never)]
@@ -135,7 +136,11 @@ pub fn entry_failed(own: &mut Own, vmcs: &mut Current) -> bool {
     }
     let this = own.shared.id;
     let fault = AT_ENTRY.lock().take_if(|(vcpu, _)| *vcpu == this);
-    if fault.is_some_and(|(_, fault)| put(&fault).is_ok()) {
+    let fault = fault.map(|(_, fault)| Fault {
+        processor: Processor::current().number,
+        ..fault
+    });
+    if fault.is_some_and(|fault| put(&fault).is_ok()) {
         vm::fail_entry(own, vmcs, slow::ENTRY_FAILED | reason::ENTRY_MACHINE_CHECK);
     }
     true

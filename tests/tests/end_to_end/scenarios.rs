@@ -58,6 +58,7 @@ fn no_scenario_is_forgotten() {
             "nobody-told.toml",
             "page-put-back.toml",
             "privileged-deaf.toml",
+            "privileged-entry.toml",
             "privileged-hit.toml",
             "privileged-interrupted.toml",
             "privileged-pages.toml",
@@ -165,6 +166,7 @@ fn privileged_guest_and_records() {
         "privileged-deaf",
         "privileged-hit",
         "privileged-interrupted",
+        "privileged-entry",
     ] {
         met(name, &BOCHS);
     }

@@ -286,6 +286,8 @@ fn interrupt(own: &mut Own, vmcs: &mut Current) {
     let shared = own.shared;
     if shared.has_interrupt() && vmcs.inject_interrupt(|| run::records::take_interrupt(shared)) {
         shared.set_activity(Activity::Active);
+        #[cfg(feature = "faults")]
+        run::faults::before_event(own);
     }
     if shared.has_interrupt() {
         vmcs.set_interrupt_window(true);

@@ -2,7 +2,7 @@
 //!
 //! * 1: asks for an interrupt for each record, says how many wait (`registered waiting=`), and reads `records=N` (1) in all, each when its interrupt
 //!   has come, halted until then. `deaf=N`: after the first it takes no interrupts for N time stamp ticks, raises three errors meanwhile, then computes until all have come, and says whether that
-//!   was at once. `trap=1`: the first interrupt's delivery touches a page ([`PAGE`] is lost with it) that has the injector raise an SRAR. In the end it says how many interrupts there were. Its own page [`PAGE`] may have an error: it says whether #MC came before the interrupt (`order`). `buffer=1`: with the last record,
+//!   was at once. `trap=1`: the first interrupt's delivery touches a page that has the injector raise an SRAR in [`PAGE`]; `trap=2`: that comes in the VM entry that is to deliver it. In the end it says how many interrupts there were. Its own page [`PAGE`] may have an error: it says whether the first #MC came before the first interrupt (`order`). `buffer=1`: with the last record,
 //!   the first buffer has an error.
 //! * 2: from the time stamp `at=N` on, takes pages of guests 1 and 2 out of use and the one of guest 1 back, and says what the hypervisor answers; that of
 //!   wrong arguments too.
@@ -23,7 +23,8 @@ use guests::exceptions::{self, Frame, INTERRUPT};
 use guests::tables::{ExceptionStack, Shared, exception_stack_top};
 use guests::{arguments, hypercall, line, mca, smp};
 use kernel::guest::hypercall::{
-    FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_ON_TOUCH, FAULT_OTHER_GUEST, HOST, Hypercall,
+    FAULT_BROADCAST, FAULT_GUEST_PHYSICAL, FAULT_ON_ENTRY, FAULT_ON_TOUCH, FAULT_OTHER_GUEST, HOST,
+    Hypercall,
 };
 use kernel::records::{RECORD_BYTES, Record};
 
@@ -35,12 +36,12 @@ const WRONG: u64 = 1;
 /// A page that no program uses.
 const PAGE: u64 = 6 << 20;
 
-/// Interrupts and machine checks so far, and at which of both together each came last.
+/// Interrupts and machine checks so far, and at which of both together each came first (0: not yet).
 static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 static MACHINE_CHECKS: AtomicU64 = AtomicU64::new(0);
 static EVENTS: AtomicU64 = AtomicU64::new(0);
-static LAST_INTERRUPT: AtomicU64 = AtomicU64::new(0);
-static LAST_MACHINE_CHECK: AtomicU64 = AtomicU64::new(0);
+static FIRST_INTERRUPT: AtomicU64 = AtomicU64::new(0);
+static FIRST_MACHINE_CHECK: AtomicU64 = AtomicU64::new(0);
 
 #[repr(C, align(4096))]
 struct Page([u8; 4096]);
@@ -63,14 +64,20 @@ fn run() -> u64 {
 
 fn interrupt(_: &mut Frame) {
     INTERRUPTS.fetch_add(1, Ordering::AcqRel);
-    LAST_INTERRUPT.store(EVENTS.fetch_add(1, Ordering::AcqRel) + 1, Ordering::Release);
+    note_first(&FIRST_INTERRUPT);
 }
 
 fn machine_check(_: &mut Frame) {
     MACHINE_CHECKS.fetch_add(1, Ordering::AcqRel);
-    LAST_MACHINE_CHECK.store(EVENTS.fetch_add(1, Ordering::AcqRel) + 1, Ordering::Release);
+    note_first(&FIRST_MACHINE_CHECK);
     (0..mca::banks()).for_each(mca::clear);
     mca::write_zero(mca::MCG_STATUS);
+}
+
+/// One more of both; `first` keeps the number of the first of its kind.
+fn note_first(first: &AtomicU64) {
+    let number = EVENTS.fetch_add(1, Ordering::AcqRel) + 1;
+    let _ = first.compare_exchange(0, number, Ordering::AcqRel, Ordering::Relaxed);
 }
 
 fn call(number: Hypercall, first: u64, second: u64) -> i64 {
@@ -87,8 +94,10 @@ fn read_records() -> u64 {
     let records = arguments::number("records", 1);
     let (mut read, mut deaf) = (0, arguments::number("deaf", 0));
     let waiting = waiting as u64;
-    if arguments::number("trap", 0) != 0 {
-        trap_interrupt();
+    match arguments::number("trap", 0) {
+        0 => {}
+        1 => trap_interrupt(),
+        _ => trap_entry(),
     }
     while read < records {
         if read >= waiting {
@@ -114,11 +123,11 @@ fn read_records() -> u64 {
     }
     let load = |value: &AtomicU64| value.load(Ordering::Acquire);
     line!("interrupts={} left={}", load(&INTERRUPTS), take_record(1));
-    let (last_interrupt, last) = (load(&LAST_INTERRUPT), load(&LAST_MACHINE_CHECK));
+    let (interrupt, machine_check) = (load(&FIRST_INTERRUPT), load(&FIRST_MACHINE_CHECK));
     line!(
         "order machine-checks={} before-interrupt={}",
         load(&MACHINE_CHECKS),
-        u8::from(last < last_interrupt)
+        u8::from(machine_check < interrupt)
     );
     0
 }
@@ -147,8 +156,17 @@ fn compute_until(interrupts: u64) {
 fn trap_interrupt() {
     const PAGE_BYTES: u64 = 4096;
     let stack = exception_stack_top(0, ExceptionStack::Other) as u64 - 8;
-    let flags = FAULT_GUEST_PHYSICAL | FAULT_ON_TOUCH;
-    let what = 1 | flags << 8 | 0xffff << 16 | (stack / PAGE_BYTES) << 40;
+    trap(FAULT_ON_TOUCH, stack / PAGE_BYTES);
+}
+
+/// The VM entry that is to deliver the next interrupt meets such an error.
+fn trap_entry() {
+    trap(FAULT_ON_ENTRY, 0);
+}
+
+fn trap(flag: u64, page: u64) {
+    let flags = FAULT_GUEST_PHYSICAL | flag;
+    let what = 1 | flags << 8 | 0xffff << 16 | page << 40;
     let answer = hypercall::call(
         Hypercall::Fault,
         [what, 0xbd80_0000_0000_0134, 7, PAGE, 0x8c],
