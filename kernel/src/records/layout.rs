@@ -65,7 +65,7 @@ pub struct Record {
     pub address: u64,
     /// MCi_MISC.
     pub misc: u64,
-    /// MCG_STATUS of the processor; 0 without an #MC.
+    /// MCG_STATUS of the processor; 0 without an #MC. Where events of that processor were lost ([`Kind::Lost`]), perhaps 0 or an earlier machine check's.
     pub mcg_status: u64,
     /// How many: see [`Kind`].
     pub count: u64,
