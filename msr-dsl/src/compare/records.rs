@@ -219,13 +219,19 @@ impl Records<'_, '_> {
             text,
         )
         .saying(Content::of((old.tag, new.tag)));
-        let demand = |own: &Item, other: &Item| match other.default {
+        // The other side reads the tag: as another register's, or to drop it.
+        let reads = |side: usize, tag: u16| {
+            let view = self.views()[side];
+            view.dropped_tags.contains(&tag) || items(view).iter().any(|item| item.tag == tag)
+        };
+        let demand = |own: &Item, (side, other): (usize, &Item)| match other.default {
             0 => Demand::Clear {
                 register: own.name.clone(),
                 tag: own.tag,
                 from: 0,
                 bits: u64::MAX,
             },
+            _ if reads(side, own.tag) => Demand::Not(format!("rely on what {} holds", own.name)),
             _ => Demand::Another,
         };
         let condition = |own, other| {
@@ -234,7 +240,7 @@ impl Records<'_, '_> {
                 demand: demand(own, other),
             })
         };
-        finding.conditions = [condition(old, new), condition(new, old)];
+        finding.conditions = [condition(old, (1, new)), condition(new, (0, old))];
         let value = smallest(self.views()[0], old, |value| value != 0).unwrap_or(1);
         finding.witness = self
             .refused(&[(old.tag, vec![value; old.words])], 0)
