@@ -216,8 +216,9 @@ fn half_there(cx: &Context, feature: &ast::Feature, diagnostics: &mut Diagnostic
     {
         let brought = register.statements.iter().any(|said| match &said.what {
             Statement::When(condition, _) => {
-                speaks_of(condition, &feature.name.text)
-                    || bit.is_some_and(|bit| speaks_of(condition, &bit.text))
+                let own = speaks_of(condition, &feature.name.text)
+                    || bit.is_some_and(|bit| speaks_of(condition, &bit.text));
+                own && !asks_for_later(cx, condition)
             }
             _ => false,
         });
@@ -256,8 +257,9 @@ fn half_there_fields(
         for (_, field) in fields().filter(|(lives, _)| !lives) {
             let brought = field.statements.iter().any(|said| match &said.what {
                 ast::FieldStatement::When(condition) => {
-                    speaks_of(condition, &feature.name.text)
-                        || bit.is_some_and(|bit| speaks_of(condition, &bit.text))
+                    let own = speaks_of(condition, &feature.name.text)
+                        || bit.is_some_and(|bit| speaks_of(condition, &bit.text));
+                    own && !asks_for_later(cx, condition)
                 }
                 _ => false,
             });
@@ -267,6 +269,14 @@ fn half_there_fields(
             }
         }
     }
+}
+
+/// A condition asks for a feature that this version has not got, beside one that it has: what needs both comes with the later one.
+fn asks_for_later(cx: &Context, condition: &ast::Expr) -> bool {
+    let mut features = cx.spec.features.iter();
+    features.any(|feature| {
+        !lives(feature.versions, cx.version) && speaks_of(condition, &feature.name.text)
+    })
 }
 
 fn missing(

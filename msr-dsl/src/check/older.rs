@@ -9,7 +9,7 @@ use crate::ast::{Name, RemovedThing, Spec, Statement};
 use crate::codes;
 use crate::diagnostics::Diagnostics;
 use crate::interpret::takes_value;
-use crate::model::{BitRule, Field, Migrate, Register, RegisterId, View, mask};
+use crate::model::{BitRule, Expr, Field, Legal, Migrate, Register, RegisterId, Set, View, mask};
 use std::collections::HashSet;
 
 /// Notes items, bits, values and banks of an older version that a later one refuses.
@@ -174,36 +174,64 @@ impl Item<'_> {
         true
     }
 
-    /// The first thing that a version refuses of the item.
+    /// What a version refuses of the item: the first thing that a guest surely has, else the first that one may have.
     fn refused(&self, view: &View, new: &Register) -> Option<Refused> {
+        let all = [
+            self.refused_bits(new),
+            self.refused_words(new),
+            self.refused_values(new),
+            self.refused_banks(view, new),
+        ];
+        let mut all: Vec<Refused> = all.into_iter().flatten().collect();
+        let surely = all.iter().position(|one| one.certain);
+        (!all.is_empty()).then(|| all.swap_remove(surely.unwrap_or(0)))
+    }
+
+    /// Bits outside of what is taken. Where a field lists values, these say what is missing.
+    fn refused_bits(&self, new: &Register) -> Option<Refused> {
+        let listed = new.fields.iter().filter(|field| field.restored.is_some());
+        let listed = listed.fold(0, |all, field| all | field.mask());
         let (certain, possible) = self.bits();
-        let what = |what: What, certain: bool| Some(Refused { what, certain });
-        if certain & !new.accepts != 0 {
-            return what(What::Bits(certain & !new.accepts), true);
-        }
-        if possible & !new.accepts != 0 {
-            return what(What::Bits(possible & !new.accepts), false);
-        }
+        let [certain, possible] = [certain, possible].map(|bits| bits & !new.accepts & !listed);
+        let refused = |bits: u64, certain: bool| {
+            let what = What::Bits(bits);
+            (bits != 0).then_some(Refused { what, certain })
+        };
+        refused(certain, true).or_else(|| refused(possible, false))
+    }
+
+    /// A whole value: what a guest begins with, or what the hypervisor may hold for it.
+    fn refused_words(&self, new: &Register) -> Option<Refused> {
         let Migrate::Saved { default, .. } = self.register.migrate else {
             return None;
         };
-        let words = [
-            (Some(self.register.reset), true),
-            (self.register.init, true),
-            (Some(default), false),
-        ];
         // What its own version refuses is a mistake of its own.
-        let lost = |word: &u64| takes_value(self.register, *word) && !takes_value(new, *word);
-        for (word, certain) in words {
-            if let Some(word) = word.filter(lost) {
-                return what(What::Word(word), certain);
-            }
-        }
-        for field in &new.fields {
-            if let Some((value, certain)) = self.unlisted(field) {
-                return what(What::Value(field.name.clone(), value), certain);
-            }
-        }
+        let takes = |one: &Register, word: u64| word & !one.accepts == 0 && takes_value(one, word);
+        let lost = |word: &u64| takes(self.register, *word) && !takes(new, *word);
+        let begins = [Some(self.register.reset), self.register.init];
+        let begins = begins.into_iter().flatten().find(lost);
+        let held = || {
+            let held = self.register.held && new.held;
+            let mut all = candidates([self.register, new]).into_iter();
+            all.find(|word| held && lost(word))
+        };
+        let certain = begins.or_else(held).map(|word| (word, true));
+        let (word, certain) =
+            certain.or_else(|| Some(default).filter(lost).map(|word| (word, false)))?;
+        let what = What::Word(word);
+        Some(Refused { what, certain })
+    }
+
+    fn refused_values(&self, new: &Register) -> Option<Refused> {
+        new.fields.iter().find_map(|field| {
+            let (value, certain) = self.unlisted(field)?;
+            let what = What::Value(field.name.clone(), value);
+            Some(Refused { what, certain })
+        })
+    }
+
+    fn refused_banks(&self, view: &View, new: &Register) -> Option<Refused> {
+        let (certain, possible) = self.bits();
         let (kept, had) = (view.cells(new), self.old.cells(self.register));
         let injection = self.old.injection.as_ref();
         let by_bank = |kept: usize| injection.is_some_and(|one| one.bank as usize >= kept);
@@ -211,10 +239,11 @@ impl Item<'_> {
         if !by_bank(kept) {
             beyond &= !injected(self.old, self.id);
         }
-        match had > kept && (certain | possible) != 0 {
-            true => what(What::Banks(had, kept), beyond != 0),
-            false => None,
-        }
+        let refused = had > kept && (certain | possible) != 0;
+        refused.then_some(Refused {
+            what: What::Banks(had, kept),
+            certain: beyond != 0,
+        })
     }
 
     /// Bits that a guest of the version can have, and those that it may have.
@@ -294,6 +323,30 @@ impl Item<'_> {
         let written = written.map(|value| (value, true));
         written.or_else(|| restored().map(|value| (value, false)))
     }
+}
+
+/// Values at which rules about a whole value change their mind: single bits, all below one, the ends of sets, the numbers in conditions and
+/// those beside them.
+fn candidates(registers: [&Register; 2]) -> Vec<u64> {
+    let mut ends: Vec<u64> = Vec::new();
+    for rule in registers.iter().flat_map(|register| &register.rules) {
+        match &rule.legal {
+            Legal::Sets(sets) => ends.extend(sets.iter().flat_map(|set| match set {
+                Set::Range(low, high) => [*low, *high],
+                Set::AllOnesLess(clear) => [u64::MAX, !clear],
+            })),
+            Legal::Holds(condition) => condition.walk(&mut |part| {
+                if let Expr::Number(number) = part {
+                    ends.push(*number);
+                }
+            }),
+        }
+    }
+    let beside = ends
+        .into_iter()
+        .flat_map(|end| [end, end.wrapping_sub(1), end.wrapping_add(1)]);
+    let bits = (0..64).flat_map(|bit| [1u64 << bit, (1u64 << bit) - 1]);
+    bits.chain(beside).chain([u64::MAX]).collect()
 }
 
 /// Bits that a write stores as they come, whatever the others are.

@@ -5,7 +5,7 @@ use super::register::{ranges, writable};
 use crate::ast::{Interface, Name, Spec, Statement, Waiver};
 use crate::codes;
 use crate::diagnostics::{Diagnostics, Severity};
-use crate::model::{Expr, Migrate, Offer, Read, View, Write};
+use crate::model::{Expr, Migrate, Offer, Read, Register, View, Write};
 
 /// Notes them all.
 pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
@@ -78,7 +78,7 @@ pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
             );
         }
     }
-    for view in views {
+    for (at, view) in views.iter().enumerate() {
         for (id, register) in view.ids().filter(|(id, _)| view.capability != Some(*id)) {
             let injected = view
                 .injection
@@ -92,7 +92,8 @@ pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
                     | register.init.unwrap_or(0)
                     | writable(register)
                     | holdable(register)
-                    | injected);
+                    | injected
+                    | saved_by(&views[..at], register));
             let ast = spec.registers.iter().find(|ast| {
                 ast.name.text == register.name && super::select::lives(ast.versions, view.version)
             });
@@ -110,6 +111,17 @@ pub fn warnings(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
             }
         }
     }
+}
+
+/// Bits that records of some versions may have under the tag of a register.
+fn saved_by(older: &[View], register: &Register) -> u64 {
+    let tag = |one: &Register| match one.migrate {
+        Migrate::Saved { tag, .. } => Some(tag),
+        _ => None,
+    };
+    let own = older.iter().flat_map(|view| &view.registers);
+    let own = own.filter(|one| tag(one).is_some() && tag(one) == tag(register));
+    own.fold(0, |all, one| all | one.accepts)
 }
 
 /// Who is told of a machine check, against whose processors these are.
