@@ -6,12 +6,14 @@ use super::decide::{self, Decider};
 use super::select::select;
 use crate::ast::{self, FieldStatement, Spec, Statement};
 use crate::codes;
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, start};
 use crate::model::{BitRule, Expr, Field, Legal, Op, Read, Register, RegisterId, View, mask};
 use proc_macro2::Span;
+use std::collections::HashSet;
 
 /// Notes them, in every version.
 pub fn in_every_guest(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics) {
+    let mut without_effect = Vec::new();
     for view in views {
         let cx = Context::new(spec, view.version);
         let decider = Decider::new(view);
@@ -23,9 +25,44 @@ pub fn in_every_guest(spec: &Spec, views: &[View], diagnostics: &mut Diagnostics
                 id,
                 register,
                 diagnostics,
+                asked: &mut without_effect,
             };
             lines.register();
         }
+    }
+    // A line that several versions share is of use if it is in one of them.
+    let of_use = |one: &&Asked| one.found.is_none();
+    let of_use: HashSet<_> = without_effect
+        .iter()
+        .filter(of_use)
+        .map(Asked::place)
+        .collect();
+    for asked in &without_effect {
+        if let (Some((message, help)), false) = (&asked.found, of_use.contains(&asked.place())) {
+            diagnostics.add(
+                &codes::RULE_WITHOUT_EFFECT,
+                asked.span,
+                message.clone(),
+                *help,
+            );
+        }
+    }
+}
+
+/// A line of one version that was looked at.
+struct Asked {
+    span: Span,
+    /// Which of its conditions: the way to it from the whole expression.
+    part: String,
+    /// What is wrong and what to do, if it has no effect there.
+    found: Option<(String, &'static str)>,
+}
+
+impl Asked {
+    /// Where it stands.
+    fn place(&self) -> (usize, usize, &str) {
+        let at = start(self.span);
+        (at.line, at.column, &self.part)
     }
 }
 
@@ -36,6 +73,7 @@ struct Lines<'a> {
     id: RegisterId,
     register: &'a Register,
     diagnostics: &'a mut Diagnostics,
+    asked: &'a mut Vec<Asked>,
 }
 
 impl Lines<'_> {
@@ -60,7 +98,7 @@ impl Lines<'_> {
         }
         let read = self.said(|what| matches!(what, Statement::Read(_)));
         if let (Some(span), Read::Value(value)) = (read, &self.register.read) {
-            self.ifs(given, value, span);
+            self.ifs(given, value, span, "");
         }
         let write = self.said(|what| matches!(what, Statement::Write(_)));
         let fields = self.register.fields.iter().map(|field| &field.write);
@@ -97,7 +135,7 @@ impl Lines<'_> {
         for said in select(&ast.statements, self.cx.version) {
             match (&said.what, &field.read, field.write.lock()) {
                 (FieldStatement::Read(_), Some(read), _) => {
-                    self.ifs(there.as_ref(), read, said.span);
+                    self.ifs(there.as_ref(), read, said.span, "");
                 }
                 (FieldStatement::Write(_), _, Some(by)) => {
                     self.lock(there.as_ref(), by, said.span);
@@ -116,14 +154,17 @@ impl Lines<'_> {
         span: Span,
     ) -> bool {
         match self.decider.always(self.id, given, condition) {
-            None => true,
+            None => {
+                self.has_effect(span, "when");
+                true
+            }
             Some(true) => {
                 let whose = match given {
                     Some(_) => "every guest that has the register",
                     None => "every guest",
                 };
                 let message = format!("the condition holds in {whose}: the line asks nothing");
-                self.without_effect(span, message, "leave it out");
+                self.without_effect(span, "when", message, "leave it out");
                 false
             }
             Some(false) => {
@@ -145,16 +186,21 @@ impl Lines<'_> {
         match self.decider.always(self.id, given, condition) {
             Some(true) => self.without_effect(
                 span,
+                "rule",
                 "the condition holds for every value in every guest: the line asks nothing"
                     .to_owned(),
                 "leave it out",
             ),
             Some(false) => self.without_effect(
                 span,
+                "rule",
                 "the condition holds for no value in any guest: every write is refused".to_owned(),
                 "write `write fault;` (or `write ignore;`) and leave this out",
             ),
-            None => self.ifs(given, condition, span),
+            None => {
+                self.has_effect(span, "rule");
+                self.ifs(given, condition, span, "");
+            }
         }
     }
 
@@ -168,13 +214,14 @@ impl Lines<'_> {
                 "the condition never holds: nothing is locked",
                 "write `store`",
             ),
-            None => return,
+            None => return self.has_effect(span, "lock"),
         };
-        self.without_effect(span, message.to_owned(), help);
+        self.without_effect(span, "lock", message.to_owned(), help);
     }
 
     /// Each `if` has two outcomes.
-    fn ifs(&mut self, given: Option<&Expr>, expr: &Expr, span: Span) {
+    fn ifs(&mut self, given: Option<&Expr>, expr: &Expr, span: Span, part: &str) {
+        let inner = |way: &str| format!("{part}{way}");
         match expr {
             Expr::If(condition, yes, no) => {
                 let same = Expr::Binary(Op::Eq, yes.clone(), no.clone());
@@ -186,24 +233,26 @@ impl Lines<'_> {
                     }
                     None => {
                         let not = Expr::Not(condition.clone());
-                        self.ifs(given, condition, span);
-                        self.ifs(Some(&both(given, condition)), yes, span);
-                        self.ifs(Some(&both(given, &not)), no, span);
+                        self.has_effect(span, part);
+                        self.ifs(given, condition, span, &inner("?"));
+                        self.ifs(Some(&both(given, condition)), yes, span, &inner("+"));
+                        self.ifs(Some(&both(given, &not)), no, span, &inner("-"));
                         return;
                     }
                 };
                 self.without_effect(
                     span,
+                    part,
                     message.to_owned(),
                     "write what it gives, without the `if`",
                 );
             }
             Expr::Field(of, ..) | Expr::IsSet(of) | Expr::AsBit(of) | Expr::Not(of) => {
-                self.ifs(given, of, span);
+                self.ifs(given, of, span, &inner("."));
             }
             Expr::Binary(_, a, b) => {
-                self.ifs(given, a, span);
-                self.ifs(given, b, span);
+                self.ifs(given, a, span, &inner("<"));
+                self.ifs(given, b, span, &inner(">"));
             }
             _ => {}
         }
@@ -229,18 +278,30 @@ impl Lines<'_> {
         if sticky != 0 && (decide::ones(self.view, self.id) | value) & !sticky == 0 {
             self.without_effect(
                 span,
+                "init",
                 format!(
                     "no bit of `{}` but sticky ones is ever set, and INIT leaves those",
                     self.register.name
                 ),
                 "leave `init` out",
             );
+        } else {
+            self.has_effect(span, "init");
         }
     }
 
-    fn without_effect(&mut self, span: Span, message: String, help: &str) {
-        self.diagnostics
-            .add(&codes::RULE_WITHOUT_EFFECT, span, message, help);
+    fn without_effect(&mut self, span: Span, part: &str, message: String, help: &'static str) {
+        let (part, found) = (part.to_owned(), Some((message, help)));
+        self.asked.push(Asked { span, part, found });
+    }
+
+    fn has_effect(&mut self, span: Span, part: &str) {
+        let part = part.to_owned();
+        self.asked.push(Asked {
+            span,
+            part,
+            found: None,
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Expressions, with Rust's precedence.
 
-use super::words::{error, integer, name, peek, take, unknown};
+use super::words::{error, integer, name, optional, peek, take, unknown};
 use crate::ast::{At, Expr, ExprKind, Op};
 use crate::diagnostics::{TOO_DEEP, from_to};
 use proc_macro2::Span;
@@ -73,7 +73,7 @@ fn whole(input: ParseStream, depth: usize) -> syn::Result<Nested> {
         return Ok(yes);
     }
     let condition = binary(input, 0, depth)?;
-    if take(input, "else").is_none() {
+    if !optional(input, "else", &[])? {
         return Err(error(
             input.span(),
             "an `if` without `else`",

@@ -1,7 +1,8 @@
 //! `register NAME @ ADDRESS in VERSIONS { ... }` and `bank register ...`
 
 use super::words::{
-    absent, doc, error, illegal, integer, name, optional, peek, string, take, unknown, waiver, word,
+    absent, doc, error, illegal, integer, name, nearly, optional, peek, string, take, unknown,
+    waiver, word,
 };
 use super::{Lines, bits, block, expression, field, head, semicolon};
 use crate::ast::{Address, AddressKind, At, Init, Migrate, Name, Read, Register, Statement, Write};
@@ -169,18 +170,21 @@ fn rest(text: &str, input: ParseStream) -> syn::Result<Statement> {
         "cite" => Statement::Cite(string(input)?.value),
         "when" => {
             let condition = expression::expression(input)?;
-            word(input, "else").map_err(|e| {
-                error(
-                    e.span(),
+            if !optional(input, "else", &[])? {
+                return Err(error(
+                    input.span(),
                     "what an absent register does is not said",
                     "end with `else fault;`, `else zero;` or `else unlisted;`",
-                )
-            })?;
+                ));
+            }
             Statement::When(condition, absent(input)?)
         }
         "reset" => Statement::Reset(expression::expression(input)?),
         "init" if take(input, "keep").is_some() => Statement::Init(Init::Keep),
         "init" if take(input, "reset").is_some() => Statement::Init(Init::Reset),
+        "init" if nearly(input, &["keep", "reset"]) => {
+            return Err(unknown(input, "word", &["keep", "reset"]));
+        }
         "init" => Statement::Init(Init::Value(expression::expression(input)?)),
         "read" => Statement::Read(read(input)?),
         "write" => Statement::Write(write(input)?),

@@ -57,6 +57,12 @@ pub fn optional(input: ParseStream, text: &str, others: &[&str]) -> syn::Result<
     }
 }
 
+/// The next word is nearly one of these.
+pub fn nearly(input: ParseStream, words: &[&str]) -> bool {
+    let next = input.cursor().ident();
+    next.is_some_and(|(ident, _)| closest(&ident.to_string(), words.iter().copied()).is_some())
+}
+
 /// The next thing is none of `expected`.
 ///
 /// A `;` there is one too many: lines end before it, and blocks need none.
@@ -316,13 +322,13 @@ pub fn absent(input: ParseStream) -> syn::Result<Absent> {
 
 /// `else fault`, `else ignore`, `else keep`.
 pub fn illegal(input: ParseStream) -> syn::Result<Illegal> {
-    word(input, "else").map_err(|e| {
-        error(
-            e.span(),
+    if !optional(input, "else", &[])? {
+        return Err(error(
+            input.span(),
             "what an illegal value does is not said",
             "end with `else fault;`, `else ignore;` or, for a field, `else keep;`",
-        )
-    })?;
+        ));
+    }
     if take(input, "fault").is_some() {
         Ok(Illegal::Fault)
     } else if take(input, "ignore").is_some() {
