@@ -175,7 +175,7 @@ impl Lines<'_> {
                         "no guest of version {} can have `{}`",
                         self.cx.version, name.text
                     ),
-                    "the registers that its condition asks never have such values: ask for something else, or take the line out",
+                    "the registers that its condition asks never have such values there: ask for something else, let it begin with the version in which they have, or take the line out",
                 );
                 false
             }
