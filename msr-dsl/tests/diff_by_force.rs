@@ -2,6 +2,9 @@
 //! every written value that can make a difference and every pair of states that this leads to. What differs, and after how
 //! few accesses, must be what the comparison says.
 
+#[path = "common/numbers.rs"]
+mod numbers;
+
 use msr_dsl::compare::accesses::{Setting, accesses};
 use msr_dsl::compare::compare;
 use msr_dsl::compare::groups::groups;
@@ -15,6 +18,7 @@ use msr_dsl::interpret::{Answer, Machine};
 use msr_dsl::model::View;
 use msr_dsl::source::compile_text;
 use msr_runtime::Reset;
+use numbers::Numbers;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 const MSRS: [u32; 4] = [0x20, 0x21, 0x22, 0x23];
@@ -22,18 +26,6 @@ const MSRS: [u32; 4] = [0x20, 0x21, 0x22, 0x23];
 /// Where the register is that the hypervisor holds.
 const HELD: u32 = 0x23;
 const HOLDS: [u64; 3] = [0, 2, u64::MAX];
-
-/// Numbers from a seed (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % limit
-    }
-}
 
 const CHOICES: usize = 15;
 

@@ -2,6 +2,9 @@
 //! that vCPUs share, and on both sides the same random accesses. Whatever differs must have a finding whose guests these are and whose
 //! bits differ; and a guest of which every condition holds must be taken, and must never notice.
 
+#[path = "common/numbers.rs"]
+mod numbers;
+
 use msr_dsl::compare::finding::Finding;
 use msr_dsl::compare::side::Side;
 use msr_dsl::compare::steps::{Injected, Step, execute};
@@ -10,21 +13,11 @@ use msr_dsl::compare::{Comparison, compare};
 use msr_dsl::interpret::{Answer, Machine};
 use msr_dsl::model::View;
 use msr_dsl::source::compile_text;
+use numbers::Numbers;
 
-/// Numbers from a seed (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % limit
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
-    }
+/// One of several.
+fn one_of<T: Copy>(numbers: &mut Numbers, all: &[T]) -> T {
+    all[numbers.below(all.len())]
 }
 
 /// A register of a bank each, one of each vCPU, one that may be the guest's, and the rest of the interface.
@@ -189,8 +182,8 @@ fn msrs() -> Vec<u32> {
 
 fn step(numbers: &mut Numbers, msrs: &[u32]) -> Step {
     let msr = match numbers.below(4) {
-        0 => numbers.of(msrs),
-        _ => numbers.of(&[0x10, 0x11, 0x17a, 0x500, 0x501]),
+        0 => one_of(numbers, msrs),
+        _ => one_of(numbers, &[0x10, 0x11, 0x17a, 0x500, 0x501]),
     };
     match numbers.below(20) {
         0 => Step::Init,
@@ -198,7 +191,7 @@ fn step(numbers: &mut Numbers, msrs: &[u32]) -> Step {
         2 => Step::Inject(Injected {
             flags: numbers.below(16) as u64,
             error: [
-                numbers.of(&[0, 1 << 63, 1 << 63 | 1]),
+                one_of(numbers, &[0, 1 << 63, 1 << 63 | 1]),
                 numbers.below(4) as u64,
                 numbers.below(4) as u64,
             ],
@@ -207,7 +200,7 @@ fn step(numbers: &mut Numbers, msrs: &[u32]) -> Step {
         4..12 => Step::Read(msr),
         _ => Step::Write {
             msr,
-            value: numbers.of(&[0, 1, 2, 3, 0, 1, 2, 3, 0x10]),
+            value: one_of(numbers, &[0, 1, 2, 3, 0, 1, 2, 3, 0x10]),
         },
     }
 }
@@ -331,7 +324,7 @@ impl Pair<'_> {
         let mut pair = self.views.map(Machine::new);
         pair.iter_mut()
             .for_each(|one| one.set_capability(capability));
-        let steps = numbers.of(&[0, 3, 8, 14]);
+        let steps = one_of(numbers, &[0, 3, 8, 14]);
         let Some(difference) = walk(&mut pair, numbers, msrs, steps) else {
             return false;
         };
@@ -362,7 +355,7 @@ impl Pair<'_> {
         }
         let mut guest = Machine::new(self.views[0]);
         guest.set_capability(capability);
-        let steps = numbers.of(&[0, 2, 5, 12]);
+        let steps = one_of(numbers, &[0, 2, 5, 12]);
         let lived: Vec<Step> = (0..steps).map(|_| step(numbers, msrs)).collect();
         for step in &lived {
             execute(&mut guest, step);
@@ -394,7 +387,7 @@ impl Pair<'_> {
             }
             return Moved::Refused;
         }
-        let steps = numbers.of(&[0, 3, 8, 14]);
+        let steps = one_of(numbers, &[0, 3, 8, 14]);
         let Some(difference) = walk(&mut pair, numbers, msrs, steps) else {
             return Moved::Same;
         };

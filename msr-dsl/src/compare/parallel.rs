@@ -2,7 +2,7 @@
 
 use super::groups::Group;
 use super::product::TooLarge;
-use super::undecided::Undecided;
+use super::undecided::{Undecided, holds_one};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -33,13 +33,11 @@ pub fn each<A: Sync, T: Send + Sync>(
             let at = next.fetch_add(1, Ordering::Relaxed);
             groups.get(at).map(|one| (at, one))
         } {
-            let is_hopeless = |parts: &[BTreeSet<u32>]| {
-                let mut parts = parts.iter();
-                parts.any(|part| part.is_subset(&group.msrs))
-            };
-            if is_hopeless(&given_up.lock().unwrap_or_else(PoisonError::into_inner)) {
+            let parts = given_up.lock().unwrap_or_else(PoisonError::into_inner);
+            if holds_one(group, &parts) {
                 continue;
             }
+            drop(parts);
             let answer = decide(group, asked);
             if answer.is_err() {
                 let mut parts = given_up.lock().unwrap_or_else(PoisonError::into_inner);

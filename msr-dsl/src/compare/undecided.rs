@@ -14,7 +14,7 @@ pub struct Undecided {
 impl Undecided {
     /// A part of the question was too large already; so is the whole.
     pub fn covers(&self, group: &Group) -> bool {
-        self.given_up.iter().any(|part| part.is_subset(&group.msrs))
+        holds_one(group, &self.given_up)
     }
 
     /// The MSRs of each question.
@@ -32,4 +32,9 @@ impl Undecided {
     pub fn questions(self) -> Vec<TooLarge> {
         self.questions
     }
+}
+
+/// Whether a group has all the MSRs of one of these.
+pub fn holds_one(group: &Group, parts: &[BTreeSet<u32>]) -> bool {
+    parts.iter().any(|part| part.is_subset(&group.msrs))
 }

@@ -1,0 +1,239 @@
+//! Differences that something else hid once: another register that keeps a record from being taken, a finding about other guests or
+//! another access, a count of banks, a capability register that comes. Each case names what must be told.
+
+mod common;
+#[path = "common/specs.rs"]
+mod specs;
+
+use specs::has;
+
+/// A bit that guests can clear, and the same one kept turned round: whoever moves reads otherwise.
+const STRAIGHT: &str = "register R @ 0x10 { cite \"t\"; reset 1; write one_clears; reserved ignore; migrate saved 2; [0] X: bool; }";
+const TURNED: &str = "register R @ 0x10 { cite \"t\"; read 1 if !X else 0; write one_sets; reserved ignore; migrate saved 2; [0] X: bool; }";
+/// What such a move is called, with what the default guest reads.
+const MOVES: &str = "bit 0 differs after the move: 0x0000000000000001 → 0x0000000000000000";
+
+/// A capability register whose guests have G, or not.
+fn word(g: &str) -> String {
+    format!(
+        "feature FG {{ bit CAP.G; {g}; }} register CAP @ 0x179 {{ cite \"t\"; {} write ignore; migrate saved 100; restore accepts G; [9] G: bool; }}",
+        match g {
+            "default" => "reset 0x200;",
+            _ => "",
+        }
+    )
+}
+
+fn interface(head: &str, registers: &[&str]) -> String {
+    let registers = registers.join("\n");
+    format!("interface! {{ interface t {{ vendor any; version 1 \"t\"; {head} }}\n{registers} }}")
+}
+
+#[track_caller]
+fn told(old: &str, new: &str, parts: &[&str]) {
+    let (text, status) = specs::diff(old, new, &[]);
+    assert_eq!(status, 0, "{text}");
+    parts.iter().for_each(|part| has(&text, part));
+}
+
+/// A record is taken as a whole: a guest that has written both registers moves, and finds the power-on values.
+#[test]
+fn another_register_that_keeps_the_record_from_being_taken() {
+    let two = |migrate: [&str; 2]| {
+        let [a, b] = [("A", 0x500, migrate[0]), ("B", 0x501, migrate[1])].map(|(name, msr, migrate)| {
+            format!("register {name} @ {msr:#x} {{ cite \"t\"; reset 1; write store; reserved fault_if_set; migrate {migrate}; [0] X: bool; }}")
+        });
+        interface("", &[&a, &b])
+    };
+    told(
+        &two(["saved 1", "saved 2"]),
+        &two(["transient \"t\"", "transient \"t\""]),
+        &[
+            "  move-changes  A 0x500  [",
+            "  move-changes  B 0x501  [",
+            "# the record of a guest after: wrmsr 0x501 0x0; wrmsr 0x500 0x0\n",
+        ],
+    );
+}
+
+/// The two sides have one value of another register in common, or of one that the hypervisor holds, and it is neither's first.
+#[test]
+fn another_register_with_which_few_records_cross() {
+    let named = |first: u32| {
+        format!(
+            "register Z @ 0x11 {{ cite \"t\"; reset {first}; write store; reserved fault_if_set; migrate saved 3; [2:0] M: enum {{ P = {first}, Q = 2 }}; }}"
+        )
+    };
+    told(
+        &interface("", &[&named(5), STRAIGHT]),
+        &interface("", &[&named(1), TURNED]),
+        &["  move-changes  R 0x10  [", MOVES],
+    );
+    let held = |rest: &str| {
+        format!("register Z @ 0x11 {{ cite \"t\"; {rest} held; write pass; migrate saved 3; }}")
+    };
+    told(
+        &interface("", &[&held("reset 5;"), STRAIGHT]),
+        &interface("", &[&held("legal 1..=3 else fault; reset 1;"), TURNED]),
+        &["  move-changes  R 0x10  [", MOVES],
+    );
+}
+
+#[test]
+fn a_finding_about_other_guests() {
+    let turned = TURNED.replace("!X else", "!X || !CAP.G else");
+    let (head, word) = ("capability CAP;", word("default"));
+    told(
+        &interface(head, &[&word, STRAIGHT]),
+        &interface(head, &[&word, &turned]),
+        &[
+            "  write-ignored: a guest with CAP: G clear does not rely on bit 0 of 0x10\n",
+            "  a guest as created by default: goes on if it does not rely on bit 0 of 0x10\n",
+            MOVES,
+        ],
+    );
+}
+
+/// What is said of writes is not said of reads.
+#[test]
+fn a_finding_about_another_access() {
+    let turned = TURNED.replace(
+        "reserved",
+        "require CAP.G || value & 1 == 0 else fault; reserved",
+    );
+    let (head, word) = ("capability CAP;", word("default"));
+    told(
+        &interface(head, &[&word, STRAIGHT]),
+        &interface(head, &[&word, &turned]),
+        &[
+            "  write-faults  R 0x10  [",
+            "  move-changes  R 0x10  [",
+            MOVES,
+        ],
+    );
+}
+
+/// 9 faults on the new side, and after a move 5 does too.
+#[test]
+fn a_finding_about_other_values() {
+    let asks = |more: &str| {
+        format!(
+            "register S @ 0x11 {{ cite \"t\"; {more} require R == 1 || value != 5 else fault; write store; migrate saved 5; }}"
+        )
+    };
+    told(
+        &interface("", &[STRAIGHT, &asks("")]),
+        &interface("", &[TURNED, &asks("require value != 9 else fault;")]),
+        &[
+            "wrmsr of 0x9: ok → #GP",
+            "after the move, wrmsr of 0x5 or 0x9: ok → #GP",
+        ],
+    );
+}
+
+#[test]
+fn a_capability_register_that_comes() {
+    told(
+        &interface("", &[STRAIGHT]),
+        &interface("capability CAP;", &[&word("offered"), TURNED]),
+        &["  move-changes  R 0x10  [", MOVES],
+    );
+}
+
+/// The count comes from elsewhere, and is the same for every guest that there is.
+#[test]
+fn a_count_of_banks_from_elsewhere() {
+    let side = |count: &str, when: &str| {
+        let head =
+            format!("capability CAP; banks {{ count {count}; limit 4; stored 2; beyond fault; }}");
+        let bank = format!(
+            "bank register B @ 0x500 + i {{ cite \"t\"; {when} write store; migrate saved 1; }}"
+        );
+        interface(
+            &head,
+            &[
+                "feature FG { bit CAP.G; offered; } register CAP @ 0x179 { cite \"t\"; reset 2; write ignore; migrate saved 100; restore accepts COUNT | G; [7:0] COUNT: u8 { restore accepts 2; } [8] G: bool; }",
+                &bank,
+            ],
+        )
+    };
+    told(
+        &side("CAP.COUNT", ""),
+        &side("2", "when CAP.G else zero;"),
+        &[
+            "  register-absent: a guest with CAP: G clear does not rely on bits 63:0 of 0x500, 0x501\n",
+        ],
+    );
+}
+
+/// Banks from the second on are absent in some guests, and what their absence does has changed for each.
+#[test]
+fn a_bank_that_all_guests_have() {
+    let side = |beyond: &str| {
+        let head = format!(
+            "capability CAP; banks {{ count CAP.COUNT; limit 3; stored 3; beyond {beyond}; }}"
+        );
+        interface(
+            &head,
+            &[
+                "register CAP @ 0x179 { cite \"t\"; reset 2; write ignore; migrate saved 100; restore accepts COUNT; [7:0] COUNT: u8 { restore accepts 1..=3; } }",
+                "bank register B @ 0x500 + i { cite \"t\"; write store; migrate saved 1; }",
+            ],
+        )
+    };
+    told(
+        &side("fault"),
+        &side("zero"),
+        &["  absence-answers  B 0x501, 0x502  ["],
+    );
+}
+
+/// Whoever shares state has a record of it, and nothing there takes that.
+#[test]
+fn a_record_of_what_vcpus_share() {
+    let side = |scope: &str| {
+        let shared =
+            format!("register S @ 0x11 {{ cite \"t\"; {scope} write store; migrate saved 5; }}");
+        interface("", &[&shared])
+    };
+    told(
+        &side("scope guest;"),
+        &side(""),
+        &[
+            "  shared-state-removed  ",
+            "old → new: refused\n  a guest as created by default: refused (",
+        ],
+    );
+}
+
+/// It was answered with zero, and now reaches the processor.
+#[test]
+fn a_register_that_comes_and_passes() {
+    let side = |when: &str| {
+        let passes = format!(
+            "register P @ 0x11 {{ cite \"t\"; {when} read pass; write pass; migrate transient \"t\"; }}"
+        );
+        interface("capability CAP;", &[&word("offered"), &passes])
+    };
+    told(
+        &side("when CAP.G else zero;"),
+        &side(""),
+        &["  pass-through-added: a guest with CAP: G clear does not read or write 0x11\n"],
+    );
+}
+
+/// It has one item, whatever it is called and wherever it is.
+#[test]
+fn a_register_that_moves_under_another_name() {
+    let side = |name: &str, msr: u32| {
+        interface(
+            "",
+            &[&format!(
+                "register {name} @ {msr:#x} {{ cite \"t\"; write store; migrate saved 1; }}"
+            )],
+        )
+    };
+    let (text, _) = specs::diff(&side("R", 0x10), &side("S", 0x20), &[]);
+    has(&text, "  address-moved  R (now S) 0x10, 0x20  [");
+    assert!(!text.contains("item-"), "{text}");
+}
