@@ -188,6 +188,39 @@ fn a_bank_that_all_guests_have() {
     );
 }
 
+/// A bank that is not there reads zero, as a new one does: what is written tells them apart.
+#[test]
+fn a_count_that_shows_once_written() {
+    let side = |count: &str, more: &str| {
+        let head =
+            format!("capability CAP; banks {{ count {count}; limit 3; stored 3; beyond zero; }}");
+        let cap = "feature FF { bit CAP.F; offered; } register CAP @ 0x179 { cite \"t\"; reset 2; write ignore; migrate saved 100; restore accepts COUNT | F; [7:0] COUNT: u8 { restore accepts 1..=3; } [8] F: bool; }";
+        let bank = format!(
+            "bank register B @ 0x500 + i {{ cite \"t\"; {more} migrate saved 1; [0] X: bool; }}"
+        );
+        interface(&head, &[cap, &bank])
+    };
+    let some = "2 if CAP.F else CAP.COUNT";
+    let kept = "write store; reserved ignore;";
+    told(
+        &side(some, kept),
+        &side("CAP.COUNT", kept),
+        &[
+            "bank-count-source: a guest with CAP: bit 0 set, F set does not touch banks that it has on one side alone\n",
+        ],
+    );
+    // Where no bank shows it at once, the registers do.
+    let later = "write store; require value == 2 || X else ignore; reserved store;";
+    told(
+        &side(some, later),
+        &side("CAP.COUNT", later),
+        &[
+            "  register-absent  B 0x501  [",
+            "  register-present  B 0x502  [",
+        ],
+    );
+}
+
 /// Whoever shares state has a record of it, and nothing there takes that.
 #[test]
 fn a_record_of_what_vcpus_share() {
@@ -204,6 +237,37 @@ fn a_record_of_what_vcpus_share() {
             "old → new: refused\n  a guest as created by default: refused (",
         ],
     );
+    told(
+        &side(""),
+        &side("scope guest;"),
+        &[
+            "shared-state-removed: a guest's vCPUs share nothing any more: the record of what a guest's vCPUs share: taken → refused\n",
+        ],
+    );
+}
+
+/// What becomes the guest's is in no record of a vCPU: a vCPU whose state was all clear is taken, and finds the power-on value.
+#[test]
+fn a_register_that_vcpus_come_to_share() {
+    let other = "register L @ 0x10 { cite \"t\"; scope guest; write store; migrate saved 1; }";
+    let shared = |scope: &str, default: &str| {
+        format!(
+            "register S @ 0x11 {{ cite \"t\"; {scope} reset 7; write store; migrate saved 5 {default}; }}"
+        )
+    };
+    // With a record of shared state that has no such item, and without one.
+    for (others, default, found) in [(vec![other], "default 3", 3), (vec![], "default 0", 7)] {
+        let side = |scope: &str| {
+            let own = shared(scope, default);
+            interface("", &[&others[..], &[&own]].concat())
+        };
+        let lost = format!("differ after the move: 0x0000000000000000 → {found:#018x}\n");
+        told(
+            &side(""),
+            &side("scope guest;"),
+            &["  move-changes  S 0x11  [", &lost],
+        );
+    }
 }
 
 /// It was answered with zero, and now reaches the processor.

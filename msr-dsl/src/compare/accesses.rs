@@ -1,6 +1,7 @@
 //! What a guest's accesses tell: every MSR is compared over all states that both sides reach when they run at once.
 
 use super::alike::Alike;
+use super::capability;
 use super::differences::differences;
 use super::finding::Finding;
 use super::groups::{Group, groups};
@@ -22,6 +23,8 @@ pub struct Setting<'a> {
     pub guests: Guests,
     /// Every guest has the same number of banks on both sides.
     pub same_count: bool,
+    /// The finding that guests have not, if one was made: registers of banks that a guest has on one side alone need none then.
+    pub count_source: Option<Finding>,
     /// Bits of the capability word that hold the count.
     pub count_bits: u64,
     /// The fewest and the most banks that a guest can have on both sides.
@@ -36,13 +39,26 @@ impl<'a> Setting<'a> {
         let guests = guests(views);
         let places = views.map(|view| Arc::new(places(view)));
         let (same_count, banks) = counts(views, guests, &places);
-        Self {
+        let mut setting = Self {
             views,
             guests,
             same_count,
+            count_source: None,
             count_bits: count_bits(views),
             banks,
             places,
+        };
+        setting.count_source = capability::source(&setting);
+        setting
+    }
+
+    /// The other way round. What is said of the count stays said.
+    pub fn turned(&self) -> Self {
+        let [old, new] = self.views;
+        let count_source = self.count_source.clone();
+        Self {
+            count_source,
+            ..Self::new([new, old])
         }
     }
 

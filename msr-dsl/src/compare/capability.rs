@@ -22,7 +22,7 @@ pub fn capability(setting: &Setting) -> Vec<Finding> {
         findings.extend(given(setting, [old, new]));
     }
     findings.extend(new_guests(setting));
-    findings.extend(source(setting));
+    findings.extend(setting.count_source.clone());
     findings
 }
 
@@ -209,13 +209,19 @@ fn in_bank(setting: &Setting, bank: u32, start: [Start; 2]) -> Option<Witness> {
                 .find(|(_, index)| *index == bank)
                 .map(|(msr, _)| msr)
         });
-    let accesses = msrs.flat_map(|msr| [Step::Read(msr), Step::Write { msr, value: 0 }]);
-    let mut witnesses = accesses.map(|step| Witness::of(setting.views, start.clone(), vec![step]));
+    // What is absent may answer alike until it is written.
+    let accesses = msrs.flat_map(|msr| {
+        let write = |value| Step::Write { msr, value };
+        let kept = [1, u64::MAX].map(|value| vec![write(value), Step::Read(msr)]);
+        let one = [Step::Read(msr), write(0)].map(|step| vec![step]);
+        one.into_iter().chain(kept)
+    });
+    let mut witnesses = accesses.map(|steps| Witness::of(setting.views, start.clone(), steps));
     witnesses.find(Witness::tells)
 }
 
-/// One guest has another number of banks.
-fn source(setting: &Setting) -> Option<Finding> {
+/// One guest has another number of banks. None also if no access tells that at once: then the registers of those banks say more.
+pub fn source(setting: &Setting) -> Option<Finding> {
     if setting.same_count {
         return None;
     }
@@ -277,7 +283,7 @@ fn source(setting: &Setting) -> Option<Finding> {
 
 /// Capability words of which something holds, those most like `new` first; so many as are tried.
 fn words(table: &Table, holds: Truth, new: u64) -> impl Iterator<Item = u64> {
-    const MOST: usize = 256;
+    const MOST: usize = 16;
     let value = |bits: &mut dyn Iterator<Item = (u32, bool)>| {
         bits.fold(new, |word, (bit, set)| {
             word & !(1 << bit) | u64::from(set) << bit

@@ -2,6 +2,7 @@
 
 use super::phrases::{bits, count};
 use crate::interpret::Machine;
+use crate::model::{RegisterId, Scope, View};
 use std::fmt;
 
 /// Guests by their capability words.
@@ -78,14 +79,17 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// It is about guests like this one.
+    pub fn is_about(&self, guest: &Machine) -> bool {
+        let word = guest.capability().unwrap_or(0);
+        self.affected
+            .as_ref()
+            .is_none_or(|affected| affected.contains(word))
+    }
+
     /// Whether a guest that is about to be saved meets it; none if that depends on what it does later.
     pub fn holds(&self, guest: &Machine) -> Option<bool> {
-        let word = guest.capability().unwrap_or(0);
-        if self
-            .affected
-            .as_ref()
-            .is_some_and(|affected| !affected.contains(word))
-        {
+        if !self.is_about(guest) {
             return Some(true);
         }
         match &self.demand {
@@ -110,16 +114,28 @@ impl Condition {
     }
 }
 
+impl Demand {
+    /// The item on which it depends, if it is one about what is saved.
+    pub fn tag(&self) -> Option<u16> {
+        match self {
+            Self::Clear { tag, .. } | Self::Default { tag, .. } | Self::Unlike { tag, .. } => {
+                Some(*tag)
+            }
+            _ => None,
+        }
+    }
+}
+
 fn cells<'m>(guest: &'m Machine, tag: u16) -> &'m [u64] {
-    let view = guest.view();
-    let shared = view.saved_of(crate::model::Scope::Guest);
-    let id = view
-        .saved()
-        .into_iter()
-        .chain(shared)
-        .find(|(_, known, _)| *known == tag)
-        .map(|(id, ..)| id);
+    let id = saved_as(guest.view(), tag);
     id.map_or(&[], |id| &guest.cells()[id])
+}
+
+/// The register whose state is the item.
+pub fn saved_as(view: &View, tag: u16) -> Option<RegisterId> {
+    let shared = view.saved_of(Scope::Guest);
+    let mut all = view.saved().into_iter().chain(shared);
+    all.find(|(_, known, _)| *known == tag).map(|(id, ..)| id)
 }
 
 impl fmt::Display for Condition {

@@ -1,10 +1,11 @@
-//! What a verdict means for the plainest guest of a side: one as it is created without any option.
+//! What a verdict means for the plainest guests of a side: those that are created without any option.
 
+use super::condition::{Condition, saved_as};
 use super::convert::convert_what_can_be;
 use super::rules;
 use super::verdict::{Reason, Verdict};
-use crate::interpret::Machine;
-use crate::model::View;
+use crate::interpret::{Machine, at_reset};
+use crate::model::{Expr, RegisterId, View};
 use std::fmt;
 
 /// Whether it goes on under the other side.
@@ -45,9 +46,10 @@ pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<Defaul
     }
     let brought = |reason: &&Reason| reason.rule == rules::RESTORED_CHANGES.id;
     let reasons = verdict.reasons().iter().filter(|reason| !brought(reason));
+    // What it saves may have changed since it was created.
     let open = reasons.filter(|reason| {
         let condition = reason.condition.as_ref();
-        condition.is_none_or(|condition| condition.holds(&guest) != Some(true))
+        condition.is_none_or(|condition| !always_met(condition, &guest))
     });
     // It is one of those that the condition is about: which they are need not be said.
     let words = |reason: &Reason| match &reason.condition {
@@ -59,6 +61,30 @@ pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<Defaul
         true => DefaultGuest::GoesOn,
         false => DefaultGuest::GoesOnIf(conditions),
     })
+}
+
+/// Whatever a guest like this one does.
+fn always_met(condition: &Condition, guest: &Machine) -> bool {
+    let stays = |tag: u16| {
+        let view = guest.view();
+        saved_as(view, tag).is_none_or(|id| view.capability == Some(id) || is_never_there(view, id))
+    };
+    let met = condition.holds(guest) == Some(true);
+    met && (!condition.is_about(guest) || condition.demand.tag().is_none_or(stays))
+}
+
+/// By the capability word of new guests alone; nothing else writes it.
+fn is_never_there(view: &View, id: RegisterId) -> bool {
+    let register = view.register(id);
+    let sets = view.injection.iter().any(|injection| injection.sets(id));
+    let of_word = |when: &Expr| {
+        when.registers()
+            .iter()
+            .all(|of| view.capability == Some(*of))
+    };
+    let absent = |when: &Expr| of_word(when) && at_reset(view, when) == 0;
+    let present = register.present.as_ref();
+    !register.held && !register.banked && !sets && present.is_some_and(|(when, _)| absent(when))
 }
 
 /// Its records are taken: the vCPU's, and that of what the guest's vCPUs share if there is one.

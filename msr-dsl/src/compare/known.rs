@@ -25,11 +25,9 @@ struct Part {
 impl Known {
     /// What some findings say of an MSR; 0 is old to new, 1 new to old. Those that are safe in the direction say nothing.
     pub fn of(findings: &[Finding], direction: usize, msr: u32) -> Self {
-        let whole: [&Rule; 7] = [
+        let whole: [&Rule; 5] = [
             &rules::ITEM_DROPPED,
             &rules::ITEM_SAVED_AGAIN,
-            &rules::SCOPE_GUEST,
-            &rules::SCOPE_VCPU,
             &rules::REGISTER_ADDED,
             &rules::REGISTER_REMOVED,
             &rules::ADDRESS_MOVED,

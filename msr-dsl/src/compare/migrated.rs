@@ -30,7 +30,7 @@ pub fn migrated(setting: &Setting, known: &[Finding], undecided: &mut Undecided)
         return Vec::new();
     }
     let mut all = one_way(setting, known, 0, undecided);
-    let back = Setting::new([new, old]);
+    let back = setting.turned();
     all.extend(one_way(&back, known, 1, undecided).into_iter().map(turned));
     all
 }

@@ -310,10 +310,10 @@ rules! {
         "an item of old records is refused"
         "Neither side writes the tag; records of older versions that hold it do not restore any more.";
     SHARED_REMOVED "shared-state-removed" / "shared-state-added" Record Refused witness
-        "a guest's vCPUs share nothing on the new side"
+        "a guest's vCPUs share nothing any more"
         "A guest of the old side has a record of what its vCPUs share, besides theirs. The new side has nothing to restore it into and refuses it, whatever it holds.";
     SHARED_ADDED "shared-state-added" / "shared-state-removed" Record Safe witness
-        "a guest's vCPUs share nothing on the old side"
+        "a guest's vCPUs come to share something"
         "A guest of the old side has no record of what its vCPUs share: what the new side lets them share begins as after power-on. The other way, that record is refused.";
     RESTORE_ORDER "restore-order" / "restore-order" Record Safe silent
         "items are restored in another order"

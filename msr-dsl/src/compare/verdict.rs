@@ -49,7 +49,7 @@ pub fn verdict(findings: &[Finding], decided: bool, direction: usize) -> Verdict
         });
         let text = match &condition {
             Some(condition) if !hopeless => condition.to_string(),
-            _ => format!("{}: {}", rule.title, finding.text),
+            _ => format!("{}: {}", rule.title, seen_from(direction, &finding.text)),
         };
         let reason = Reason {
             rule: rule.id,
@@ -71,6 +71,15 @@ pub fn verdict(findings: &[Finding], decided: bool, direction: usize) -> Verdict
         _ if !decided => Verdict::Undecided(conditions),
         (true, false) => Verdict::Conditional(conditions),
         (true, true) => Verdict::Safe,
+    }
+}
+
+/// A finding's text, `item 5: restored → refused`, as the direction has it.
+fn seen_from(direction: usize, text: &str) -> String {
+    let start = text.rfind(": ").map_or(0, |at| at + 2);
+    match text[start..].split_once(" → ") {
+        Some((was, is)) if direction == 1 => format!("{}{is} → {was}", &text[..start]),
+        _ => text.to_owned(),
     }
 }
 

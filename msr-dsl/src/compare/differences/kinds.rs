@@ -74,8 +74,11 @@ impl Msr<'_, '_> {
     }
 
     fn regions(&mut self, missing: [Truth; 2]) -> [(There, Truth); 4] {
-        // The number of banks has a finding of its own.
-        let counted = self.product.counted(self.msr);
+        // The number of banks may have a finding of its own.
+        let counted = match self.setting.count_source {
+            Some(_) => self.product.counted(self.msr),
+            None => Truth::NO,
+        };
         let table = &mut self.product.table;
         let there = missing.map(|missing| table.not(missing));
         let mut unless_counted = |a: Truth, b: Truth| {

@@ -180,8 +180,10 @@ impl Product<'_> {
                 continue;
             }
             let view = self.sides[side].view;
+            // Where vCPUs share nothing there is no record of it, and no restore: it stays as after power-on.
+            let comes = |item: &&Item| item.scope == Scope::Vcpu || self.sides[0].view.is_shared();
             let item = items[side].iter().find(|item| item.id == cell.register);
-            let value = match item {
+            let value = match item.filter(comes) {
                 None => word::number(view.register(cell.register).reset),
                 Some(item) => {
                     let from = items[0].iter().find(|other| same(item, other));
