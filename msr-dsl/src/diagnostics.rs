@@ -2,6 +2,7 @@
 
 use crate::codes::{self, Code};
 use proc_macro2::Span;
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// How bad it is.
@@ -29,7 +30,7 @@ pub struct Diagnostic {
 }
 
 /// A place as users count: lines and columns from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Line.
     pub line: usize,
@@ -67,6 +68,11 @@ impl Diagnostic {
         } else {
             Severity::Error
         }
+    }
+
+    /// One mistake in one place.
+    fn known_by(&self) -> (&'static str, Place) {
+        (self.code.id, self.place())
     }
 
     /// Where, for people.
@@ -117,6 +123,8 @@ impl Diagnostic {
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     found: Vec<Diagnostic>,
+    /// Their codes and places: a large spec without documentation has thousands.
+    seen: HashSet<(&'static str, Place)>,
 }
 
 /// How the message of what no tool would get to the bottom of begins.
@@ -159,8 +167,7 @@ impl Diagnostics {
     }
 
     fn push(&mut self, new: Diagnostic) {
-        let same = |old: &Diagnostic| old.code.id == new.code.id && old.place() == new.place();
-        if !self.found.iter().any(same) {
+        if self.seen.insert(new.known_by()) {
             self.found.push(new);
         }
     }
@@ -196,13 +203,14 @@ impl Diagnostics {
     /// Takes the warnings for which `waived` says yes away.
     pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
         self.found.retain(keep);
+        self.seen = self.found.iter().map(Diagnostic::known_by).collect();
     }
 
     /// All of them, in the order of the source. One name that is not there is one mistake, wherever it stands: it is told of where it
     /// stands first.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.found
-            .sort_by_key(|one| (one.place().line, one.place().column));
+            .sort_by_cached_key(|one| (one.place().line, one.place().column));
         let mut told: Vec<String> = Vec::new();
         self.found.retain(|one| {
             let about_a_name = [&codes::UNKNOWN_NAME, &codes::UNKNOWN_VERSION]

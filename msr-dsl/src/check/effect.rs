@@ -347,7 +347,8 @@ impl Lines<'_> {
     /// What is stored is seen: by a read, by a rule, or by another register.
     fn unseen(&mut self, span: Span) {
         let register = self.register;
-        let other = self.view.registers.iter().any(|one| names(one, self.id));
+        // Asked last: it looks at all registers.
+        let other = || self.view.registers.iter().any(|one| names(one, self.id));
         let injected = self
             .view
             .injection
@@ -357,8 +358,8 @@ impl Lines<'_> {
             || register.held
             || injected
             || self.view.capability == Some(self.id)
-            || other
             || asks_for_state(register)
+            || other()
         {
             return;
         }

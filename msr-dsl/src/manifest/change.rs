@@ -35,11 +35,13 @@ pub fn compare(released: &Lines, now: &Lines) -> Vec<Change> {
     let mut changes = Vec::new();
     let registers: BTreeSet<&str> = registers(released).chain(registers(now)).collect();
     let of = |lines: &Lines, key: &str| -> Lines {
+        // They stand together.
+        let first = format!("{key} ");
         let own = |(line, value): (&String, &String)| {
-            let rest = line.strip_prefix(key)?.strip_prefix(' ')?;
+            let rest = line.strip_prefix(&first)?;
             Some((rest.to_owned(), value.clone()))
         };
-        lines.iter().filter_map(own).collect()
+        lines.range(first.clone()..).map_while(own).collect()
     };
     for key in &registers {
         let (was, is) = (of(released, key), of(now, key));
@@ -50,10 +52,8 @@ pub fn compare(released: &Lines, now: &Lines) -> Vec<Change> {
     }
     let of_interface = |lines: &Lines| -> Lines {
         let own = |line: &String| {
-            !registers.iter().any(|key| {
-                line.strip_prefix(key)
-                    .is_some_and(|rest| rest.starts_with(' '))
-            })
+            let mut spaces = line.match_indices(' ');
+            !spaces.any(|(at, _)| registers.contains(&line[..at]))
         };
         let all = lines.iter().filter(|(line, _)| own(line));
         all.map(|(line, value)| (line.clone(), value.clone()))
