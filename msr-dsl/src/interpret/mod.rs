@@ -105,6 +105,7 @@ impl<'a> Machine<'a> {
                 *cell = match (reset, register.init) {
                     (Reset::PowerOn, _) => register.reset,
                     (Reset::Init, None) => old,
+                    (Reset::Init, Some(value)) if value == old => old,
                     (Reset::Init, Some(value)) => (0..64).fold(0, |word, bit| {
                         let sticky = matches!(rule_of(register, bit), BitRule::Sticky);
                         word | if sticky { old } else { value } & 1 << bit

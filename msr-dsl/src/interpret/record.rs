@@ -4,7 +4,7 @@ use super::refusal::{Refusal, Wrong};
 use super::{Cells, Machine, allows};
 use crate::model::{Register, RegisterId, Scope};
 use msr_runtime::{RecordError, record};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 impl Machine<'_> {
     /// The record of this vCPU.
@@ -131,6 +131,7 @@ impl Machine<'_> {
             }
         }
         let saved = self.view.saved_of(scope);
+        let saved: HashSet<u16> = saved.into_iter().map(|(_, tag, _)| tag).collect();
         for item in read {
             let (tag, payload) = match item {
                 Ok(item) => item,
@@ -140,7 +141,7 @@ impl Machine<'_> {
                     continue;
                 }
             };
-            let known = saved.iter().any(|(_, known, _)| *known == tag);
+            let known = saved.contains(&tag);
             let dropped = self.extra.has_tag(tag) || payload.iter().all(|byte| *byte == 0);
             if self.view.dropped_tags.contains(&tag) || !known && dropped {
                 continue;
