@@ -6,7 +6,7 @@ use super::differences::differences;
 use super::finding::Finding;
 use super::groups::{Group, groups};
 use super::likeness::{Asked, Told};
-use super::parallel;
+use super::parallel::{self, Decided, Question};
 use super::product::{Guests, Product};
 use super::symbols::{Places, Side, places};
 use super::truth::{Table, Truth};
@@ -76,19 +76,25 @@ pub fn accesses(setting: &Setting, undecided: &mut Undecided) -> Vec<Finding> {
     for group in groups(setting.views, &|_| None) {
         if !alike.same(&group) {
             let asked = told.untold(setting, &group);
-            questions.push((group, asked));
+            let shape = alike.shape(&group);
+            questions.push(Question {
+                group,
+                asked,
+                shape,
+            });
         }
     }
-    questions.retain(|(_, asked)| !asked.is_empty());
-    let decide = |group: &Group, asked: &Vec<Asked>| {
-        let mut product = Product::new(setting, group);
+    questions.retain(|question| !question.asked.is_empty());
+    let decide = |group: &Group, asked: &Vec<Asked>, table: Table| {
+        let mut product = Product::with(table, setting, group);
         product.explore(group)?;
         let of_one = |one: &Asked| {
             let findings = differences(setting, &mut product, one.msr);
             product.sure()?;
             Ok(findings)
         };
-        asked.iter().map(of_one).collect()
+        let findings: Decided<Vec<_>> = asked.iter().map(of_one).collect();
+        Ok((findings?, product.table))
     };
     parallel::each(questions, undecided, decide, |asked, found: Vec<_>| {
         let each = asked.into_iter().zip(found);

@@ -1,13 +1,16 @@
-//! What needs no comparison: registers that both sides describe in the same way, with everything that they refer to.
+//! What needs no comparison: registers that both sides describe in the same way, with everything that they refer to. And what one
+//! comparison has in common with another: registers that are described in the same way but for where they are.
 
+use super::content::hash;
 use super::groups::{Group, expressions, reached};
 use crate::manifest;
-use crate::model::{Expr, Register, RegisterId, View};
+use crate::model::{Expr, Migrate, Register, RegisterId, View};
 use std::collections::HashMap;
 
 /// The descriptions of two versions.
 pub struct Alike {
     meanings: [HashMap<u32, (u32, usize)>; 2],
+    shapes: [HashMap<u32, u64>; 2],
 }
 
 impl Alike {
@@ -34,7 +37,21 @@ impl Alike {
             }
             meanings
         });
-        Self { meanings }
+        Self {
+            meanings,
+            shapes: views.map(shapes),
+        }
+    }
+
+    /// A number that is the same for groups whose registers differ in their places alone: their functions are mostly the same too. Nothing
+    /// depends on that but how long it takes.
+    pub fn shape(&self, group: &Group) -> u64 {
+        let cells = group.cells.each_ref().map(|cells| cells.len());
+        let msrs = group.msrs.iter();
+        let own: Vec<_> = msrs
+            .map(|msr| self.shapes.each_ref().map(|shapes| shapes.get(msr)))
+            .collect();
+        hash(&format!("{cells:?} {own:?}"))
     }
 
     /// Both sides say the same of every MSR of a group.
@@ -56,6 +73,28 @@ impl Alike {
         }
         asks
     }
+}
+
+/// What is said of the register at each MSR, but for where it is, as a number.
+fn shapes(view: &View) -> HashMap<u32, u64> {
+    let mut shapes = HashMap::new();
+    for register in &view.registers {
+        let lines = manifest::register_lines(view, register);
+        let behaviour = lines
+            .iter()
+            .filter(|(key, _)| key != "addresses" && key != "migrates");
+        let text: String = behaviour
+            .map(|(key, value)| format!("{key}: {value}\n"))
+            .collect();
+        let saved = match register.migrate {
+            Migrate::Saved { default, .. } => Some((default, register.accepts)),
+            _ => None,
+        };
+        let shape = hash(&format!("{text}{saved:x?}"));
+        let msrs = register.addresses.iter().flat_map(|address| address.msrs());
+        shapes.extend(msrs.map(|(msr, _)| (msr, shape)));
+    }
+    shapes
 }
 
 fn own(view: &View, register: &Register) -> String {

@@ -12,11 +12,12 @@ use super::groups::{Group, groups};
 use super::items::{Item, items};
 use super::known::Known;
 use super::likeness::{Asked, Told};
-use super::parallel;
-use super::product::{Product, TooLarge};
+use super::parallel::{self, Answered, Question};
+use super::product::Product;
 use super::rules::{self, Rule};
 use super::steps::Step;
 use super::symbols::Cell;
+use super::truth::Table;
 use super::undecided::Undecided;
 use crate::interpret::Machine;
 use crate::model::View;
@@ -74,11 +75,17 @@ fn one_way(
             })
             .filter(|(_, known)| !known.whole)
             .collect();
-        questions.push((group, asked));
+        let shape = alike.shape(&group);
+        questions.push(Question {
+            group,
+            asked,
+            shape,
+        });
     }
-    questions.retain(|(_, asked)| !asked.is_empty());
-    let decide =
-        |group: &Group, asked: &Vec<(Asked, Known)>| of_group(setting, group, &carried, asked);
+    questions.retain(|question| !question.asked.is_empty());
+    let decide = |group: &Group, asked: &Vec<(Asked, Known)>, table: Table| {
+        of_group(setting, group, &carried, asked, table)
+    };
     parallel::each(questions, undecided, decide, |asked, found: Vec<_>| {
         let each = asked.into_iter().zip(found);
         each.for_each(|((one, _), findings)| told.tell(one, findings));
@@ -103,8 +110,9 @@ fn of_group(
     group: &Group,
     carried: &Arc<Carried>,
     asked: &[(Asked, Known)],
-) -> Result<Vec<Vec<Finding>>, Box<TooLarge>> {
-    let mut product = Product::new(setting, group);
+    table: Table,
+) -> Answered<Vec<Vec<Finding>>> {
+    let mut product = Product::with(table, setting, group);
     product.migrate(group, carried.clone())?;
     let mut all: Vec<Vec<Finding>> = Vec::new();
     for (one, known) in asked {
@@ -124,7 +132,7 @@ fn of_group(
         }
     }
     product.sure()?;
-    Ok(all)
+    Ok((all, product.table))
 }
 
 fn named(rule: &'static Rule) -> impl Fn(Finding) -> Finding {

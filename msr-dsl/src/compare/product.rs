@@ -108,10 +108,16 @@ pub enum Before {
 impl<'a> Product<'a> {
     /// Two sides over the cells of a group.
     pub fn new(setting: &Setting<'a>, group: &Group) -> Self {
+        Self::with(Table::default(), setting, group)
+    }
+
+    /// The same, with a table that has answered a question before: functions that it knows are found there.
+    pub fn with(mut table: Table, setting: &Setting<'a>, group: &Group) -> Self {
+        table.begin();
         let side = |side: usize| Side::new(setting.views[side], setting.places[side].clone());
         let guests = setting.guests;
         let mut product = Self {
-            table: Table::default(),
+            table,
             sides: [0, 1].map(side),
             guests,
             group: group.clone(),

@@ -4,7 +4,7 @@
 
 use super::content::Field;
 use memory::{Choices, Node, Nodes, Pairs};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -58,9 +58,15 @@ pub type Picked = Map<Bit, bool>;
 /// A question is given up when it has met more functions than this; no spec of any sense comes near.
 const MOST: usize = 4_000_000;
 
+/// More functions than this are not kept for the next question: it would wait for memory more than for them.
+const KEPT: usize = 250_000;
+
 /// All functions of one question.
 pub struct Table {
     nodes: Nodes,
+    /// How many functions a question may meet.
+    room: usize,
+    /// How many there are then.
     most: usize,
     /// More than `most` functions were needed: what was made since is wrong.
     is_full: bool,
@@ -69,6 +75,7 @@ pub struct Table {
     apart: RefCell<Pairs>,
     /// Pairs of which the second was seen to hold wherever the first does.
     within: RefCell<Pairs>,
+    work: Cell<u64>,
 }
 
 /// The bit of the two constants: behind all others.
@@ -83,11 +90,13 @@ impl Default for Table {
         };
         Self {
             nodes: Nodes::new([constant(Truth::NO), constant(Truth::YES)]),
+            room: MOST,
             most: MOST,
             is_full: false,
             choices: Choices::new(),
             apart: RefCell::new(Pairs::new()),
             within: RefCell::new(Pairs::new()),
+            work: Cell::new(0),
         }
     }
 }
@@ -96,9 +105,32 @@ impl Table {
     /// One that gives a question up sooner.
     pub fn up_to(most: usize) -> Self {
         Self {
+            room: most,
             most,
             ..Self::default()
         }
+    }
+
+    /// Begins another question, which may meet as many functions as the first, those aside that are here. Too many of them are dropped: a
+    /// truth is one of its question's alone.
+    pub fn begin(&mut self) {
+        if self.nodes.len() > KEPT || self.is_full {
+            *self = Self {
+                work: self.work.clone(),
+                ..Self::up_to(self.room)
+            };
+        }
+        self.most = self.nodes.len() + self.room;
+    }
+
+    /// How many steps its answers took: the functions that were looked at, one after the other. The same questions in the same order
+    /// take the same, on every machine.
+    pub fn work(&self) -> u64 {
+        self.work.get()
+    }
+
+    fn step(&self) {
+        self.work.set(self.work.get() + 1);
     }
 
     /// Whether the question was too large. Then no answer that the table gave is to be relied on.
@@ -146,6 +178,7 @@ impl Table {
             _ if self.is_full => return Truth::NO,
             _ => {}
         }
+        self.step();
         let key = [condition, yes, no];
         if let Some(known) = self.choices.get(key) {
             return known;
@@ -253,6 +286,7 @@ impl Table {
         if a == b || a == Truth::YES || b == Truth::YES {
             return true;
         }
+        self.step();
         if never.has((a, b)) {
             return false;
         }
@@ -272,6 +306,7 @@ impl Table {
 
     /// As `less`, but no function is made.
     fn always(&self, a: Truth, b: Truth, seen: &mut Pairs) -> bool {
+        self.step();
         if a == Truth::NO || b == Truth::YES || a == b || seen.has((a, b)) {
             return true;
         }
@@ -312,6 +347,7 @@ impl Table {
         if truth == Truth::NO || truth == Truth::YES {
             return truth;
         }
+        self.step();
         if let Some(known) = done.get(&truth) {
             return *known;
         }

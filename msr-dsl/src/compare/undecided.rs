@@ -1,4 +1,4 @@
-//! Questions that were given up.
+//! Questions that were given up, and what the others took.
 
 use super::groups::Group;
 use super::product::TooLarge;
@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 pub struct Undecided {
     given_up: Vec<BTreeSet<u32>>,
     questions: Vec<TooLarge>,
+    work: u64,
 }
 
 impl Undecided {
@@ -26,6 +27,16 @@ impl Undecided {
     pub fn note(&mut self, group: &Group, question: TooLarge) {
         self.given_up.push(group.msrs.clone());
         self.questions.push(question);
+    }
+
+    /// Counts what a question took that was answered.
+    pub fn took(&mut self, work: u64) {
+        self.work += work;
+    }
+
+    /// What all questions took that were answered: [`Table::work`](super::truth::Table::work).
+    pub fn work(&self) -> u64 {
+        self.work
     }
 
     /// What they were about.
