@@ -513,7 +513,7 @@ fn what_a_move_changes_is_told() {
     // What was another register's state is one of its own: that shows without a move.
     let one = compared("read B; write ignore;", "write store; migrate saved 1;");
     let findings = one["findings"].as_array().expect("findings");
-    let own = findings.iter().find(|one| one["rule"] == "write-ignored");
+    let own = findings.iter().find(|one| one["rule"] == "write-effect");
     let own = own.unwrap_or_else(|| panic!("{findings:#?}"));
     let lines = ["wrmsr 0x11 0xffffffffffffffff", "rdmsr 0x10"];
     assert_eq!(own["witness"]["lines"], serde_json::json!(lines));

@@ -87,7 +87,7 @@ fn a_finding_about_other_guests() {
         &interface(head, &[&word, STRAIGHT]),
         &interface(head, &[&word, &turned]),
         &[
-            "  write-ignored: a guest with CAP: G clear does not rely on bit 0 of 0x10\n",
+            "  write-effect: a guest with CAP: G clear does not rely on bit 0 of 0x10\n",
             "  a guest as created by default: goes on if it does not rely on bit 0 of 0x10\n",
             MOVES,
         ],
@@ -300,4 +300,118 @@ fn a_register_that_moves_under_another_name() {
     let (text, _) = specs::diff(&side("R", 0x10), &side("S", 0x20), &[]);
     has(&text, "  address-moved  R (now S) 0x10, 0x20  [");
     assert!(!text.contains("item-"), "{text}");
+}
+
+/// A write elsewhere shows it, and nobody wrote what it is.
+#[test]
+fn a_power_on_value_behind_a_gate() {
+    let gate = "register A @ 0x10 { cite \"t\"; write store; reserved ignore; migrate saved 1; [0] X: bool; }";
+    let side = |reset: &str| {
+        let own = format!(
+            "register C @ 0x12 {{ cite \"t\"; when A.X else fault; {reset} write store; migrate saved 2; }}"
+        );
+        interface("", &[gate, &own])
+    };
+    told(
+        &side(""),
+        &side("reset 0xff;"),
+        &[
+            "  reset-changed  C 0x12  [",
+            "old → new: safe on conditions\n  a guest as created by default: goes on if it does not rely on bits 7:0 of 0x12\n",
+        ],
+    );
+    // A computed value is no reset value, and not what was written either.
+    let shown = |read: &str| {
+        let own = format!("register C @ 0x12 {{ cite \"t\"; read {read}; write ignore; }}");
+        interface("", &[gate, &own])
+    };
+    told(
+        &shown("0"),
+        &shown("A.X"),
+        &[
+            "  read-not-zero: it does not rely on bit 0 of 0x12\n",
+            "  read-zero: it does not rely on bit 0 of 0x12\n",
+        ],
+    );
+}
+
+/// The same where only a move brings it about.
+#[test]
+fn a_default_behind_a_gate() {
+    let side = |migrate: &str| {
+        let own = |name: &str, msr: u32, when: &str, migrate: &str| {
+            format!(
+                "register {name} @ {msr:#x} {{ cite \"t\"; {when} write store; reserved ignore; migrate {migrate}; [0] X: bool; }}"
+            )
+        };
+        let gate = own("A", 0x10, "", "transient \"t\"");
+        interface(
+            "",
+            &[&gate, &own("C", 0x12, "when A.X else fault;", migrate)],
+        )
+    };
+    told(
+        &side("transient \"t\""),
+        &side("saved 3 default 1"),
+        &[
+            "  move-changes: it does not rely on bit 0 of 0x12\n",
+            "bit 0 differs after the move and wrmsr 0x10 0x1: 0x0000000000000000 → 0x0000000000000001\n",
+        ],
+    );
+}
+
+/// What was dropped there now wipes out what the guest keeps here.
+#[test]
+fn a_write_to_another_msr() {
+    let one =
+        |at: &str| format!("register R @ {at} {{ cite \"t\"; write store; migrate saved 1; }}");
+    let other = "register S @ 0x20 { cite \"t\"; read fault; write ignore; }";
+    told(
+        &interface("", &[&one("0x10"), other]),
+        &interface("", &[&one("0x10, 0x20")]),
+        &[
+            "old → new: safe on conditions\n  a guest as created by default: goes on if it does not rely on bits 63:0 of 0x10\n  write-effect: ",
+        ],
+    );
+}
+
+/// Both sides have both registers, and each side saves another one under the tag.
+#[test]
+fn an_item_of_another_register() {
+    let side = |migrate: [&str; 2]| {
+        let [a, b] =
+            [("A", 0x10, migrate[0]), ("B", 0x11, migrate[1])].map(|(name, msr, migrate)| {
+                format!(
+                    "register {name} @ {msr:#x} {{ cite \"t\"; write store; migrate {migrate}; }}"
+                )
+            });
+        interface("", &[&a, &b])
+    };
+    let none = "transient \"t\"";
+    told(
+        &side(["saved 5", none]),
+        &side([none, "saved 5"]),
+        &[
+            "      item 5: A's → B's\n",
+            "  item-owner: it does not rely on what A holds\n",
+            "  move-changes: it does not rely on bits 63:0 of 0x10\n",
+            "  move-changes: it does not rely on bits 63:0 of 0x11\n",
+            "  item-owner: it does not rely on what B holds\n",
+        ],
+    );
+}
+
+/// Guests whose word is what a record without one brings are the same guests.
+#[test]
+fn a_capability_word_under_another_tag() {
+    let moved = word("default").replace("saved 100", "saved 101");
+    let dropped = "removed tag 100 accepted \"t\";";
+    told(
+        &interface("capability CAP;", &[&word("default"), STRAIGHT]),
+        &interface("capability CAP;", &[&moved, TURNED, dropped]),
+        &[
+            "  move-changes: a guest with CAP: G set does not rely on bit 0 of 0x10\n",
+            MOVES,
+        ],
+    );
 }

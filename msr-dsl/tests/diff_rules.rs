@@ -222,7 +222,7 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "where in the register a read shows the state",
-            &["write-ignored", "write-kept"],
+            &["write-effect"],
             registers(
                 plain,
                 "@ 0x11 { cite \"t\"; read state >> 1 | state << 63; write store; migrate saved 2; }",
@@ -350,6 +350,22 @@ fn cases() -> Vec<Case> {
                 plain,
                 "@ 0x11 { cite \"t\"; write store; migrate saved 9; }",
             ),
+        ),
+        case(
+            "whose an item is",
+            &["item-owner"],
+            [
+                Spec {
+                    register: "@ 0x11 { cite \"t\"; write store; migrate saved 2; }",
+                    more: "register S @ 0x12 { cite \"t\"; write store; migrate transient \"t\"; }",
+                    ..SPEC
+                },
+                Spec {
+                    register: "@ 0x11 { cite \"t\"; write store; migrate transient \"t\"; }",
+                    more: "register S @ 0x12 { cite \"t\"; write store; migrate saved 2; }",
+                    ..SPEC
+                },
+            ],
         ),
         case(
             "what a restore accepts",

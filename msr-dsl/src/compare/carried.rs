@@ -15,6 +15,40 @@ pub struct Carried {
     hurdles: HashMap<(u16, usize), u64>,
 }
 
+/// The capability words with which guests cross and are the same guests afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crossing {
+    /// Each: the other side has no such word.
+    Any,
+    /// Those whose bits both sides know.
+    Common,
+    /// This one.
+    Only(u64),
+    /// None: what they have is lost, and what they get is another one.
+    Never,
+}
+
+impl Crossing {
+    /// From the first side to the second.
+    pub fn of(views: [&View; 2], items: &[Vec<Item>; 2]) -> Self {
+        let word = |side: usize| items[side].iter().find(|item| item.capability);
+        let is_dropped = |item: &Item| views[1].dropped_tags.contains(&item.tag);
+        match [word(0), word(1)] {
+            [None, None] => Self::Any,
+            [Some(old), Some(new)] if old.tag == new.tag => Self::Common,
+            [Some(old), None] if is_dropped(old) => Self::Any,
+            // An item that is not known must be zero.
+            [Some(_), None] => Self::Only(0),
+            // Without an item it is the default.
+            [None, Some(new)] => Self::Only(new.default),
+            [Some(old), Some(new)] if is_dropped(old) || new.default == 0 => {
+                Self::Only(new.default)
+            }
+            [Some(_), Some(_)] => Self::Never,
+        }
+    }
+}
+
 /// A word of an item that the other side refuses as it is after power-on, and another value that it takes.
 pub struct Hurdle {
     /// The item's tag.

@@ -112,7 +112,7 @@ pub fn pairs(views: [&View; 2], items: &[Vec<Item>; 2]) -> Vec<(Option<Item>, Op
                 && new.msrs.is_empty()
                 && (same_name && old.tag == new.tag || old.pending && new.pending)
     };
-    // One that is nowhere else has moved, whatever it is called.
+    // One that is nowhere else has moved, whatever it is called, or the tag is another one's now.
     let moved = |old: &Item, new: &Item| same_name && (old.tag, old.scope) == (new.tag, new.scope);
     let mut pairs: Vec<(Option<Item>, Option<Item>)> = Vec::new();
     let mut left: Vec<&Item> = items[1].iter().collect();

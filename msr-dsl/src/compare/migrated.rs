@@ -9,7 +9,7 @@ use super::condition::Demand;
 use super::differences::after_a_move;
 use super::finding::{Finding, Witness};
 use super::groups::{Group, groups};
-use super::items::{Item, items};
+use super::items::Item;
 use super::known::Known;
 use super::likeness::{Asked, Told};
 use super::parallel::{self, Answered, Question};
@@ -20,30 +20,19 @@ use super::symbols::Cell;
 use super::truth::Table;
 use super::undecided::Undecided;
 use crate::interpret::Machine;
-use crate::model::View;
 use std::sync::Arc;
 
 /// Both directions. `known` are the findings about accesses and records.
 pub fn migrated(setting: &Setting, known: &[Finding], undecided: &mut Undecided) -> Vec<Finding> {
     let [old, new] = setting.views;
     // Between interfaces a record is converted, which takes nothing away.
-    if old.name != new.name || !words_cross(setting.views) {
+    if old.name != new.name {
         return Vec::new();
     }
     let mut all = one_way(setting, known, 0, undecided);
     let back = setting.turned();
     all.extend(one_way(&back, known, 1, undecided).into_iter().map(turned));
     all
-}
-
-/// Guests have the capability word in the same item on both sides, or it is one word with which they cross: none where a side has no such
-/// word, zero where the item is another one.
-fn words_cross(views: [&View; 2]) -> bool {
-    let own = views.map(|view| items(view).into_iter().find(|item| item.capability));
-    match &own {
-        [Some(old), Some(new)] => old.tag == new.tag || old.default == 0 && new.default == 0,
-        _ => true,
-    }
 }
 
 /// From the first side of a setting to the second, which is a direction of what is known.
@@ -62,7 +51,7 @@ fn one_way(
     let mut told = Told::default();
     let mut questions = Vec::new();
     for group in groups(setting.views, &|cell| restored_from(cell, own)) {
-        let along = saved_alike(&group, own);
+        let along = saved_alike(setting, &group, own);
         if along && (alike.same(&group) || bitwise::shows_from_power_on(setting, &alike, &group)) {
             continue;
         }
@@ -193,11 +182,13 @@ fn arrives(finding: &Finding, setting: &Setting) -> bool {
         .is_some_and(|witness| takes(witness) && witness.tells())
 }
 
-/// What both sides save of a group is the same.
-fn saved_alike(group: &Group, items: &[Vec<Item>; 2]) -> bool {
+/// What both sides save of a group is the same, and of the same MSRs.
+fn saved_alike(setting: &Setting, group: &Group, items: &[Vec<Item>; 2]) -> bool {
     let of = |side: usize| {
         let cells = group.cells[side].iter();
         let own = cells.map(|cell| {
+            let register = setting.views[side].register(cell.register);
+            let msr = register.addresses.first().map(|address| address.first);
             let item = items[side].iter().find(|item| item.id == cell.register)?;
             let Item {
                 tag,
@@ -206,7 +197,8 @@ fn saved_alike(group: &Group, items: &[Vec<Item>; 2]) -> bool {
                 accepts,
                 ..
             } = item;
-            Some((*tag, *words, *default, *accepts, &item.closed, cell.bank))
+            let saved = (*tag, *words, *default, *accepts, &item.closed);
+            Some((msr, cell.bank, saved))
         });
         let mut own: Vec<_> = own.collect();
         own.sort();

@@ -96,6 +96,15 @@ pub struct Path {
     pub value: u64,
 }
 
+impl Path {
+    /// Without its last step.
+    pub fn before_the_last(&self) -> Self {
+        let mut earlier = self.clone();
+        earlier.steps.pop();
+        earlier
+    }
+}
+
 /// How a guest came to be what its record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Before {

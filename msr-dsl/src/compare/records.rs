@@ -116,15 +116,9 @@ impl Records<'_, '_> {
         let content = Content::of((item.words, item.default)).with(self.taken([(side, item)]));
         let mut finding =
             Finding::new(rule, about(old, new, Aspect::Migrate), text).saying(content);
-        let demand = if dropped || !self.same_name {
-            Demand::Not(format!("rely on what {} holds", item.name))
-        } else {
-            Demand::Clear {
-                register: item.name.clone(),
-                tag: item.tag,
-                from: 0,
-                bits: u64::MAX,
-            }
+        let demand = match dropped || !self.same_name {
+            true => rely_on(item),
+            false => all_clear(item),
         };
         finding.conditions[side] = Some(Condition {
             affected: None,
@@ -186,6 +180,7 @@ impl Records<'_, '_> {
         if self.same_name && old.tag != new.tag {
             findings.push(self.retagged(old, new));
         }
+        findings.extend(self.owner(old, new));
         if old.words != new.words {
             findings.push(self.length(old, new));
         }
@@ -224,28 +219,51 @@ impl Records<'_, '_> {
             let view = self.views()[side];
             view.dropped_tags.contains(&tag) || items(view).iter().any(|item| item.tag == tag)
         };
-        let demand = |own: &Item, (side, other): (usize, &Item)| match other.default {
-            0 => Demand::Clear {
-                register: own.name.clone(),
-                tag: own.tag,
-                from: 0,
-                bits: u64::MAX,
-            },
-            _ if reads(side, own.tag) => Demand::Not(format!("rely on what {} holds", own.name)),
-            _ => Demand::Another,
-        };
-        let condition = |own, other| {
+        let condition = |own: &Item, other: usize| {
+            let demand = match reads(other, own.tag) {
+                true => rely_on(own),
+                false => all_clear(own),
+            };
             Some(Condition {
                 affected: None,
-                demand: demand(own, other),
+                demand,
             })
         };
-        finding.conditions = [condition(old, (1, new)), condition(new, (0, old))];
+        finding.conditions = [condition(old, 1), condition(new, 0)];
         let value = smallest(self.views()[0], old, |value| value != 0).unwrap_or(1);
         finding.witness = self
             .refused(&[(old.tag, vec![value; old.words])], 0)
             .or_else(|| self.elsewhere(old, new, value));
         finding
+    }
+
+    /// The item of a register that the other side has, too, is another one's there.
+    fn owner(&self, old: &Item, new: &Item) -> Option<Finding> {
+        let is_there = |side: usize, item: &Item| {
+            let first = item.msrs.first();
+            first.is_some_and(|msr| self.setting.places[side].contains_key(msr))
+        };
+        let moved = old.msrs.iter().all(|msr| !new.msrs.contains(msr));
+        let both = [old, new]
+            .iter()
+            .all(|item| is_there(0, item) && is_there(1, item));
+        if !self.same_name || old.tag != new.tag || !moved || !both {
+            return None;
+        }
+        let mut about = about(Some(old), Some(new), Aspect::Migrate);
+        about.msrs = old.msrs.iter().chain(&new.msrs).copied().collect();
+        let text = format!("item {}: {}'s → {}'s", old.tag, old.name, new.name);
+        let content = Content::of((&old.msrs, &new.msrs));
+        let mut finding = Finding::new(&rules::ITEM_OWNER, about, text).saying(content);
+        finding.conditions = [old, new].map(|own| {
+            Some(Condition {
+                affected: None,
+                demand: rely_on(own),
+            })
+        });
+        let value = smallest(self.views()[0], old, |value| value != 0).unwrap_or(1);
+        finding.witness = self.elsewhere(old, new, value);
+        Some(finding)
     }
 
     /// A record whose item is another register's on the new side.
@@ -476,6 +494,20 @@ impl Records<'_, '_> {
             }
         }
         findings
+    }
+}
+
+fn rely_on(item: &Item) -> Demand {
+    Demand::Not(format!("rely on what {} holds", item.name))
+}
+
+/// It is taken without being known.
+fn all_clear(item: &Item) -> Demand {
+    Demand::Clear {
+        register: item.name.clone(),
+        tag: item.tag,
+        from: 0,
+        bits: u64::MAX,
     }
 }
 

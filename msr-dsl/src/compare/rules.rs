@@ -194,10 +194,10 @@ rules! {
         "The guest's write changed what it reads; now it does not.";
     WRITE_KEPT "write-kept" / "write-ignored" Guest Safe witness
         "a value that was ignored is now kept"
-        "The guest's write changed nothing; now it changes what it reads.";
+        "The guest's write changed nothing; now the bit becomes what is written to it.";
     WRITE_EFFECT "write-effect" / "write-effect" Guest Condition witness
         "after a write another value is read"
-        "The guest reads a value on both sides only after the write (it brings the register, say), and not the same one.";
+        "A write makes the sides differ, and not because one alone keeps what is written: it is of another MSR, or brings the register, or gives the bit another value than is written.";
     READ_ZERO "read-zero" / "read-not-zero" Guest Condition witness
         "bits once readable now read zero"
         "Whatever the guest does, it reads zero there now.";
@@ -287,7 +287,10 @@ rules! {
         "A record of the old side lacks it and restores with the default.";
     ITEM_RETAGGED "item-retagged" / "item-retagged" Record Condition witness
         "a register is saved under another tag"
-        "Records cross only while the register has its default: the other side does not know the tag.";
+        "A record crosses only while the item is zero, unless the other side knows the tag: as another register's, or to drop it. What the register held is lost.";
+    ITEM_OWNER "item-owner" / "item-owner" Record Condition witness
+        "an item is another register's"
+        "Both sides have both registers. What the first one held is restored into the second, and is lost to the first.";
     ITEM_LONGER "item-longer" / "item-shorter" Record Safe witness
         "an item has more words"
         "More banks are saved. What an old record lacks is left at the default.";

@@ -10,7 +10,7 @@ use crate::compare::rules::{self, Rule};
 use crate::compare::steps::{Step, execute};
 use crate::compare::truth::Truth;
 use crate::compare::word::Word;
-use crate::interpret::{Answer, Machine};
+use crate::interpret::Answer;
 
 /// How a value is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +49,12 @@ impl Look {
 pub(super) struct Seen {
     pub(super) look: Look,
     there: There,
-    sort: Sort,
+    pub(super) sort: Sort,
 }
 
 /// What a bit can be over all states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Range {
+pub(super) enum Range {
     Zero,
     One,
     /// Something that accesses can change.
@@ -63,7 +63,7 @@ enum Range {
     ByGuest,
 }
 
-type Sort = [Range; 2];
+pub(super) type Sort = [Range; 2];
 
 impl Msr<'_, '_> {
     /// Where both sides show a value, bit by bit.
@@ -205,7 +205,7 @@ impl Msr<'_, '_> {
         first: usize,
         taken: u64,
     ) -> (Option<&'static Rule>, u64) {
-        use Range::{One, Varies, Zero};
+        use Range::Varies;
         let listed = [self.listed(0), self.listed(1)];
         match there {
             _ if listed[0] != listed[1] => return (None, taken),
@@ -216,30 +216,34 @@ impl Msr<'_, '_> {
         let last = path.steps.last();
         let brought = |step: &&Step| matches!(step, Step::Restore(_) | Step::Hold { .. });
         let Some(last) = last.filter(|step| !brought(step)) else {
-            let rule = match sort {
-                [_, Zero] => &rules::READ_ZERO,
-                [Zero, _] => &rules::READ_NOT_ZERO,
-                [_, One] => &rules::READ_CONSTANT,
-                [One, _] => &rules::READ_VARIES,
+            let rule = rule_of_sort(sort).unwrap_or(match sort {
                 [Varies, Varies] if path.steps.is_empty() => &rules::RESET_CHANGED,
                 _ => &rules::READ_CHANGED,
-            };
+            });
             return (Some(rule), taken);
         };
         if matches!(last, Step::Init | Step::InitElsewhere) {
             return (Some(&rules::INIT_CHANGED), taken);
         }
-        let changes = self.changes(look, path);
+        let (takes, begins) = (self.takes(look, path), self.begins(look, path));
         let injected = matches!(last, Step::Inject(_));
-        let rule = |bit: usize| match (changes.map(|change| change >> bit & 1 == 1), injected) {
-            (_, true) => self.rule_of_injection(path, bit),
-            ([true, false], false) => &rules::WRITE_IGNORED,
-            ([false, true], false) => &rules::WRITE_KEPT,
-            _ => &rules::WRITE_EFFECT,
+        let rule = |bit: usize| match takes.map(|bits| bits >> bit & 1 == 1) {
+            _ if injected => self.rule_of_injection(path, bit),
+            _ if begins >> bit & 1 == 1 => &rules::RESET_CHANGED,
+            [true, false] => &rules::WRITE_IGNORED,
+            [false, true] => &rules::WRITE_KEPT,
+            _ => self.rule_of_write(last, sort),
         };
         let own = rule(first);
         let same = (0..64).filter(|bit| taken >> bit & 1 == 1 && rule(*bit) == own);
         (Some(own), same.fold(0, |mask, bit| mask | 1 << bit))
+    }
+
+    /// What is called so that a write makes a bit differ, other than by being taken on one side alone.
+    pub(super) fn rule_of_write(&self, write: &Step, sort: Sort) -> &'static Rule {
+        let is_own = matches!(write, Step::Write { msr, .. } if self.is_written_at(*msr));
+        let constant = rule_of_sort(sort).filter(|_| !is_own);
+        constant.unwrap_or(&rules::WRITE_EFFECT)
     }
 
     fn rule_of_injection(&self, path: &Path, bit: usize) -> &'static Rule {
@@ -266,37 +270,85 @@ impl Msr<'_, '_> {
         })
     }
 
-    /// The bits of the register that the last step changes, on each side.
-    fn changes(&self, look: Look, path: &Path) -> [u64; 2] {
-        let change = |side| {
-            let start = [0, 1].map(|side| self.start(path, side));
-            let mut machine = self.guest(&start, side);
-            let mut before = 0;
-            for step in &path.steps {
-                before = self.value(look, &machine);
-                execute(&mut machine, step);
-            }
-            before ^ self.value(look, &machine)
+    /// The bits that the last step changes on each side alone, by writing what they are then to this very MSR. Where another one is written, or
+    /// something else comes of it, a guest has not asked for it.
+    fn takes(&self, look: Look, path: &Path) -> [u64; 2] {
+        let Some(Step::Write { msr, value }) = path.steps.last() else {
+            return [0; 2];
         };
-        [0, 1].map(change)
+        if !self.is_written_at(*msr) {
+            return [0; 2];
+        }
+        let earlier = path.before_the_last();
+        let shown = [0, 1].map(|side| {
+            let was = self.shown_after(look, &earlier, side)?;
+            Some((was, self.shown_after(look, path, side)?))
+        });
+        let [Some(old), Some(new)] = shown else {
+            return [0; 2];
+        };
+        let [changed_old, changed_new] = [old, new].map(|(was, is)| was ^ is);
+        [
+            changed_old & !changed_new & !(old.1 ^ value),
+            changed_new & !changed_old & !(new.1 ^ value),
+        ]
+    }
+
+    /// A write there is one to the register that is looked at.
+    pub(super) fn is_written_at(&self, msr: u32) -> bool {
+        self.setting
+            .places
+            .iter()
+            .all(|places| places.get(&msr) == places.get(&self.msr))
+    }
+
+    /// Bits that differ because the register begins otherwise, which other accesses show.
+    fn begins(&self, look: Look, path: &Path) -> u64 {
+        let others =
+            |step: &Step| matches!(step, Step::Write { msr, .. } if !self.is_written_at(*msr));
+        let reset = |side: usize| {
+            let view = self.setting.views[side];
+            let register = view.register(self.setting.places[side].get(&self.msr)?.0);
+            let shown = self.shown_after(look, path, side)?;
+            (register.stored && path.before.is_none()).then_some((register.reset, shown))
+        };
+        match [reset(0), reset(1)] {
+            [Some((old, shown_old)), Some((new, shown_new))] if path.steps.iter().all(others) => {
+                (old ^ new) & !(old ^ shown_old) & !(new ^ shown_new)
+            }
+            _ => 0,
+        }
     }
 
     pub(super) fn value_after(&self, look: Look, path: &Path, side: usize) -> u64 {
+        self.shown_after(look, path, side).unwrap_or(0)
+    }
+
+    /// What a look shows after a path, if it shows a value.
+    fn shown_after(&self, look: Look, path: &Path, side: usize) -> Option<u64> {
         let start = [0, 1].map(|side| self.start(path, side));
         let mut machine = self.guest(&start, side);
         for step in &path.steps {
             execute(&mut machine, step);
         }
-        self.value(look, &machine)
-    }
-
-    fn value(&self, look: Look, machine: &Machine) -> u64 {
         match (look, machine.read(self.msr)) {
-            (Look::Held, _) => machine.held_at(self.msr).unwrap_or(0),
-            (Look::Read, Answer::Value(value)) => value,
-            _ => 0,
+            (Look::Held, _) => machine.held_at(self.msr),
+            (Look::Read, Answer::Value(value)) => Some(value),
+            _ => None,
         }
     }
+}
+
+/// What is called so that one side shows a constant, if one does.
+fn rule_of_sort(sort: Sort) -> Option<&'static Rule> {
+    use Range::{One, Zero};
+    Some(match sort {
+        [_, Zero] => &rules::READ_ZERO,
+        [Zero, _] => &rules::READ_NOT_ZERO,
+        [_, One] => &rules::READ_CONSTANT,
+        [One, _] => &rules::READ_VARIES,
+        _ => return None,
+    })
 }
 
 pub(super) fn rule_aspect(rule: &Rule) -> Aspect {

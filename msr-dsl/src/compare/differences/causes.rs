@@ -45,7 +45,7 @@ impl Msr<'_, '_> {
         let mut told: Vec<(&'static Rule, u64)> = vec![(known.rule, known.bits)];
         let mut findings = Vec::new();
         let unlike = self.product.unlike(self.msr);
-        for (step, way, rule) in self.ways() {
+        for (step, way, rule) in self.ways(known.seen) {
             let mut left = known.bits & !bits_told(&told, rule);
             while left != 0 {
                 let sought = Sought {
@@ -78,34 +78,38 @@ impl Msr<'_, '_> {
     }
 
     /// What can happen, and what a difference that comes of it is called.
-    fn ways(&self) -> Vec<(usize, Way, &'static Rule)> {
+    fn ways(&self, seen: Seen) -> Vec<(usize, Way, &'static Rule)> {
         let mut ways = Vec::new();
         for (at, step) in self.product.steps() {
-            ways.extend(match step {
-                Step::Write { .. } => [
-                    (at, Way::Changes(0), &rules::WRITE_IGNORED),
-                    (at, Way::Changes(1), &rules::WRITE_KEPT),
+            let own: &[(Way, &'static Rule)] = match step {
+                Step::Write { msr, .. } if self.is_written_at(*msr) => &[
+                    (Way::Takes(0), &rules::WRITE_IGNORED),
+                    (Way::Turns(0), &rules::WRITE_EFFECT),
+                    (Way::Takes(1), &rules::WRITE_KEPT),
+                    (Way::Turns(1), &rules::WRITE_EFFECT),
                 ],
-                Step::Inject(_) => [
-                    (at, Way::Gives(true), &rules::INJECTION_SETS_LESS),
-                    (at, Way::Gives(false), &rules::INJECTION_SETS_MORE),
+                Step::Write { .. } => {
+                    let rule = self.rule_of_write(step, seen.sort);
+                    &[0, 1].map(|side| (Way::Changes(side), rule))
+                }
+                Step::Inject(_) => &[
+                    (Way::Gives(true), &rules::INJECTION_SETS_LESS),
+                    (Way::Gives(false), &rules::INJECTION_SETS_MORE),
                 ],
-                Step::Init | Step::InitElsewhere => [
-                    (at, Way::Changes(0), &rules::INIT_CHANGED),
-                    (at, Way::Changes(1), &rules::INIT_CHANGED),
+                Step::Init | Step::InitElsewhere => &[
+                    (Way::Changes(0), &rules::INIT_CHANGED),
+                    (Way::Changes(1), &rules::INIT_CHANGED),
                 ],
                 _ => continue,
-            });
+            };
+            ways.extend(own.iter().map(|(way, rule)| (at, *way, *rule)));
         }
         ways
     }
 
     /// The bits that a path's last step makes differ.
     fn entered(&self, look: Look, path: &Path) -> u64 {
-        let earlier = Path {
-            steps: path.steps[..path.steps.len().saturating_sub(1)].to_vec(),
-            ..path.clone()
-        };
+        let earlier = path.before_the_last();
         let differ =
             |path: &Path| self.value_after(look, path, 0) ^ self.value_after(look, path, 1);
         differ(path) & !differ(&earlier)

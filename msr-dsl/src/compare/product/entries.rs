@@ -1,6 +1,6 @@
 //! Ways into a difference: what happens where both sides are alike in some bit, and not any more.
 
-use super::{Bit, INPUTS, Path, Product, Step, Truth};
+use super::{Bit, INPUTS, Path, Product, Step, Truth, VALUE};
 use crate::compare::groups::own;
 use crate::compare::word::Word;
 
@@ -9,6 +9,10 @@ use crate::compare::word::Word;
 pub enum Way {
     /// Those by which the bit changes on this side alone.
     Changes(usize),
+    /// The same, to what was written there.
+    Takes(usize),
+    /// The same, to the opposite of what was written there.
+    Turns(usize),
     /// Those after which the bit is so on the old side.
     Gives(bool),
 }
@@ -55,7 +59,7 @@ impl Product<'_> {
         let taken = self.table.and(after, self.transitions[step].relation);
         let mut into: Vec<(usize, Truth)> = Vec::new();
         for bit in (0..64).filter(|bit| *bits >> bit & 1 == 1) {
-            let own = self.enters(step, way, words.each_ref().map(|word| word[bit]));
+            let own = self.enters(step, way, bit, words.each_ref().map(|word| word[bit]));
             let own = self.table.and(own, taken);
             let own = self.table.less(own, sought.unlike[bit]);
             if let Some(layer) = self.met(own) {
@@ -70,13 +74,23 @@ impl Product<'_> {
     }
 
     /// Where a step makes two truths differ that are alike before it.
-    fn enters(&mut self, step: usize, way: Way, before: [Truth; 2]) -> Truth {
+    fn enters(&mut self, step: usize, way: Way, bit: usize, before: [Truth; 2]) -> Truth {
+        let written = self.at(VALUE, bit);
         let after = before.map(|one| self.after(one, step));
         let table = &mut self.table;
         let alike = table.same(before[0], before[1]);
         let unlike = table.differ(after[0], after[1]);
         let wanted = match way {
             Way::Changes(side) => table.differ(before[side], after[side]),
+            Way::Takes(side) | Way::Turns(side) => {
+                let changes = table.differ(before[side], after[side]);
+                let written = table.bit(written);
+                let other = table.differ(after[side], written);
+                match way {
+                    Way::Takes(_) => table.less(changes, other),
+                    _ => table.and(changes, other),
+                }
+            }
             Way::Gives(true) => after[0],
             Way::Gives(false) => table.not(after[0]),
         };

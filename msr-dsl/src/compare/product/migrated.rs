@@ -1,7 +1,7 @@
 //! Guests that move: pairs of what a saved guest of the old side is after a restore there, and after one on the new side.
 
 use super::{Before, Cell, Path, Product, TooLarge, Transition, Truth};
-use crate::compare::carried::Carried;
+use crate::compare::carried::{Carried, Crossing};
 use crate::compare::groups::Group;
 use crate::compare::items::{Item, record_of, taken};
 use crate::compare::steps::{Step, execute};
@@ -133,15 +133,11 @@ impl Product<'_> {
         let (here, mut next) = self.restored(items, 0);
         let (there, more) = self.restored(items, 1);
         next.extend(more);
-        let words = [0, 1].map(|side: usize| items[side].iter().find(|item| item.capability));
-        let (alone, word) = match words {
-            [Some(old), Some(new)] if old.tag == new.tag => {
-                (!(self.guests.has[0] & self.guests.has[1]), 0)
-            }
-            [Some(old), None] if self.sides[1].view.dropped_tags.contains(&old.tag) => (0, 0),
-            // Without an item it is the default; an item that is not known must be zero.
-            [None, Some(new)] => (u64::MAX, new.default),
-            _ => (u64::MAX, 0),
+        let (alone, word) = match Crossing::of([0, 1].map(|side| self.sides[side].view), items) {
+            Crossing::Any => (0, 0),
+            Crossing::Common => (!(self.guests.has[0] & self.guests.has[1]), 0),
+            Crossing::Only(word) => (u64::MAX, word),
+            Crossing::Never => return (Truth::NO, next),
         };
         let fixed = self.guests.varies & alone;
         let mut when = self.table.and(here, there);
