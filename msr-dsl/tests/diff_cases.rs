@@ -177,6 +177,10 @@ fn a_verdict_says_what_becomes_of_the_default_guest() {
         &text,
         "old → new: safe on conditions\n  a guest as created by default: refused (capability bits 0x800 are not known there: TES_P)\n",
     );
+    has(
+        &text,
+        "  capability-bit-removed: not a guest with MCG_CAP: any of bits 7:4 set\n",
+    );
     let (text, _) = msr(&["diff", "specs/vmce.msr@3", "specs/vmce.msr@2"]);
     has(&text, "new → old: safe\n");
     has(

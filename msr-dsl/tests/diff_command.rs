@@ -370,6 +370,15 @@ fn sides_come_from_git_and_from_folders() {
         )
         .starts_with("git")
     );
+    // Which of two would be compared?
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["a.msr", "b.msr"] {
+        std::fs::write(folder.path().join(name), file("specs/sdm.msr")).expect("a file");
+    }
+    let path = folder.path().display().to_string();
+    let text = says(&["diff", "specs", &path], 2);
+    let both = format!("{path}: {path}/a.msr@1 and {path}/b.msr@1 are both of interface `sdm`");
+    assert!(text.starts_with(&both), "{text}");
 }
 
 #[test]

@@ -415,3 +415,84 @@ fn a_capability_word_under_another_tag() {
         ],
     );
 }
+
+/// Every guest that had no word gets one and the same.
+#[test]
+fn a_capability_word_that_comes() {
+    let side = |word: &str, head: &str, when: &str| {
+        let own =
+            format!("register R @ 0x10 {{ cite \"t\"; {when} write store; migrate saved 2; }}");
+        interface(head, &[word, &own])
+    };
+    let (old, head) = (side("", "", ""), "capability CAP;");
+    for (given, verdict, found) in [
+        ("default", "safe\nnew", "guests with CAP: G clear\n"),
+        (
+            "offered",
+            "safe on conditions\n  a guest as created by default: goes on if it does not read or write 0x10\n  register-absent: it does not",
+            "  register-absent  R 0x10  [",
+        ),
+    ] {
+        let new = side(&word(given), head, "when CAP.G else fault;");
+        told(&old, &new, &[&format!("old → new: {verdict}"), found]);
+    }
+}
+
+/// Most writes go to the hook, and some fault.
+#[test]
+fn a_hook_in_place_of_the_hardware() {
+    let side = |write: &str, migrate: &str| {
+        let own = format!(
+            "register R @ 0x10 {{ cite \"t\"; read pass; write {write}; migrate {migrate}; }}"
+        );
+        interface("", &["hook H(value: u64);", &own])
+    };
+    told(
+        &side("pass", "transient \"t\""),
+        &side("hook H; legal 0..=7 else fault", "derived"),
+        &["      write: pass → hook H; other values: pass → #GP\n"],
+    );
+}
+
+/// One name, two bits.
+#[test]
+fn a_capability_bit_that_moves() {
+    let side = |bit: u32| {
+        let cap = format!(
+            "feature FF {{ bit CAP.F; offered; }} register CAP @ 0x179 {{ cite \"t\"; write ignore; migrate saved 100; restore accepts F; [{bit}] F: bool; }}"
+        );
+        let own = "register R @ 0x10 { cite \"t\"; when CAP.F else fault; write store; migrate saved 1; }";
+        interface("capability CAP;", &[&cap, own])
+    };
+    told(
+        &side(8),
+        &side(9),
+        &[
+            "register-absent: a guest with CAP: F (bit 8) set, F (bit 9) clear does not read or write 0x10\n",
+        ],
+    );
+}
+
+/// What is not decided is not without a difference.
+#[test]
+fn no_difference_in_what_was_decided() {
+    let side = |value: &str| {
+        let own = format!(
+            "register R @ 0x10 {{ cite \"t\"; require {value} else fault; write store; reserved store; migrate saved 1; [15:0] A: u16; [47:32] B: u16; }}"
+        );
+        interface("", &[&own])
+    };
+    let old = side("value & 0xffff == value >> 32 & 0xffff");
+    let new = side("value & 0xfffe == value >> 32 & 0xffff");
+    for (form, words) in [
+        (&[][..], "\nno difference in what was decided\n"),
+        (
+            &["--markdown"][..],
+            "\nNo difference in what was decided.\n",
+        ),
+    ] {
+        let (text, status) = specs::diff(&old, &new, form);
+        assert_eq!(status, 2, "{text}");
+        has(&text, words);
+    }
+}

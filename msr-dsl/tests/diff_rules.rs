@@ -553,6 +553,13 @@ fn found(comparison: &Comparison) -> BTreeSet<&'static str> {
         .collect()
 }
 
+/// What has to hold in a direction: the same, whichever side is called the old one.
+fn reasons(comparison: &Comparison, direction: usize) -> BTreeSet<String> {
+    let own = comparison.verdicts[direction].reasons().iter();
+    own.map(|reason| format!("{}: {}", reason.rule, reason.text))
+        .collect()
+}
+
 #[test]
 fn every_rule_has_a_change_that_it_finds_and_its_mirror() {
     let mut met = BTreeSet::new();
@@ -565,16 +572,21 @@ fn every_rule_has_a_change_that_it_finds_and_its_mirror() {
                 continue;
             }
         };
-        let there = found(
-            &compare(&old, &new)
-                .decided()
-                .unwrap_or_else(|question| panic!("{}: {question}", case.what)),
-        );
-        let back = found(
-            &compare(&new, &old)
-                .decided()
-                .unwrap_or_else(|question| panic!("{}: {question}", case.what)),
-        );
+        let decided = |old: &Side, new: &Side| {
+            let comparison = compare(old, new).decided();
+            comparison.unwrap_or_else(|question| panic!("{}: {question}", case.what))
+        };
+        let (there, back) = (decided(&old, &new), decided(&new, &old));
+        for direction in [0, 1] {
+            let (own, other) = (reasons(&there, direction), reasons(&back, 1 - direction));
+            if own != other {
+                wrong.push(format!(
+                    "{}: {own:#?}, looked at from the other side {other:#?}",
+                    case.what
+                ));
+            }
+        }
+        let (there, back) = (found(&there), found(&back));
         for id in case.rules {
             let mirror = ALL
                 .iter()

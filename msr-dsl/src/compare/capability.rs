@@ -67,9 +67,7 @@ fn known(setting: &Setting, registers: [&Register; 2]) -> Vec<Finding> {
         let (own, other) = (registers[side], registers[1 - side]);
         let alone = own.accepts & !other.accepts;
         for mask in parts(own, alone) {
-            let base = registers[0].reset & registers[0].accepts & registers[1].accepts;
-            // One bit is enough to tell, and a number is not made large by it.
-            let word = base | mask & mask.wrapping_neg();
+            let word = with_one_of(setting, side, mask);
             let start = [word, word].map(|word| Start {
                 capability: Some(word),
                 ..Start::default()
@@ -90,7 +88,10 @@ fn known(setting: &Setting, registers: [&Register; 2]) -> Vec<Finding> {
                 .filter(|bit| mask >> bit & 1 == 1)
                 .map(|bit| (1 << bit, 1 << bit));
             let affected = Affected {
-                text: format!("{}: {} set", own.name, named(registers, mask)),
+                text: match mask.count_ones() {
+                    1 => format!("{}: {} set", own.name, named(registers, mask)),
+                    _ => format!("{}: any of {} set", own.name, named(registers, mask)),
+                },
                 cases: cases.collect(),
             };
             finding.conditions[side] = Some(Condition {
@@ -101,6 +102,30 @@ fn known(setting: &Setting, registers: [&Register; 2]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The word of a guest of one side that has one of these bits, as like a new guest's as there is.
+fn with_one_of(setting: &Setting, side: usize, mask: u64) -> u64 {
+    let base = setting.views.iter().fold(u64::MAX, |all, view| {
+        register(view).map_or(0, |own| all & own.accepts)
+    });
+    let base = setting.guests.new & base;
+    let mut table = Table::default();
+    let mut one = Side::new(setting.views[side], setting.places[side].clone());
+    let known = setting.guests.has[side];
+    one.capability = std::array::from_fn(|bit| match known >> bit & 1 {
+        1 => table.bit(bit as u32),
+        _ => Truth::NO,
+    });
+    let may = one.may_promise(&mut table);
+    // One bit is enough to tell, and a number is not made large by it.
+    let bits = (0..64).filter(|bit| mask >> bit & 1 == 1);
+    let set = bits.map(|bit| table.bit(bit)).collect::<Vec<_>>();
+    let found = set.into_iter().find_map(|bit| {
+        let own = table.and(may, bit);
+        words(&table, own, base).next()
+    });
+    found.unwrap_or(base | mask & mask.wrapping_neg())
 }
 
 /// Flags one by one, what is left together.

@@ -79,6 +79,12 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// No guest is one of those that it is about.
+    pub fn is_about_nobody(&self) -> bool {
+        let affected = self.affected.as_ref();
+        affected.is_some_and(|affected| affected.cases.is_empty())
+    }
+
     /// It is about guests like this one.
     pub fn is_about(&self, guest: &Machine) -> bool {
         let word = guest.capability().unwrap_or(0);

@@ -36,11 +36,11 @@ pub fn features(setting: &Setting) -> Vec<Finding> {
             },
             match old.restore_only {
                 true => format!(
-                    "version {} is only restored; version {} runs guests",
+                    "version {} is only restored → version {} runs guests",
                     old.version, new.version
                 ),
                 false => format!(
-                    "version {} runs guests; version {} is only restored",
+                    "version {} runs guests → version {} is only restored",
                     old.version, new.version
                 ),
             },

@@ -259,7 +259,11 @@ impl Finding {
 
     /// What a guest meets: old to new, and new to old.
     pub fn effects(&self) -> [Effect; 2] {
-        [self.rule.effect, self.rule.mirrored().effect]
+        let effects = [self.rule.effect, self.rule.mirrored().effect];
+        std::array::from_fn(|direction| match &self.conditions[direction] {
+            Some(condition) if condition.is_about_nobody() => Effect::Safe,
+            _ => effects[direction],
+        })
     }
 
     /// Puts the MSRs, which are known when all is merged, into the words of the conditions.

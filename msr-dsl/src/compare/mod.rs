@@ -26,6 +26,7 @@ pub mod lines;
 mod merge;
 mod migrated;
 mod moved;
+mod newcomers;
 mod parallel;
 pub mod phrases;
 pub mod pool;
@@ -90,6 +91,7 @@ pub fn compare(old: &Side, new: &Side) -> Comparison {
     findings.extend(capability::capability(&setting));
     findings.extend(delivery::delivery(&setting, &mut undecided));
     let mut findings = merge::merge(findings);
+    newcomers::newcomers(&setting, &mut findings);
     findings.extend(records::records(&setting));
     let moved = migrated::migrated(&setting, &findings, &mut undecided);
     findings.extend(moved);

@@ -77,10 +77,14 @@ fn join(finding: &mut Finding, name: Option<String>, there: &[u32]) {
     let (from, to) = (msrs(&finding.about.msrs), msrs(there));
     finding.rule = &rules::ADDRESS_MOVED;
     finding.text = format!("{from} → {to}; {}", finding.text);
-    finding.about.msrs.extend(there);
     finding.about.registers[1] = name;
     finding.about.aspect = Aspect::Whole;
-    let demand = Demand::Not(format!("touch {from} or {to}"));
+    let (one, other) = match finding.about.msrs < there.to_vec() {
+        true => (&from, &to),
+        false => (&to, &from),
+    };
+    let demand = Demand::Not(format!("touch {one} or {other}"));
+    finding.about.msrs.extend(there);
     // Who was concerned by its absence is concerned by its move.
     let [before, _] = &finding.conditions;
     let affected = before.as_ref().and_then(|before| before.affected.clone());

@@ -271,15 +271,23 @@ fn text(setting: &Setting, (mask, value): (u64, u64)) -> String {
         .iter()
         .rev()
         .find_map(|view| Some(view.register(view.capability?)));
-    let name = |bit: u32| {
-        let field = setting.views.iter().rev().find_map(|view| {
+    let field = |bit: u32| {
+        setting.views.iter().rev().find_map(|view| {
             let register = view.register(view.capability?);
-            register
-                .fields
-                .iter()
-                .find(|field| field.lo == bit && field.hi == bit)
-        });
-        field.map_or_else(|| format!("bit {bit}"), |field| field.name.clone())
+            let mut fields = register.fields.iter();
+            fields.find(|field| field.lo == bit && field.hi == bit)
+        })
+    };
+    // One name may be another bit's on the other side.
+    let name = |bit: u32| {
+        let Some(own) = field(bit) else {
+            return format!("bit {bit}");
+        };
+        let mut others = (0..64).filter(|other| mask >> other & 1 == 1 && *other != bit);
+        match others.any(|other| field(other).is_some_and(|field| field.name == own.name)) {
+            true => format!("{} (bit {bit})", own.name),
+            false => own.name.clone(),
+        }
     };
     let parts: Vec<String> = (0..64)
         .filter(|bit| mask >> bit & 1 == 1)

@@ -109,12 +109,18 @@ pub fn facts(view: &View, register: &Register) -> Vec<(&'static str, Vec<String>
 
 fn read(view: &View, register: &Register) -> String {
     match &register.read {
-        Read::Value(value) => match expression(view, value).as_str() {
-            "state" => "the state".to_owned(),
-            "zero" => "zero".to_owned(),
-            "all_ones" => "all ones".to_owned(),
-            other => other.to_owned(),
-        },
+        Read::Value(value) => {
+            let value = expression(view, value);
+            let value = match value.as_str() {
+                "state" => "the state",
+                "all_ones" => "all ones",
+                other => other,
+            };
+            match register.fields.iter().any(|field| field.read.is_some()) {
+                true => format!("by fields; other bits: {value}"),
+                false => value.to_owned(),
+            }
+        }
         Read::Fault => "#GP".to_owned(),
         Read::Unlisted => "not listed: the next interface is asked, at last #GP".to_owned(),
         Read::Pass => "the hardware register, without an exit".to_owned(),

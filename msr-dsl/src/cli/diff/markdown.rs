@@ -32,8 +32,10 @@ fn comparison(report: &Report, one: &Comparison) -> String {
         let guest = guest.unwrap_or_default();
         let _ = writeln!(out, "| {direction} | {guest}{} |", cell(verdict));
     }
-    if one.findings.is_empty() {
-        out += "\nNo difference.\n";
+    match (one.findings.is_empty(), one.undecided.is_empty()) {
+        (true, true) => out += "\nNo difference.\n",
+        (true, false) => out += "\nNo difference in what was decided.\n",
+        _ => {}
     }
     for subject in Subject::ALL {
         let own: Vec<&Finding> = one
@@ -119,7 +121,7 @@ fn finding(out: &mut String, report: &Report, finding: &Finding) {
         for line in witness.commands() {
             let _ = writeln!(out, "  {line}");
         }
-        let [old, new] = witness.answers.each_ref().map(|answer| short(answer));
+        let [old, new] = short(witness.answers.each_ref().map(String::as_str));
         let _ = writeln!(out, "  # {old} → {new}\n  ```\n");
     }
 }

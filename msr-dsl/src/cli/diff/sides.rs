@@ -41,10 +41,23 @@ fn directory(path: &Path) -> Result<Vec<Side>, String> {
     if files.is_empty() {
         return Err(format!("{}: no specs (*.msr)", path.display()));
     }
-    files
+    let sides = files
         .iter()
-        .map(|file| in_file(&file.display().to_string()))
-        .collect()
+        .map(|file| in_file(&file.display().to_string()));
+    let sides = sides.collect::<Result<Vec<Side>, String>>()?;
+    for (at, side) in sides.iter().enumerate() {
+        let mut earlier = sides[..at].iter();
+        if let Some(other) = earlier.find(|other| other.view.name == side.view.name) {
+            return Err(format!(
+                "{}: {} and {} are both of interface `{}`; name one of them",
+                path.display(),
+                other.name,
+                side.name,
+                side.view.name
+            ));
+        }
+    }
+    Ok(sides)
 }
 
 /// `REVISION:FILE`, if that is not a file's own name.

@@ -36,8 +36,10 @@ fn comparison(report: &Report, one: &Comparison) -> String {
         own.into_iter()
             .for_each(|one| finding(&mut out, report, one));
     }
-    if one.findings.is_empty() {
-        out += "\nno difference\n";
+    match (one.findings.is_empty(), one.undecided.is_empty()) {
+        (true, true) => out += "\nno difference\n",
+        (true, false) => out += "\nno difference in what was decided\n",
+        _ => {}
     }
     out += "\n";
     for (side, direction) in ["old → new", "new → old"].into_iter().enumerate() {
@@ -66,13 +68,44 @@ pub fn place(line: &Line) -> String {
     format!("{}:{}:{}", line.file, line.line, line.column)
 }
 
-/// Records are long: which items they hold. The whole of them is in the other forms.
-pub fn short(text: &str) -> String {
-    items(text).unwrap_or_else(|| text.to_owned())
+/// Records are long: which items they hold, and of two the words in which they differ. The whole of them is in the other forms.
+pub fn short(answers: [&str; 2]) -> [String; 2] {
+    match answers.map(items) {
+        [Some(old), Some(new)] => [shown(&old, &new), shown(&new, &old)],
+        [old, new] => {
+            let alone = |items: Option<Vec<Item>>, text: &str| {
+                items.map_or_else(|| text.to_owned(), |items| shown(&items, &items))
+            };
+            [alone(old, answers[0]), alone(new, answers[1])]
+        }
+    }
 }
 
-/// `a record with items 1 = 0x2, 2 (2 words)`.
-fn items(answer: &str) -> Option<String> {
+/// A tag, and its words.
+type Item = (u16, Vec<u64>);
+
+/// `a record with items 1 = 0x2, 2 (2 words, word 1 = 0x5)`.
+fn shown(items: &[Item], others: &[Item]) -> String {
+    let words = items.iter().map(|(tag, words)| match words.as_slice() {
+        [word] => format!("{tag} = {word:#x}"),
+        words => {
+            let other = others.iter().find(|(other, _)| other == tag);
+            let word = |at: usize| other.and_then(|(_, words)| words.get(at));
+            let all = words.iter().enumerate();
+            let mut unlike = all.filter(|(at, own)| word(*at).is_some_and(|word| word != *own));
+            let first = unlike
+                .next()
+                .map(|(at, word)| format!(", word {at} = {word:#x}"));
+            let first = first.unwrap_or_default();
+            format!("{tag} ({} words{first})", words.len())
+        }
+    });
+    let words: Vec<String> = words.collect();
+    format!("a record with items {}", words.join(", "))
+}
+
+/// The items of an answer that is a record.
+fn items(answer: &str) -> Option<Vec<Item>> {
     let bytes = bytes(answer).ok()?;
     let mut rest = bytes.strip_prefix(&MAGIC)?.get(HEADER - MAGIC.len()..)?;
     let mut items = Vec::new();
@@ -80,13 +113,13 @@ fn items(answer: &str) -> Option<String> {
         let tag = u16::from_le_bytes([*t0, *t1]);
         let length = usize::from(u16::from_le_bytes([*l0, *l1]));
         let payload = more.get(..length)?;
-        items.push(match <[u8; 8]>::try_from(payload) {
-            Ok(word) => format!("{tag} = {:#x}", u64::from_le_bytes(word)),
-            Err(_) => format!("{tag} ({} words)", length / 8),
-        });
+        let words = payload
+            .chunks_exact(8)
+            .filter_map(|word| word.try_into().ok());
+        items.push((tag, words.map(u64::from_le_bytes).collect()));
         rest = more.get(length..)?;
     }
-    Some(format!("a record with items {}", items.join(", ")))
+    Some(items)
 }
 
 fn finding(out: &mut String, report: &Report, finding: &Finding) {
@@ -111,7 +144,7 @@ fn finding(out: &mut String, report: &Report, finding: &Finding) {
         for line in witness.commands() {
             let _ = writeln!(out, "        {line}");
         }
-        let [old, new] = witness.answers.each_ref().map(|answer| short(answer));
+        let [old, new] = short(witness.answers.each_ref().map(String::as_str));
         let _ = writeln!(out, "        # {old} → {new}");
     }
     if let Some(reason) = report.reason(finding) {

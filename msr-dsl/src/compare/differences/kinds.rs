@@ -210,10 +210,15 @@ impl Msr<'_, '_> {
         let plain = |raw: &&Raw| !raw.kinds.contains(&Kind::Done);
         let layers: Vec<Option<usize>> =
             raws.iter().map(|raw| self.product.met(raw.when)).collect();
-        let (shown, _) = raws
-            .iter()
-            .zip(&layers)
-            .min_by_key(|(raw, layer)| (plain(raw), **layer, raw.access == Access::Write))?;
+        let refused = |raw: &Raw| raw.kinds.contains(&Kind::Fault);
+        let (shown, _) = raws.iter().zip(&layers).min_by_key(|(raw, layer)| {
+            (
+                plain(raw),
+                **layer,
+                refused(raw),
+                raw.access == Access::Write,
+            )
+        })?;
         let path = self.product.path(shown.when)?;
         let last = match shown.access {
             Access::Read => Step::Read(self.msr),
@@ -238,7 +243,7 @@ impl Msr<'_, '_> {
         let met: Vec<(String, Truth)> = met.collect();
         let text = match (&values, rule_is_about_values(rule)) {
             (Some(values), true) => format!("wrmsr of {}: {}", values.text, answers(&witness)),
-            _ => format!("{accesses}: {}", answers(&witness)),
+            _ => format!("{accesses}: {}{}", answers(&witness), others(shown, raws)),
         };
         let listed = [&rules::REGISTER_ADDED, &rules::REGISTER_REMOVED].contains(&rule);
         let text = match listed && whole {
@@ -257,6 +262,28 @@ impl Msr<'_, '_> {
 
 fn rule_is_about_values(rule: &Rule) -> bool {
     [&rules::WRITE_FAULTS, &rules::WRITE_ACCEPTED].contains(&rule)
+}
+
+/// What other written values meet where the register is on both sides, if that is something else.
+fn others(shown: &Raw, raws: &[Raw]) -> String {
+    let is_other = |raw: &&Raw| {
+        let both = [shown.there, raw.there] == [There::Both; 2];
+        let write = [shown.access, raw.access] == [Access::Write; 2];
+        both && write && raw.kinds != shown.kinds
+    };
+    let word = |kind: &Kind| match kind {
+        Kind::Done => "ok".to_owned(),
+        Kind::Fault => "#GP".to_owned(),
+        Kind::Unlisted => "unhandled".to_owned(),
+        Kind::Pass => "pass".to_owned(),
+        Kind::Hook(name) => format!("hook {name}"),
+    };
+    let own = raws.iter().filter(is_other);
+    let own = own.map(|raw| raw.kinds.each_ref().map(word).join(" → "));
+    match own.collect::<Vec<_>>().as_slice() {
+        [] => String::new(),
+        others => format!("; other values: {}", others.join(", ")),
+    }
 }
 
 fn accesses(raws: &[Raw]) -> &'static str {

@@ -82,19 +82,25 @@ impl Msr<'_, '_> {
             _ => "one state for the whole guest → one for each vCPU",
         };
         let text = format!("{words}; another vCPU reads {}", answers(&witness));
-        let not = match shared {
-            1 => "have another value of {msrs} on each vCPU",
-            _ => "rely on {msrs} being alike on every vCPU",
-        };
-        let finding = self.finding(
+        // Who had its own loses it, and who shared it is not told any more.
+        let nots = [
+            "have another value of {msrs} on each vCPU",
+            "rely on {msrs} being alike on every vCPU",
+        ];
+        let not = |side: usize| Demand::Not(nots[usize::from(side == shared)].to_owned());
+        let (here, back) = (not(0), not(1));
+        let mut finding = self.finding(
             rule,
             0,
             Aspect::Scope,
             text,
-            Demand::Not(not.to_owned()),
+            here,
             &[(String::new(), when)],
             Some(witness),
         );
+        if let Some(condition) = &mut finding.conditions[1] {
+            condition.demand = back;
+        }
         Some(finding)
     }
 }
