@@ -77,6 +77,8 @@ pub struct Product<'a> {
     pub layers: Vec<Truth>,
     /// All of them.
     pub reached: Truth,
+    /// The capability words that guests of the old and of the new side can have, where fields list their values.
+    promised: [Truth; 2],
     /// Guests with as many banks as are told of; others are met where nothing else shows a difference.
     usual: Truth,
     /// Where guests come from that were not born on both sides.
@@ -135,6 +137,7 @@ impl<'a> Product<'a> {
             transitions: Vec::new(),
             layers: Vec::new(),
             reached: Truth::NO,
+            promised: [Truth::YES; 2],
             usual: Truth::YES,
             origin: None,
         };
@@ -146,6 +149,7 @@ impl<'a> Product<'a> {
         for side in 0..2 {
             product.sides[side].capability = guests.word(&mut product.table, side);
             product.sides[side].value = product.word(VALUE);
+            product.promised[side] = product.sides[side].may_promise(&mut product.table);
         }
         for side in 0..2 {
             let most = product.sides[side]
@@ -336,12 +340,8 @@ impl<'a> Product<'a> {
 
     /// The capability words that guests of some sides can have, where fields list their values.
     fn promised(&mut self, sides: &[usize]) -> Truth {
-        let own = sides
-            .iter()
-            .map(|side| self.sides[*side].may_promise(&mut self.table));
-        let own: Vec<Truth> = own.collect();
-        own.into_iter()
-            .fold(Truth::YES, |all, one| self.table.and(all, one))
+        let own = sides.iter().map(|side| self.promised[*side]);
+        self.table.all(own)
     }
 
     /// The values that are written where a condition is met.

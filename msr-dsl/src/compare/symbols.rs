@@ -82,8 +82,27 @@ pub struct Writing {
     pub missing: Truth,
     /// How it is answered.
     pub answers: Answers,
-    /// The state that changes, and what it is afterwards.
-    pub next: Option<(Cell, Word)>,
+    /// The state that changes.
+    pub next: Option<Change>,
+}
+
+/// What becomes of a state.
+#[derive(Clone, Copy, Debug)]
+pub struct Change {
+    /// The state.
+    pub cell: Cell,
+    /// When it changes; else it stays as it is.
+    pub when: Truth,
+    /// What it is then.
+    pub word: Word,
+}
+
+impl Change {
+    /// It changes whatever it was.
+    pub fn always(cell: Cell, word: Word) -> Self {
+        let when = Truth::YES;
+        Self { cell, when, word }
+    }
 }
 
 /// The register at an MSR, and its bank or place in a range.
@@ -318,8 +337,12 @@ impl<'a> Side<'a> {
         let lost = register.stored && !stored;
         answers.add(table, if lost { Kind::Done } else { hook }, taken);
         let next = stored.then(|| {
-            let new = self.stored(table, register, &here);
-            (cell, word::choose(table, taken, &new, &here.state))
+            let word = self.stored(table, register, &here);
+            Change {
+                cell,
+                when: taken,
+                word,
+            }
         });
         Writing {
             missing,

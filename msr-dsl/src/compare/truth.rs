@@ -524,6 +524,36 @@ impl Table {
         here * free
     }
 
+    /// The least value of 64 bits, the lowest first and the only ones that it asks for, for which it holds; none if there is none.
+    pub fn least(&self, truth: Truth, bits: &[Bit; 64]) -> Option<u64> {
+        self.least_with(truth, bits, &mut Map::default())
+    }
+
+    fn least_with(
+        &self,
+        truth: Truth,
+        bits: &[Bit; 64],
+        done: &mut Map<Truth, u64>,
+    ) -> Option<u64> {
+        match truth {
+            Truth::NO => return None,
+            Truth::YES => return Some(0),
+            _ => {}
+        }
+        if let Some(known) = done.get(&truth) {
+            return Some(*known);
+        }
+        self.step();
+        let Node { bit, clear, set } = self.at(truth);
+        let own = bits.iter().position(|place| *place == bit)?;
+        // Bits above this one decide first, and they are asked for further down.
+        let clear = self.least_with(clear, bits, done);
+        let set = self.least_with(set, bits, done).map(|set| set | 1 << own);
+        let least = clear.into_iter().chain(set).min()?;
+        done.insert(truth, least);
+        Some(least)
+    }
+
     /// The ways to hold, each a list of bits with their values; at most `limit`, none if there are more.
     pub fn cases(&self, truth: Truth, limit: usize) -> Option<Vec<Vec<(Bit, bool)>>> {
         let (mut out, mut waiting) = (Vec::new(), vec![(truth, Vec::new())]);
@@ -649,6 +679,8 @@ mod tests {
             }
             let count = u128::from(function.count_ones()) << 60;
             assert_eq!(table.count(all, &places), count, "{function:#x}");
+            let least = u64::from(function.trailing_zeros());
+            assert_eq!(table.least(all, &places), Some(least), "{function:#x}");
             let cover = table.cover(all, 16).expect("at most 16");
             let cases: Vec<Truth> = cover.iter().map(|case| table.case(case)).collect();
             assert_eq!(table.any(cases), all, "{function:#x}");

@@ -80,7 +80,7 @@ pub fn describe(table: &mut Table, places: &[Bit; 64], values: Truth) -> Values 
             return Values::all_but(patterns);
         }
     }
-    let least = edge(table, places, values, false);
+    let least = table.least(values, places).unwrap_or(0);
     let all = table.count(values, places);
     Values::named(format!("any of {all} values (the least is {least:#x})"))
 }
@@ -105,22 +105,6 @@ fn by_bits(table: &mut Table, places: &[Bit; 64], values: Truth) -> Option<Value
     })
 }
 
-/// The least or the greatest of some values.
-fn edge(table: &mut Table, places: &[Bit; 64], values: Truth, greatest: bool) -> u64 {
-    let (mut edge, mut at) = (0, values);
-    for bit in (0..64).rev() {
-        let own = table.bit(places[bit]);
-        let wished = match greatest {
-            true => table.and(at, own),
-            false => table.less(at, own),
-        };
-        let got = wished != Truth::NO;
-        edge |= u64::from(got == greatest) << bit;
-        at = if got { wished } else { at };
-    }
-    edge
-}
-
 /// `values from 0x3 to 0x9 or from 0x20 on`, if there are so few ranges.
 fn ranges(table: &mut Table, places: &[Bit; 64], values: Truth, few: usize) -> Option<String> {
     let own: Word = places.map(|bit| table.bit(bit));
@@ -129,13 +113,11 @@ fn ranges(table: &mut Table, places: &[Bit; 64], values: Truth, few: usize) -> O
         if words.len() == few {
             return None;
         }
-        let low = edge(table, places, left, false);
+        let low = table.least(left, places)?;
         let above = in_sets(table, &[Set::Range(low, u64::MAX)], &own);
         let gaps = table.less(above, left);
-        let high = match gaps {
-            Truth::NO => u64::MAX,
-            _ => edge(table, places, gaps, false) - 1,
-        };
+        let gap = table.least(gaps, places);
+        let high = gap.map_or(u64::MAX, |gap| gap - 1);
         let range = in_sets(table, &[Set::Range(low, high)], &own);
         left = table.less(left, range);
         words.push(range_words(low, high));
@@ -194,7 +176,7 @@ fn list(table: &mut Table, places: &[Bit; 64], values: Truth, few: usize) -> Opt
     let own: Word = places.map(|bit| table.bit(bit));
     let (mut left, mut words) = (values, Vec::new());
     while left != Truth::NO {
-        let least = edge(table, places, left, false);
+        let least = table.least(left, places)?;
         let it = in_sets(table, &[Set::Range(least, least)], &own);
         left = table.less(left, it);
         words.push(format!("{least:#x}"));

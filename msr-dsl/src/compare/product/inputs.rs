@@ -3,9 +3,9 @@
 use super::{ERROR, FLAGS, Product, Transition, VALUE};
 use crate::compare::groups::Group;
 use crate::compare::steps::{Injected, Step};
-use crate::compare::symbols::{Cell, Kind, Writing};
+use crate::compare::symbols::{Cell, Change, Kind, Writing};
 use crate::compare::truth::Truth;
-use crate::compare::word::{self, Word};
+use crate::compare::word::Word;
 use crate::model::Scope;
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ impl Product<'_> {
         } else {
             Truth::YES
         };
-        let next = |side: usize| writes[side].next.map(|(cell, word)| (side, cell, word));
+        let next = |side: usize| writes[side].next.map(|change| (side, change));
         let next: Vec<_> = [0, 1].into_iter().filter_map(next).collect();
         self.add(Step::Write { msr, value: 0 }, agree, &next);
     }
@@ -57,14 +57,13 @@ impl Product<'_> {
         let mut next = Vec::new();
         let flags = self.word(FLAGS);
         let error = ERROR.map(|slot| self.word(slot));
-        for (at, (side, cell)) in self.cells.clone().into_iter().enumerate() {
+        for (side, cell) in self.cells.clone() {
             let Some(injection) = self.sides[side].view.injection.clone() else {
                 continue;
             };
             if !sides.contains(&side) {
                 continue;
             }
-            let old = self.word(self.slot(at));
             if cell.register == injection.global.0 {
                 let told = [
                     injection.bits.mcip,
@@ -78,7 +77,7 @@ impl Product<'_> {
                     let always = Truth::of(own(told[0]));
                     by.fold(always, |any, flag| self.table.or(any, flag))
                 });
-                next.push((side, cell, word));
+                next.push((side, Change::always(cell, word)));
             }
             let roles = [injection.status, injection.address, injection.misc];
             for (role, (register, mask)) in roles.into_iter().enumerate() {
@@ -92,11 +91,12 @@ impl Product<'_> {
                         error[role][bit]
                     }
                 });
-                next.push((
-                    side,
+                let change = Change {
                     cell,
-                    word::choose(&mut self.table, flags[0], &given, &old),
-                ));
+                    when: flags[0],
+                    word: given,
+                };
+                next.push((side, change));
             }
         }
         if !next.is_empty() {
@@ -113,7 +113,8 @@ impl Product<'_> {
                 .init
                 .is_some()
             {
-                next.push((*side, *cell, self.sides[*side].init(*cell)));
+                let word = self.sides[*side].init(*cell);
+                next.push((*side, Change::always(*cell, word)));
             }
         }
         if !next.is_empty() {
@@ -128,7 +129,8 @@ impl Product<'_> {
         for (side, cell) in self.cells.iter().filter(|(side, _)| sides.contains(side)) {
             let register = self.sides[*side].view.register(cell.register);
             if register.init.is_some() && register.scope == Scope::Guest {
-                next.push((*side, *cell, self.sides[*side].init(*cell)));
+                let word = self.sides[*side].init(*cell);
+                next.push((*side, Change::always(*cell, word)));
             }
         }
         if !next.is_empty() {
@@ -156,38 +158,66 @@ impl Product<'_> {
                     when = self.table.and(when, may);
                 }
             }
-            let next: Vec<(usize, Cell, Word)> = cells
+            let next: Vec<(usize, Change)> = cells
                 .into_iter()
-                .map(|(side, cell)| (side, cell, value))
+                .map(|(side, cell)| (side, Change::always(cell, value)))
                 .collect();
             self.add(Step::Hold { msr, value: 0 }, when, &next);
         }
     }
 
-    pub(super) fn add(&mut self, step: Step, when: Truth, next: &[(usize, Cell, Word)]) {
+    pub(super) fn add(&mut self, step: Step, when: Truth, next: &[(usize, Change)]) {
         let place =
             |side: usize, cell: Cell| self.cells.iter().position(|own| *own == (side, cell));
-        let next: Vec<(usize, Word)> = next
+        let next: Vec<(usize, Change)> = next
             .iter()
-            .filter_map(|(side, cell, word)| Some((place(*side, *cell)?, *word)))
+            .filter_map(|(side, change)| Some((place(*side, change.cell)?, *change)))
             .collect();
-        let mut relation = Truth::YES;
-        for bit in (0..64).rev() {
-            let varies = |at: &usize| self.still[*at] >> bit & 1 == 0;
-            let next = next.iter().filter(|(at, _)| varies(at));
-            for (at, word) in next.collect::<Vec<_>>().into_iter().rev() {
-                let after = self.at(self.slot(*at) + 1, bit);
-                let after = self.table.bit(after);
-                let same = self.table.same(after, word[bit]);
-                relation = self.table.and(same, relation);
+        // Those that change together are written down together. Bit by bit each of them is one of few; with the condition in each bit they
+        // would be as many as bits, times the bits on which it depends.
+        let mut conditions: Vec<Truth> = next.iter().map(|(_, change)| change.when).collect();
+        conditions.sort_unstable();
+        conditions.dedup();
+        let mut relation = when;
+        for condition in conditions {
+            let own = next.iter().filter(|(_, change)| change.when == condition);
+            let own: Vec<(usize, Word)> = own.map(|(at, change)| (*at, change.word)).collect();
+            let mut one = self.becomes(&own);
+            if condition != Truth::YES {
+                let stays = own.iter().map(|(at, _)| (*at, self.state_of(*at)));
+                let stays: Vec<(usize, Word)> = stays.collect();
+                let stays = self.becomes(&stays);
+                one = self.table.choose(condition, one, stays);
             }
+            relation = self.table.and(relation, one);
         }
-        let relation = self.table.and(when, relation);
         let changed = next.into_iter().map(|(at, _)| at).collect();
         self.transitions.push(Transition {
             step,
             relation,
             changed,
         });
+    }
+
+    /// The current state of a cell.
+    fn state_of(&self, at: usize) -> Word {
+        let (side, cell) = self.cells[at];
+        self.sides[side].cells[&cell]
+    }
+
+    /// The next states of some cells are these.
+    fn becomes(&mut self, next: &[(usize, Word)]) -> Truth {
+        let mut relation = Truth::YES;
+        for bit in (0..64).rev() {
+            for (at, word) in next.iter().rev() {
+                if self.still[*at] >> bit & 1 == 0 {
+                    let after = self.at(self.slot(*at) + 1, bit);
+                    let after = self.table.bit(after);
+                    let same = self.table.same(after, word[bit]);
+                    relation = self.table.and(same, relation);
+                }
+            }
+        }
+        relation
     }
 }

@@ -5,7 +5,8 @@ use crate::compare::carried::{Carried, Crossing};
 use crate::compare::groups::Group;
 use crate::compare::items::{Item, record_of, taken};
 use crate::compare::steps::{Step, execute};
-use crate::compare::word::{self, Word};
+use crate::compare::symbols::Change;
+use crate::compare::word;
 use crate::interpret::Machine;
 use crate::model::Scope;
 use std::sync::Arc;
@@ -98,12 +99,12 @@ impl Product<'_> {
     fn add_steps_of(&mut self, group: &Group, side: usize) {
         for msr in &group.msrs {
             let write = self.sides[side].write(&mut self.table, *msr);
-            if let Some((cell, word)) = write.next {
+            if let Some(change) = write.next {
                 let step = Step::Write {
                     msr: *msr,
                     value: 0,
                 };
-                self.add(step, Truth::YES, &[(side, cell, word)]);
+                self.add(step, Truth::YES, &[(side, change)]);
             }
         }
         self.add_injection(&[side]);
@@ -129,7 +130,7 @@ impl Product<'_> {
     }
 
     /// Saved by the old side and restored on both, with a capability word that both have.
-    fn crossing(&mut self, items: &[Vec<Item>; 2]) -> (Truth, Vec<(usize, Cell, Word)>) {
+    fn crossing(&mut self, items: &[Vec<Item>; 2]) -> (Truth, Vec<(usize, Change)>) {
         let (here, mut next) = self.restored(items, 0);
         let (there, more) = self.restored(items, 1);
         next.extend(more);
@@ -148,11 +149,7 @@ impl Product<'_> {
     }
 
     /// When a side takes the record of the old one, and what its cells are then.
-    fn restored(
-        &mut self,
-        items: &[Vec<Item>; 2],
-        side: usize,
-    ) -> (Truth, Vec<(usize, Cell, Word)>) {
+    fn restored(&mut self, items: &[Vec<Item>; 2], side: usize) -> (Truth, Vec<(usize, Change)>) {
         let mut when = Truth::YES;
         for saved in self.saved(&items[0]) {
             let word = self.sides[0].cells[&saved.cell];
@@ -191,7 +188,7 @@ impl Product<'_> {
                     held.copied().unwrap_or(word::number(item.default))
                 }
             };
-            next.push((side, cell, value));
+            next.push((side, Change::always(cell, value)));
         }
         (when, next)
     }
