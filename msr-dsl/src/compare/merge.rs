@@ -3,13 +3,19 @@
 use super::condition::{Condition, Demand};
 use super::finding::Finding;
 use super::rules;
+use std::collections::HashMap;
 
 /// Findings of one rule about the same registers and bits become one.
 pub fn merge(all: Vec<Finding>) -> Vec<Finding> {
     let mut merged: Vec<Finding> = Vec::new();
+    // Those that may be one: a large spec has thousands of findings, and few about one register.
+    let mut near: HashMap<_, Vec<usize>> = HashMap::new();
     for finding in all {
-        let known = merged.iter_mut().find(|known| same(known, &finding));
-        match known {
+        let registers = (!is_whole(&finding)).then(|| finding.about.registers.clone());
+        let near = near.entry((finding.rule.id, registers)).or_default();
+        let mut known = near.iter().copied();
+        let known = known.find(|known| same(&merged[*known], &finding));
+        match known.map(|known| &mut merged[known]) {
             Some(known) => {
                 if is_presence(known) {
                     join(known, &finding);
@@ -29,7 +35,10 @@ pub fn merge(all: Vec<Finding>) -> Vec<Finding> {
                     }
                 }
             }
-            None => merged.push(finding),
+            None => {
+                near.push(merged.len());
+                merged.push(finding);
+            }
         }
     }
     for finding in &mut merged {
@@ -40,20 +49,25 @@ pub fn merge(all: Vec<Finding>) -> Vec<Finding> {
 }
 
 fn same(a: &Finding, b: &Finding) -> bool {
-    let whole = [
-        &rules::INJECTION_ADDED,
-        &rules::INJECTION_REMOVED,
-        &rules::INJECTION_BANK,
-    ];
     if a.rule != b.rule {
         return false;
     }
-    whole.contains(&a.rule)
+    is_whole(a)
         || is_presence(a) && a.about.registers == b.about.registers
         || a.about.registers == b.about.registers
             && a.about.bits == b.about.bits
             && a.guests == b.guests
             && a.conditions == b.conditions
+}
+
+/// It is about the injection as a whole, in whatever registers it shows.
+fn is_whole(finding: &Finding) -> bool {
+    let whole = [
+        &rules::INJECTION_ADDED,
+        &rules::INJECTION_REMOVED,
+        &rules::INJECTION_BANK,
+    ];
+    whole.contains(&finding.rule)
 }
 
 /// What guests have the register on one side alone is one thing, however it shows.

@@ -3,6 +3,7 @@
 use super::condition::{Condition, Demand};
 use super::finding::{Finding, Fingerprint};
 use super::rules::Effect;
+use std::collections::HashSet;
 use std::fmt;
 
 /// The answer for one direction.
@@ -34,6 +35,7 @@ pub struct Reason {
 /// The verdict of a direction, 0 is old to new, 1 new to old, by all findings or by those that were `decided`.
 pub fn verdict(findings: &[Finding], decided: bool, direction: usize) -> Verdict {
     let (mut refused, mut conditions): (Vec<Reason>, Vec<Reason>) = (Vec::new(), Vec::new());
+    let mut told: HashSet<(bool, String)> = HashSet::new();
     for finding in findings {
         let condition = finding.conditions[direction].clone();
         let effect = finding.effects()[direction];
@@ -57,13 +59,12 @@ pub fn verdict(findings: &[Finding], decided: bool, direction: usize) -> Verdict
             condition,
             text,
         };
-        let to = if effect == Effect::Refused || hopeless {
-            &mut refused
-        } else {
-            &mut conditions
-        };
-        if !to.iter().any(|known| known.text == reason.text) {
-            to.push(reason);
+        let refuses = effect == Effect::Refused || hopeless;
+        if told.insert((refuses, reason.text.clone())) {
+            match refuses {
+                true => refused.push(reason),
+                false => conditions.push(reason),
+            }
         }
     }
     match (refused.is_empty(), conditions.is_empty()) {
