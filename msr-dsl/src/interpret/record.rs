@@ -4,7 +4,7 @@ use super::refusal::{Refusal, Wrong};
 use super::{Cells, Machine, allows};
 use crate::model::{Register, RegisterId, Scope};
 use msr_runtime::{RecordError, record};
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 
 impl Machine<'_> {
     /// The record of this vCPU.
@@ -94,8 +94,11 @@ impl Machine<'_> {
     fn taken(&self, scope: Scope, bytes: &[u8]) -> Result<Cells, Vec<Refusal>> {
         let (items, mut reasons) = self.items(scope, bytes);
         let mut cells = self.cells.clone();
-        let new = Cells::new(self.view);
-        cells.copy_scope(self.view, scope, &new);
+        for (id, register) in self.view.ids() {
+            if register.scope == scope {
+                cells[id].fill(register.reset);
+            }
+        }
         for (id, tag, default) in self.view.saved_of(scope) {
             let cells = &mut cells[id];
             cells.fill(default);
@@ -110,8 +113,8 @@ impl Machine<'_> {
     }
 
     /// The items of a record, by tag, and what is wrong with their kind and number. Those that are dropped are left out.
-    fn items<'r>(&self, scope: Scope, bytes: &'r [u8]) -> (HashMap<u16, &'r [u8]>, Vec<Refusal>) {
-        let mut items: HashMap<u16, &[u8]> = HashMap::new();
+    fn items<'r>(&self, scope: Scope, bytes: &'r [u8]) -> (BTreeMap<u16, &'r [u8]>, Vec<Refusal>) {
+        let mut items: BTreeMap<u16, &[u8]> = BTreeMap::new();
         let mut reasons: Vec<Refusal> = Vec::new();
         let mut wrong = |error| reasons.push(Refusal::Record(error));
         let opened = record::Record::open(bytes, record::name(&self.view.name), record::crc32c);
@@ -131,7 +134,8 @@ impl Machine<'_> {
             }
         }
         let saved = self.view.saved_of(scope);
-        let saved: HashSet<u16> = saved.into_iter().map(|(_, tag, _)| tag).collect();
+        let mut saved: Vec<u16> = saved.into_iter().map(|(_, tag, _)| tag).collect();
+        saved.sort_unstable();
         for item in read {
             let (tag, payload) = match item {
                 Ok(item) => item,
@@ -141,7 +145,7 @@ impl Machine<'_> {
                     continue;
                 }
             };
-            let known = saved.contains(&tag);
+            let known = saved.binary_search(&tag).is_ok();
             let dropped = self.extra.has_tag(tag) || payload.iter().all(|byte| *byte == 0);
             if self.view.dropped_tags.contains(&tag) || !known && dropped {
                 continue;
@@ -163,9 +167,9 @@ impl Machine<'_> {
         {
             return vec![Refusal::Record(RecordError::ItemLength(tag))];
         }
-        for (at, byte) in payload.iter().enumerate().take(8 * cells.len()) {
-            let shift = 8 * (at % 8);
-            cells[at / 8] = cells[at / 8] & !(0xff << shift) | u64::from(*byte) << shift;
+        let (words, _) = payload.as_chunks::<8>();
+        for (cell, word) in cells.iter_mut().zip(words) {
+            *cell = u64::from_le_bytes(*word);
         }
         let register = self.view.register(id);
         let named = match self.view.capability == Some(id) {
@@ -188,11 +192,7 @@ impl Machine<'_> {
 
 /// What a restore refuses of a cell; bits of `named` it takes all the same.
 pub(super) fn refused(register: &Register, cell: u64, named: u64) -> Vec<Wrong> {
-    let refused = (0..64).filter(|bit| {
-        let accepted = (register.accepts | named) >> bit & 1 == 1;
-        cell >> bit & 1 == 1 && !accepted
-    });
-    let bits: u64 = refused.map(|bit| 1 << bit).sum();
+    let bits = cell & !(register.accepts | named);
     let possible = takes_value(register, cell);
     let outside = (bits != 0).then_some(Wrong::Bits(bits));
     let illegal = (!possible).then_some(Wrong::Value(cell));
