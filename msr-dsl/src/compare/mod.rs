@@ -64,6 +64,8 @@ pub struct Comparison {
     pub verdicts: [Verdict; 2],
     /// What they mean for a guest as it is created by default; none if none is created there.
     pub default_guests: [Option<DefaultGuest>; 2],
+    /// The steps that its decisions took ([`truth::Table::work`]): the same on every machine, however many processors it has.
+    pub work: u64,
 }
 
 impl Comparison {
@@ -113,6 +115,7 @@ pub fn compare(old: &Side, new: &Side) -> Comparison {
         )
     };
     findings.sort_by_key(key);
+    let work = undecided.work();
     let undecided = undecided.questions();
     let verdicts = [0, 1].map(|direction| verdict(&findings, undecided.is_empty(), direction));
     let default_guests = [
@@ -125,5 +128,6 @@ pub fn compare(old: &Side, new: &Side) -> Comparison {
         undecided,
         verdicts,
         default_guests,
+        work,
     }
 }

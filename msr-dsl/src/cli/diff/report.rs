@@ -112,5 +112,6 @@ fn alone(side: &Side, at: usize) -> Comparison {
         undecided: Vec::new(),
         verdicts,
         default_guests: [None, None],
+        work: 0,
     }
 }
