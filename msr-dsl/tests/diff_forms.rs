@@ -210,7 +210,7 @@ fn annotations_are_one_line_each_with_four_properties() {
 }
 
 #[test]
-fn markdown_has_two_cells_in_each_row() {
+fn markdown_has_three_cells_in_each_row() {
     let nasty = Nasty::new();
     let waivers = nasty.waivers("a | b `c` <d>");
     let text = nasty.diff(&["--markdown", "--waivers", &waivers]);
@@ -218,7 +218,7 @@ fn markdown_has_two_cells_in_each_row() {
     assert_eq!(rows.len(), 4, "{text}");
     for row in rows {
         let open = row.replace("\\\\", "").replace("\\|", "");
-        assert_eq!(open.matches('|').count(), 3, "{row}");
+        assert_eq!(open.matches('|').count(), 4, "{row}");
     }
     assert!(text.contains("Waived: a \\| b \\`c\\` \\<d\\>"), "{text}");
     // A backquote in a name needs more of them around it.

@@ -165,7 +165,7 @@ fn a_question_that_is_too_large_leaves_the_others() {
         ),
         ("--github", "::error title=not decided::"),
         ("--sarif", "\"executionSuccessful\": false"),
-        ("--markdown", "| old → new | not decided: "),
+        ("--markdown", "| old → new | not decided | - |"),
     ] {
         let (text, status) = diff(&old, &new, &[form]);
         assert_eq!(status, 2, "{form}: {text}");

@@ -137,10 +137,10 @@ rules! {
         "The capability word travels with a guest, so those that run keep theirs; a new guest sees the bit clear.";
     BANK_COUNT_RAISED "bank-count-raised" / "bank-count-lowered" Guest Safe witness
         "new guests have more banks"
-        "The count travels with a guest in its capability word; new ones see more banks.";
+        "Guests keep the count that their capability word has, if they have one; new ones see more banks.";
     BANK_COUNT_LOWERED "bank-count-lowered" / "bank-count-raised" Guest Safe witness
         "new guests have fewer banks"
-        "The count travels with a guest in its capability word; new ones see fewer banks.";
+        "Guests keep the count that their capability word has, if they have one; new ones see fewer banks.";
     BANK_COUNT_SOURCE "bank-count-source" / "bank-count-source" Guest Condition witness
         "the number of banks comes from elsewhere"
         "One and the same guest has another number of banks.";

@@ -3,6 +3,7 @@
 use super::report::Report;
 use super::text::{place, short};
 use msr_dsl::compare::Comparison;
+use msr_dsl::compare::default_guest::DefaultGuest;
 use msr_dsl::compare::finding::Finding;
 use msr_dsl::compare::rules::{Effect, Subject};
 use msr_dsl::compare::verdict::Verdict;
@@ -21,16 +22,13 @@ pub fn markdown(report: &Report) -> String {
 fn comparison(report: &Report, one: &Comparison) -> String {
     let [old, new] = one.names.each_ref().map(|name| code(name));
     let mut out = format!("## {old} → {new}\n\n");
-    out += "| direction | verdict |\n|---|---|\n";
-    for (side, direction) in ["old → new", "new → old"].into_iter().enumerate() {
-        let verdict = &one.verdicts[side];
-        let guest = one.default_guests[side].as_ref();
-        let guest = guest.filter(|_| *verdict != Verdict::Safe).map(|guest| {
-            let guest = escape(&guest.to_string());
-            format!("a guest as created by default: {guest}. ")
-        });
-        let guest = guest.unwrap_or_default();
-        let _ = writeln!(out, "| {direction} | {guest}{} |", cell(verdict));
+    out += "| direction | verdict | a guest as created by default |\n|---|---|---|\n";
+    for (direction, verdict, guest) in directions(one) {
+        let guest = guest.map_or_else(|| "-".to_owned(), |guest| escape(&guest.to_string()));
+        let _ = writeln!(out, "| {direction} | {verdict} | {guest} |");
+    }
+    for (direction, verdict, _) in directions(one) {
+        reasons(&mut out, direction, verdict);
     }
     match (one.findings.is_empty(), one.undecided.is_empty()) {
         (true, true) => out += "\nNo difference.\n",
@@ -52,16 +50,38 @@ fn comparison(report: &Report, one: &Comparison) -> String {
     out
 }
 
-fn cell(verdict: &Verdict) -> String {
-    let reasons: Vec<String> = verdict
-        .reasons()
-        .iter()
-        .map(|reason| escape(&reason.text))
-        .collect();
-    if reasons.is_empty() {
-        verdict.to_string()
-    } else {
-        format!("{verdict}: {}", reasons.join("; "))
+fn directions(one: &Comparison) -> [(&str, &Verdict, Option<&DefaultGuest>); 2] {
+    let of = |direction, side: usize| {
+        let verdict = &one.verdicts[side];
+        let guest = one.default_guests[side].as_ref();
+        (
+            direction,
+            verdict,
+            guest.filter(|_| *verdict != Verdict::Safe),
+        )
+    };
+    [of("old → new", 0), of("new → old", 1)]
+}
+
+/// A list: in a cell of the table nobody would read it.
+fn reasons(out: &mut String, direction: &str, verdict: &Verdict) {
+    let all = verdict.reasons();
+    if all.is_empty() {
+        return;
+    }
+    let _ = match verdict {
+        Verdict::Refused(_) => writeln!(out, "\n{direction} is refused:\n"),
+        Verdict::Undecided(_) => writeln!(
+            out,
+            "\n{direction} is safe at most for guests of which all of this holds:\n"
+        ),
+        _ => writeln!(
+            out,
+            "\n{direction} is safe for guests of which all of this holds:\n"
+        ),
+    };
+    for reason in all {
+        let _ = writeln!(out, "* {}", escape(&reason.text));
     }
 }
 
