@@ -265,7 +265,7 @@ fn decided(views: [&View; 2]) -> BTreeMap<u32, Differences> {
         .into_iter()
         .map(|msr| (msr, Differences::default()))
         .collect();
-    for group in groups(views, &|_| None) {
+    for group in groups(views, &|_| Vec::new()) {
         let mut product = Product::new(&setting, &group);
         product
             .explore(&group)

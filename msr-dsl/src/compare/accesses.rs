@@ -73,7 +73,7 @@ pub fn accesses(setting: &Setting, undecided: &mut Undecided) -> Vec<Finding> {
     let alike = Alike::new(setting.views);
     let mut told = Told::default();
     let mut questions = Vec::new();
-    for group in groups(setting.views, &|_| None) {
+    for group in groups(setting.views, &|_| Vec::new()) {
         if !alike.same(&group) {
             let asked = told.untold(setting, &group);
             let shape = alike.shape(&group);

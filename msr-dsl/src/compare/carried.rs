@@ -1,7 +1,9 @@
 //! What a record carries from one side to the other, and what of a new guest's own state keeps it from being taken there.
 
 use super::accesses::Setting;
+use super::conversion::{Conversion, turn};
 use super::items::{self, Item};
+use super::symbols::Cell;
 use super::truth::{Table, Truth};
 use super::word::{self, Word};
 use crate::model::View;
@@ -11,6 +13,8 @@ use std::collections::HashMap;
 pub struct Carried {
     /// Of the old and of the new side.
     pub items: [Vec<Item>; 2],
+    /// Between interfaces: what the records are converted by.
+    pub conversion: Option<Conversion>,
     /// By tag and word.
     hurdles: HashMap<(u16, usize), u64>,
 }
@@ -63,10 +67,17 @@ impl Carried {
     /// From the first side to the second.
     pub fn new(setting: &Setting) -> Self {
         let items = setting.views.map(items::items);
-        let hurdles = hurdles(setting, &items).into_iter();
+        let [old, new] = setting.views;
+        let conversion = (old.name != new.name).then(|| Conversion::new([old, new]));
+        let hurdles = match &conversion {
+            Some(conversion) => hurdles_of(setting, &items[0], conversion),
+            None => hurdles(setting, &items),
+        };
+        let hurdles = hurdles.into_iter();
         let hurdles = hurdles.map(|hurdle| ((hurdle.tag, hurdle.word), hurdle.value));
         Self {
             hurdles: hurdles.collect(),
+            conversion,
             items,
         }
     }
@@ -109,7 +120,7 @@ fn hurdles(setting: &Setting, items: &[Vec<Item>; 2]) -> Vec<Hurdle> {
         for word in 0..item.words {
             let other = other.filter(|other| word < other.words);
             hurdles.extend(
-                common(setting, [Some(item), other], reset).map(|value| Hurdle {
+                common(setting, [Some(item), other], 0, reset).map(|value| Hurdle {
                     tag: item.tag,
                     word,
                     value,
@@ -120,18 +131,46 @@ fn hurdles(setting: &Setting, items: &[Vec<Item>; 2]) -> Vec<Hurdle> {
     hurdles
 }
 
-/// The least value that both sides take, a missing item as zero; none if they take this one, or none.
-fn common(setting: &Setting, items: [Option<&Item>; 2], reset: u64) -> Option<u64> {
+/// The same of records that are converted.
+fn hurdles_of(setting: &Setting, items: &[Item], conversion: &Conversion) -> Vec<Hurdle> {
+    let mut hurdles = Vec::new();
+    for item in items.iter().filter(|item| !item.capability) {
+        let reset = setting.views[0].register(item.id).reset;
+        for word in 0..item.words {
+            let cell = Cell {
+                register: item.id,
+                bank: word as u32,
+            };
+            let value = match conversion.goes_to(cell) {
+                Some((to, at)) => {
+                    let turned = to.words[at].turned;
+                    common(setting, [Some(item), Some(&to.item)], turned, reset)
+                }
+                // What no access reaches has to be as in a record without it.
+                None => (item.msrs.is_empty() && reset != item.default).then_some(item.default),
+            };
+            let tag = item.tag;
+            hurdles.extend(value.map(|value| Hurdle { tag, word, value }));
+        }
+    }
+    hurdles
+}
+
+/// The least value that both sides take, a missing item as zero, the second one with some bits turned round; none if they take this one,
+/// or none.
+fn common(setting: &Setting, items: [Option<&Item>; 2], turned: u64, reset: u64) -> Option<u64> {
     let [_, other] = items;
     let plain = other.is_some_and(|other| !setting.views[1].register(other.id).held);
-    if reset == 0 && other.is_none() || plain && other.is_some_and(|other| other.takes(reset)) {
+    let takes = |other: &Item| other.takes(reset ^ turned);
+    if reset == 0 && other.is_none() || plain && other.is_some_and(takes) {
         return None;
     }
     let mut table = Table::default();
     let word: Word = std::array::from_fn(|bit| table.bit(bit as u32));
     let sides = setting.sides();
     let mut taken = Truth::YES;
-    for (side, item) in items.into_iter().enumerate() {
+    for (side, (item, turned)) in items.into_iter().zip([0, turned]).enumerate() {
+        let word = turn(&mut table, &word, turned);
         let own = match item {
             Some(item) => items::taken(&mut table, &sides[side], item, &word),
             None => {

@@ -1,7 +1,10 @@
 //! A record of one version as another, or every reason why not.
 
-use super::items::{Item, items, pairs, record_of};
+use super::conversion::{Conversion, From, Target};
+use super::hidden::{Hidden, has_conditions};
+use super::items::{Item, record_of};
 use super::phrases::count;
+use super::symbols::Cell;
 use crate::interpret::{Answer, Machine};
 use crate::model::{Read, RegisterId, Scope, View};
 use msr_runtime::record::{Record, crc32c, name};
@@ -16,7 +19,7 @@ pub struct Converted {
 }
 
 /// The record as the new version writes it. Nothing that the guest reads is lost: where the old one reads a value, the guest that
-/// it restores to reads the same.
+/// it restores to reads the same, now and once a register is there that is not there now.
 ///
 /// # Errors
 /// All reasons, each a sentence.
@@ -47,23 +50,26 @@ pub fn convert_what_can_be(old: &View, new: &View, bytes: &[u8]) -> Result<Conve
         )]);
     }
     let scope = kind(old, bytes);
-    let of_kind = |view| items(view).into_iter().filter(|item| item.scope == scope);
-    let own: [Vec<Item>; 2] = [old, new].map(|view| of_kind(view).collect());
+    let conversion = Conversion::new([old, new]);
     let (mut kept, mut lost, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
-    for (from, to) in pairs([old, new], &own) {
-        let words = match (&from, &to) {
-            (Some(from), Some(to)) => carried(&guest, from, to, &mut lost),
-            (None, Some(to)) => read_back(&guest, new, to),
-            (Some(from), None) => {
-                reasons.extend(without_a_place(&guest, from));
-                continue;
-            }
-            (None, None) => continue,
+    for (from, to) in &conversion.pairs {
+        let one = from.as_ref().or(to.as_ref().map(|to| &to.item));
+        if one.is_none_or(|one| one.scope != scope) {
+            continue;
+        }
+        if let Some(from) = from {
+            lost.extend(beyond(&guest, from, to.as_ref()));
+        }
+        let Some(to) = to else {
+            reasons.extend(from.iter().filter_map(|from| without_a_place(&guest, from)));
+            continue;
         };
-        let Some(to) = to else { continue };
-        let alone = record_of(new, scope, &[(to.tag, words.clone())]);
+        let words: Vec<u64> = (0..to.words.len())
+            .map(|at| word(&guest, new, to, at))
+            .collect();
+        let alone = record_of(new, scope, &[(to.item.tag, words.clone())]);
         reasons.extend(Machine::new(new).refusals(&alone));
-        kept.push((to.tag, words));
+        kept.push((to.item.tag, words));
     }
     if !reasons.is_empty() {
         // Of items without a place too, which one interface's versions read as they are.
@@ -87,7 +93,7 @@ pub fn convert_what_can_be(old: &View, new: &View, bytes: &[u8]) -> Result<Conve
     if !cut_short.is_empty() {
         return Err(cut_short);
     }
-    lost.extend(reads_otherwise(&guest, &there, scope));
+    lost.extend(reads_otherwise([&guest, &there], scope));
     let record = match scope {
         Scope::Vcpu => there.save(),
         Scope::Guest => there.save_guest(),
@@ -95,39 +101,36 @@ pub fn convert_what_can_be(old: &View, new: &View, bytes: &[u8]) -> Result<Conve
     Ok(Converted { record, lost })
 }
 
-/// The words of an item that both sides save, as many as the new one has.
-fn carried(guest: &Machine, from: &Item, to: &Item, lost: &mut Vec<String>) -> Vec<u64> {
-    let mut words = guest.cells()[from.id].to_vec();
-    let beyond = words.split_off(words.len().min(to.words));
-    if let Some(bank) = beyond.iter().position(|word| *word != to.default) {
-        let value = beyond[bank];
-        let has = count(to.words, "bank", "banks");
-        lost.push(format!(
-            "{} holds {value:#x} in bank {}, and the other side stores {has}",
-            from.name,
-            to.words + bank
-        ));
+/// A word of an item of the new version.
+fn word(guest: &Machine, new: &View, to: &Target, at: usize) -> u64 {
+    let Target { item, words } = to;
+    match words[at].from {
+        From::Item(Cell { register, bank }) => {
+            guest.cells()[register][bank as usize] ^ words[at].turned
+        }
+        From::Read(msr) => match guest.read(msr) {
+            Answer::Value(value) => {
+                let value = value ^ words[at].turned;
+                let alone = record_of(new, item.scope, &[(item.tag, vec![value])]);
+                let taken = Machine::new(new).restore_either(&alone).is_ok();
+                if taken { value } else { item.default }
+            }
+            _ => item.default,
+        },
+        From::Nothing => item.default,
     }
-    words.resize(to.words, to.default);
-    words
 }
 
-/// The words of an item that the new side alone saves: what the guest reads there, as far as a restore takes that.
-fn read_back(guest: &Machine, new: &View, to: &Item) -> Vec<u64> {
-    let register = new.register(to.id);
-    let addresses = &register.addresses;
-    let mut words = vec![to.default; to.words];
-    for (msr, index) in addresses.iter().flat_map(|address| address.msrs()) {
-        let at = if register.banked { index as usize } else { 0 };
-        let Answer::Value(value) = guest.read(msr) else {
-            continue;
-        };
-        let alone = record_of(new, to.scope, &[(to.tag, vec![value])]);
-        if at < words.len() && Machine::new(new).restore_either(&alone).is_ok() {
-            words[at] = value;
-        }
-    }
-    words
+/// What an item of the old version holds in banks for which the new one has no place.
+fn beyond(guest: &Machine, from: &Item, to: Option<&Target>) -> Option<String> {
+    let to = &to?.item;
+    let mut beyond = guest.cells()[from.id].iter().enumerate().skip(to.words);
+    let (bank, value) = beyond.find(|(_, word)| **word != to.default)?;
+    let has = count(to.words, "bank", "banks");
+    Some(format!(
+        "{} holds {value:#x} in bank {bank}, and the other side stores {has}",
+        from.name
+    ))
 }
 
 /// Hidden state that does not come along: no access shows it, so its loss would not be seen.
@@ -189,25 +192,59 @@ fn kind(view: &View, bytes: &[u8]) -> Scope {
     }
 }
 
-/// What the guest reads here and not there.
-fn reads_otherwise(here: &Machine, there: &Machine, scope: Scope) -> Vec<String> {
-    let mut reasons = Vec::new();
-    for (id, register) in here.view().ids() {
-        if !matches!(register.read, Read::Value(_)) || !of_record(here.view(), id, scope) {
+/// What the guest reads here and not there, or would read once it has more registers or fields, or holds where no read shows it.
+fn reads_otherwise([here, there]: [&Machine; 2], scope: Scope) -> Vec<String> {
+    let view = here.view();
+    let (mut reasons, mut hidden) = (Vec::new(), None);
+    for (id, register) in view.ids() {
+        if !of_record(view, id, scope) {
             continue;
         }
-        let msrs = register.addresses.iter().flat_map(|address| address.msrs());
-        let other = |msr: u32| {
+        let msrs = || register.addresses.iter().flat_map(|address| address.msrs());
+        if !matches!(register.read, Read::Value(_)) {
+            reasons.extend(held_otherwise([here, there], id));
+            continue;
+        }
+        let other = |(msr, _): (u32, u32)| {
             let (own, other) = (here.read(msr), there.read(msr));
             let differ = matches!(own, Answer::Value(_)) && own != other;
             differ.then_some((msr, [own, other].map(super::steps::answer)))
         };
-        if let Some((msr, [own, other])) = msrs.map(|(msr, _)| msr).find_map(other) {
-            let name = &register.name;
+        let name = &register.name;
+        if let Some((msr, [own, other])) = msrs().find_map(other) {
             reasons.push(format!("{name} ({msr:#x}) reads {own}, there {other}"));
+        } else if has_conditions(view, id) {
+            let hidden = hidden.get_or_insert_with(|| Hidden::new([here, there]));
+            let mut otherwise = msrs().map(|(msr, _)| hidden.reads_otherwise(name, msr));
+            reasons.extend(otherwise.find_map(|reason| reason));
         }
     }
     reasons
+}
+
+/// State of a register that no read shows, and that is not what the other side begins with or has.
+fn held_otherwise([here, there]: [&Machine; 2], id: RegisterId) -> Option<String> {
+    let register = here.view().register(id);
+    let mut msrs = register.addresses.iter().flat_map(|address| address.msrs());
+    msrs.find_map(|(msr, index)| {
+        let own = super::groups::own(here.view(), id, index)?;
+        let value = here.cells()[id][own.bank as usize];
+        let place = places_of(there.view(), msr);
+        let other = place.map_or(register.reset, |cell| {
+            there.cells()[cell.register][cell.bank as usize]
+        });
+        let name = &register.name;
+        (value != other).then(|| format!("{name} ({msr:#x}) holds {value:#x}, there {other:#x}"))
+    })
+}
+
+/// The state behind an MSR.
+fn places_of(view: &View, msr: u32) -> Option<Cell> {
+    view.ids().find_map(|(id, register)| {
+        let mut msrs = register.addresses.iter().flat_map(|address| address.msrs());
+        let (_, index) = msrs.find(|(own, _)| *own == msr)?;
+        super::groups::own(view, id, index)
+    })
 }
 
 /// What a register shows depends on nothing that is in a record of the other kind.

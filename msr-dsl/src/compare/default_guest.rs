@@ -1,6 +1,6 @@
 //! What a verdict means for the plainest guests of a side: those that are created without any option.
 
-use super::condition::{Condition, saved_as};
+use super::condition::{Condition, Demand, saved_as};
 use super::convert::convert_what_can_be;
 use super::rules;
 use super::verdict::{Reason, Verdict};
@@ -32,15 +32,14 @@ pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<Defaul
     if let Some(reason) = unknown_bits(&guest, to) {
         return Some(DefaultGuest::Refused(vec![reason]));
     }
-    let record = guest.save();
-    let refused = match from.name == to.name {
-        true => restored(&guest, to).err().map(|reason| vec![reason]),
-        // What it reads otherwise is among the conditions.
-        false => convert_what_can_be(from, to, &record).err(),
+    let restored = match from.name == to.name {
+        true => restored(&guest, to).map(|()| Vec::new()),
+        false => converted(&guest, to),
     };
-    if let Some(reasons) = refused {
-        return Some(DefaultGuest::Refused(reasons));
-    }
+    let lost = match restored {
+        Ok(lost) => lost,
+        Err(reasons) => return Some(DefaultGuest::Refused(reasons)),
+    };
     if matches!(verdict, Verdict::Undecided(_)) {
         return None;
     }
@@ -53,6 +52,7 @@ pub fn default_guest([from, to]: [&View; 2], verdict: &Verdict) -> Option<Defaul
     });
     // It is one of those that the condition is about: which they are need not be said.
     let words = |reason: &Reason| match &reason.condition {
+        Some(condition) if condition.demand == Demand::Converted => by_loss(condition, &lost),
         Some(condition) if condition.affected.is_some() => condition.demand.to_string(),
         _ => reason.text.clone(),
     };
@@ -88,12 +88,36 @@ fn is_never_there(view: &View, id: RegisterId) -> bool {
 }
 
 /// Its records are taken: the vCPU's, and that of what the guest's vCPUs share if there is one.
-fn restored(guest: &Machine, to: &View) -> Result<(), String> {
+fn restored(guest: &Machine, to: &View) -> Result<(), Vec<String>> {
     let mut there = Machine::new(to);
-    there.restore(&guest.save())?;
-    match guest.view().is_shared() {
-        true => there.restore_either(&guest.save_guest()),
-        false => Ok(()),
+    let mut each = records(guest).into_iter();
+    let taken = each.try_for_each(|record| there.restore_either(&record));
+    taken.map_err(|reason| vec![reason])
+}
+
+/// The same once they are converted: what it loses by that.
+fn converted(guest: &Machine, to: &View) -> Result<Vec<String>, Vec<String>> {
+    let mut lost = Vec::new();
+    for record in records(guest) {
+        lost.extend(convert_what_can_be(guest.view(), to, &record)?.lost);
+    }
+    Ok(lost)
+}
+
+fn records(guest: &Machine) -> Vec<Vec<u8>> {
+    let shared = guest.view().is_shared().then(|| guest.save_guest());
+    std::iter::once(guest.save()).chain(shared).collect()
+}
+
+/// What converting its record means: where that takes something away, the guest has to be asked.
+fn by_loss(condition: &Condition, lost: &[String]) -> String {
+    match lost {
+        [] => condition.to_string(),
+        [one] => format!("{condition} with --lossy and it does not rely on this: {one}"),
+        [first, rest @ ..] => format!(
+            "{condition} with --lossy and it does not rely on {} things, of which the first is: {first}",
+            rest.len() + 1
+        ),
     }
 }
 

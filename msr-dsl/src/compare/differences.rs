@@ -7,7 +7,7 @@ use super::finding::{About, Aspect, Finding, Witness};
 use super::known::Known;
 use super::product::{Path, Product};
 use super::rules::{Effect, Rule};
-use super::steps::{Start, Step};
+use super::steps::{Guest, Start, Step};
 use super::symbols::Kind;
 use super::truth::Truth;
 use super::values;
@@ -175,9 +175,14 @@ impl Msr<'_, '_> {
     }
 
     fn start(&self, path: &Path, side: usize) -> Start {
-        // A guest that moved has what its record says.
+        // A guest that moved has what its record says, which another interface converts.
         if path.before.is_some() {
-            return Start::default();
+            let [old, new] = self.setting.views;
+            let converts = side == 1 && old.name != new.name;
+            return Start {
+                from: converts.then(|| old.name.clone()),
+                ..Start::default()
+            };
         }
         Start::with(
             self.setting.views[side],
@@ -185,12 +190,15 @@ impl Msr<'_, '_> {
         )
     }
 
-    fn guest(&self, start: &[Start; 2], side: usize) -> Machine<'_> {
-        let mut machine = Machine::new(self.setting.views[side]);
-        if let Some(word) = start[side].capability {
+    fn guest(&self, path: &Path, side: usize) -> Guest<'_> {
+        let views = self.setting.views;
+        let start = self.start(path, side);
+        let mut machine = Machine::new(views[side]);
+        if let Some(word) = start.capability {
             machine.set_capability(word);
         }
-        machine
+        let from = start.from.is_some().then_some(views[1 - side]);
+        Guest { machine, from }
     }
 }
 

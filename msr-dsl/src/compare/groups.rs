@@ -17,8 +17,8 @@ pub struct Group {
     pub cells: [BTreeSet<Cell>; 2],
 }
 
-/// Which state of the old side one of the new side begins with, for guests that move.
-pub type Origins<'a> = &'a dyn Fn(Cell) -> Option<Cell>;
+/// The states of the old side from which one of the new side begins, for guests that move.
+pub type Origins<'a> = &'a dyn Fn(Cell) -> Vec<Cell>;
 
 /// The groups of two versions: every MSR is asked for in one of them. Those of few states come first, so what another group
 /// depends on stands before it.
@@ -37,10 +37,11 @@ pub fn groups(sides: [&View; 2], from: Origins) -> Vec<Group> {
 
 /// One group of several MSRs, whatever they have to do with each other.
 pub fn together(sides: [&View; 2], asked: BTreeSet<u32>) -> Group {
-    Dependence::new(sides, &|_| None).group(asked)
+    Dependence::new(sides, &|_| Vec::new()).group(asked)
 }
 
-type Needs = BTreeMap<u32, BTreeSet<Cell>>;
+/// The states on which the answers of MSRs depend.
+pub type Needs = BTreeMap<u32, BTreeSet<Cell>>;
 
 /// What depends on what.
 struct Dependence<'a> {
@@ -90,8 +91,9 @@ impl<'a> Dependence<'a> {
             return;
         }
         waiting.extend(self.writers[side].get(&cell).into_iter().flatten());
-        if let (1, Some(from)) = (side, (self.from)(cell)) {
-            self.add(group, 0, from, waiting);
+        if side == 1 {
+            let from = (self.from)(cell).into_iter();
+            from.for_each(|from| self.add(group, 0, from, waiting));
         }
     }
 }
@@ -121,7 +123,7 @@ pub fn own(view: &View, id: RegisterId, index: u32) -> Option<Cell> {
 }
 
 /// For each MSR, the states on which its answers depend.
-fn needs(view: &View) -> Needs {
+pub fn needs(view: &View) -> Needs {
     let mut collector = Collector {
         view,
         cells: BTreeSet::new(),
@@ -140,6 +142,17 @@ fn needs(view: &View) -> Needs {
         }
     }
     needs
+}
+
+/// The states that some expressions ask for.
+pub fn asked<'e>(view: &View, expressions: impl Iterator<Item = &'e Expr>) -> BTreeSet<Cell> {
+    let mut collector = Collector {
+        view,
+        cells: BTreeSet::new(),
+        entered: BTreeSet::new(),
+    };
+    expressions.for_each(|expression| collector.expression(expression));
+    collector.cells
 }
 
 struct Collector<'a> {

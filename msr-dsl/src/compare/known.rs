@@ -25,6 +25,7 @@ struct Part {
 impl Known {
     /// What some findings say of an MSR; 0 is old to new, 1 new to old. Those that are safe in the direction say nothing.
     pub fn of(findings: &[Finding], direction: usize, msr: u32) -> Self {
+        let converted = (findings.iter()).any(|finding| finding.rule == &rules::INTERFACE_NAME);
         let whole: [&Rule; 5] = [
             &rules::ITEM_DROPPED,
             &rules::ITEM_SAVED_AGAIN,
@@ -37,7 +38,8 @@ impl Known {
             finding.effects()[direction] != Effect::Safe && finding.about.msrs.contains(&msr)
         });
         for finding in about_it {
-            known.whole |= whole.contains(&finding.rule);
+            known.whole |=
+                whole.contains(&finding.rule) || converted && is_shown_to_be_lost(finding);
             let rule = match direction {
                 0 => finding.rule,
                 _ => finding.rule.mirrored(),
@@ -95,6 +97,17 @@ impl Known {
                     && part.condition.affected.is_none()
             })
     }
+}
+
+/// Between interfaces it says, and shows, that nobody is to rely on what a register holds.
+fn is_shown_to_be_lost(finding: &Finding) -> bool {
+    let items: [&Rule; 4] = [
+        &rules::ITEM_REMOVED,
+        &rules::ITEM_ADDED,
+        &rules::ITEM_SHORTER,
+        &rules::ITEM_LONGER,
+    ];
+    items.contains(&finding.rule) && finding.witness.is_some()
 }
 
 /// Its bits are those of written values.

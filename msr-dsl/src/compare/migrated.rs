@@ -6,6 +6,7 @@ use super::alike::Alike;
 use super::bitwise;
 use super::carried::Carried;
 use super::condition::Demand;
+use super::conversion::Conversion;
 use super::differences::after_a_move;
 use super::finding::{Finding, Witness};
 use super::groups::{Group, groups};
@@ -19,16 +20,10 @@ use super::steps::Step;
 use super::symbols::Cell;
 use super::truth::Table;
 use super::undecided::Undecided;
-use crate::interpret::Machine;
 use std::sync::Arc;
 
 /// Both directions. `known` are the findings about accesses and records.
 pub fn migrated(setting: &Setting, known: &[Finding], undecided: &mut Undecided) -> Vec<Finding> {
-    let [old, new] = setting.views;
-    // Between interfaces a record is converted, which takes nothing away.
-    if old.name != new.name {
-        return Vec::new();
-    }
     let mut all = one_way(setting, known, 0, undecided);
     let back = setting.turned();
     all.extend(one_way(&back, known, 1, undecided).into_iter().map(turned));
@@ -42,16 +37,17 @@ fn one_way(
     direction: usize,
     undecided: &mut Undecided,
 ) -> Vec<Finding> {
-    if setting.views[1].restore_only {
+    let [old, new] = setting.views;
+    let is_lost = old.name != new.name && old.is_shared() && !new.is_shared();
+    if new.restore_only || is_lost {
         return Vec::new();
     }
     let alike = Alike::new(setting.views);
     let carried = Arc::new(Carried::new(setting));
-    let own = &carried.items;
     let mut told = Told::default();
     let mut questions = Vec::new();
-    for group in groups(setting.views, &|cell| restored_from(cell, own)) {
-        let along = saved_alike(setting, &group, own);
+    for group in groups(setting.views, &|cell| restored_from(cell, &carried)) {
+        let along = saved_alike(setting, &group, &carried);
         if along && (alike.same(&group) || bitwise::shows_from_power_on(setting, &alike, &group)) {
             continue;
         }
@@ -82,8 +78,16 @@ fn one_way(
     told.findings()
 }
 
-/// The state of the first side from which one of the second begins after a move.
-fn restored_from(cell: Cell, items: &[Vec<Item>; 2]) -> Option<Cell> {
+/// The states of the first side from which one of the second begins after a move.
+fn restored_from(cell: Cell, carried: &Carried) -> Vec<Cell> {
+    match &carried.conversion {
+        Some(conversion) => conversion.origins(cell),
+        None => same_item(cell, &carried.items).into_iter().collect(),
+    }
+}
+
+/// The state of the first side that is in the same item.
+fn same_item(cell: Cell, items: &[Vec<Item>; 2]) -> Option<Cell> {
     let item = items[1].iter().find(|item| item.id == cell.register)?;
     let same = |other: &&Item| other.tag == item.tag && other.scope == item.scope;
     let from = items[0].iter().find(same)?;
@@ -168,11 +172,13 @@ fn turned(mut finding: Finding) -> Finding {
 /// The other side takes the record of the witness.
 fn arrives(finding: &Finding, setting: &Setting) -> bool {
     let takes = |witness: &Witness| {
-        setting.views.into_iter().all(|view| {
-            let mut guest = Machine::new(view);
-            witness.steps.iter().all(|step| match step {
-                Step::Restore(record) => guest.restore_either(record).is_ok(),
-                _ => true,
+        (0..2).all(|side| {
+            let guest = witness.start[side].guest_of(setting.views, side);
+            guest.is_ok_and(|mut guest| {
+                witness.steps.iter().all(|step| match step {
+                    Step::Restore(record) => guest.restore(record).is_ok(),
+                    _ => true,
+                })
             })
         })
     };
@@ -183,7 +189,35 @@ fn arrives(finding: &Finding, setting: &Setting) -> bool {
 }
 
 /// What both sides save of a group is the same, and of the same MSRs.
-fn saved_alike(setting: &Setting, group: &Group, items: &[Vec<Item>; 2]) -> bool {
+fn saved_alike(setting: &Setting, group: &Group, carried: &Carried) -> bool {
+    match &carried.conversion {
+        Some(conversion) => comes_along(group, &carried.items, conversion),
+        None => same_items(setting, group, &carried.items),
+    }
+}
+
+/// Every state of a group comes along as it is, and a restore takes the same values of it.
+fn comes_along(group: &Group, items: &[Vec<Item>; 2], conversion: &Conversion) -> bool {
+    let item = |side: usize, cell: &Cell| items[side].iter().find(|item| item.id == cell.register);
+    let saved = group.cells[0].iter().filter(|cell| item(0, cell).is_some());
+    let same = |cell: &&Cell| {
+        let Some((target, at)) = conversion.goes_to(**cell) else {
+            return false;
+        };
+        let there = Cell {
+            register: target.item.id,
+            bank: at as u32,
+        };
+        let takes = |item: &Item| (item.accepts, item.closed.clone());
+        target.words[at].turned == 0
+            && group.cells[1].contains(&there)
+            && item(0, cell).map(takes) == item(1, &there).map(takes)
+    };
+    let brought = group.cells[1].iter().filter(|cell| item(1, cell).is_some());
+    saved.clone().all(|cell| same(&cell)) && saved.count() == brought.count()
+}
+
+fn same_items(setting: &Setting, group: &Group, items: &[Vec<Item>; 2]) -> bool {
     let of = |side: usize| {
         let cells = group.cells[side].iter();
         let own = cells.map(|cell| {

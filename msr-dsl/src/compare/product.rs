@@ -11,6 +11,7 @@ use super::truth::{Bit, Table, Truth};
 use super::word::{self, Word};
 
 mod content;
+mod converted;
 mod entries;
 mod inputs;
 mod migrated;

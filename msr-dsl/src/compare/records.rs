@@ -8,7 +8,7 @@ use super::finding::{About, Aspect, Finding, Witness};
 use super::items::{Item, acceptable, items, pairs, record, record_of, smallest};
 use super::phrases::{bits, count};
 use super::rules::{self, Rule};
-use super::steps::Step;
+use super::steps::{Start, Step};
 use super::truth::{Bit, Table, Truth};
 use super::values::{self, Values};
 use crate::interpret::Machine;
@@ -47,8 +47,8 @@ pub fn records(setting: &Setting) -> Vec<Finding> {
             (None, None) => {}
         }
     }
+    findings.extend(records.shared());
     if same_name {
-        findings.extend(records.shared());
         findings.extend(records.old_items());
         findings.extend(order(&pairs));
     }
@@ -288,9 +288,13 @@ impl Records<'_, '_> {
             "item {} ({}): {} → {} words",
             new.tag, new.name, old.words, new.words
         );
-        let mut finding = Finding::new(rule, about(Some(old), Some(new), Aspect::Migrate), text)
-            .saying(Content::of((old.words, new.words)));
         let from = old.words.min(new.words);
+        let mut about = about(Some(old), Some(new), Aspect::Migrate);
+        if !self.same_name {
+            about.msrs = self.msrs_behind(long, side, from);
+        }
+        let content = Content::of((old.words, new.words));
+        let mut finding = Finding::new(rule, about, text).saying(content);
         let demand = if self.same_name {
             Demand::Clear {
                 register: long.name.clone(),
@@ -319,6 +323,14 @@ impl Records<'_, '_> {
             }
         };
         finding
+    }
+
+    /// The MSRs of an item's banks from one on.
+    fn msrs_behind(&self, item: &Item, side: usize, from: usize) -> Vec<u32> {
+        let register = self.views()[side].register(item.id);
+        let msrs = register.addresses.iter().flat_map(|address| address.msrs());
+        let own = msrs.filter(|(_, index)| *index as usize >= from);
+        own.map(|(msr, _)| msr).collect()
     }
 
     fn without(&self, item: &Item) -> Option<Witness> {
@@ -457,7 +469,11 @@ impl Records<'_, '_> {
         let text = format!("the record of what a guest's vCPUs share: {text}");
         let mut finding = Finding::new(rule, about, text);
         let own = Machine::new(self.views()[side]).save_guest();
-        finding.witness = Some(Witness::new(self.views(), vec![Step::Restore(own)]));
+        let mut start = [Start::default(), Start::default()];
+        if !self.same_name {
+            start[1 - side].from = Some(self.views()[side].name.clone());
+        }
+        finding.witness = Some(Witness::of(self.views(), start, vec![Step::Restore(own)]));
         Some(finding)
     }
 

@@ -246,6 +246,13 @@ impl<'a> Side<'a> {
         table.any(ways.into_iter().map(|(_, when)| when))
     }
 
+    /// What a read shows wherever the register is there; none if reads show no value.
+    pub fn shown_at(&self, table: &mut Table, msr: u32) -> Option<Word> {
+        let (id, index) = *self.places.get(&msr)?;
+        let shows = matches!(self.view.register(id).read, Read::Value(_));
+        shows.then(|| self.shown(table, id, index))
+    }
+
     /// What a read shows where the register is there.
     fn shown(&self, table: &mut Table, id: RegisterId, index: u32) -> Word {
         let register = self.view.register(id);

@@ -7,7 +7,7 @@ use crate::compare::finding::{Aspect, Finding, Witness};
 use crate::compare::phrases::bits;
 use crate::compare::product::Path;
 use crate::compare::rules::{self, Rule};
-use crate::compare::steps::{Step, execute};
+use crate::compare::steps::Step;
 use crate::compare::truth::Truth;
 use crate::compare::word::Word;
 use crate::interpret::Answer;
@@ -326,11 +326,11 @@ impl Msr<'_, '_> {
 
     /// What a look shows after a path, if it shows a value.
     fn shown_after(&self, look: Look, path: &Path, side: usize) -> Option<u64> {
-        let start = [0, 1].map(|side| self.start(path, side));
-        let mut machine = self.guest(&start, side);
+        let mut guest = self.guest(path, side);
         for step in &path.steps {
-            execute(&mut machine, step);
+            guest.execute(step);
         }
+        let machine = &guest.machine;
         match (look, machine.read(self.msr)) {
             (Look::Held, _) => machine.held_at(self.msr),
             (Look::Read, Answer::Value(value)) => Some(value),

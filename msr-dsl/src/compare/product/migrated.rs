@@ -24,10 +24,10 @@ pub(super) struct Origin {
 }
 
 /// A cell of an item.
-struct Saved<'i> {
-    item: &'i Item,
+pub(super) struct Saved<'i> {
+    pub(super) item: &'i Item,
     at: usize,
-    cell: Cell,
+    pub(super) cell: Cell,
 }
 
 impl Product<'_> {
@@ -72,7 +72,11 @@ impl Product<'_> {
 
     /// Guests of the old side after a restore on both, from one record.
     fn moved(&mut self, origin: &Origin, guests: Truth) -> Truth {
-        let (when, next) = self.crossing(&origin.carried.items);
+        let carried = origin.carried.clone();
+        let (when, next) = match &carried.conversion {
+            Some(conversion) => self.converted(&carried, conversion),
+            None => self.crossing(&carried.items),
+        };
         self.transitions.clear();
         self.add(Step::Save, when, &next);
         self.image(guests, 0)
@@ -149,7 +153,11 @@ impl Product<'_> {
     }
 
     /// When a side takes the record of the old one, and what its cells are then.
-    fn restored(&mut self, items: &[Vec<Item>; 2], side: usize) -> (Truth, Vec<(usize, Change)>) {
+    pub(super) fn restored(
+        &mut self,
+        items: &[Vec<Item>; 2],
+        side: usize,
+    ) -> (Truth, Vec<(usize, Change)>) {
         let mut when = Truth::YES;
         for saved in self.saved(&items[0]) {
             let word = self.sides[0].cells[&saved.cell];
@@ -194,7 +202,7 @@ impl Product<'_> {
     }
 
     /// The cells of the old side that are saved.
-    fn saved<'i>(&self, items: &'i [Item]) -> Vec<Saved<'i>> {
+    pub(super) fn saved<'i>(&self, items: &'i [Item]) -> Vec<Saved<'i>> {
         let cells = self.cells.iter().filter(|(side, _)| *side == 0);
         let saved = cells.filter_map(|(_, cell)| {
             let item = items.iter().find(|item| item.id == cell.register)?;
