@@ -124,13 +124,17 @@ fn register(at: usize, choices: &[usize]) -> String {
         _ => format!("write {y};"),
     };
     // One meaning in two encodings.
-    let (reset, x) = match choices[11] % 12 {
-        STRAIGHT => ("reset 1;", "one_clears".to_owned()),
-        TURNED => ("", "one_sets; read !X".to_owned()),
-        _ => (reset, x),
+    let (reset, x, turned) = match choices[11] % 12 {
+        STRAIGHT => ("reset 1;", "one_clears".to_owned(), ""),
+        TURNED => (
+            "",
+            "one_sets".to_owned(),
+            "read state & 2 | (1 if !X else 0);",
+        ),
+        _ => (reset, x, ""),
     };
     format!(
-        "{head} {{ cite \"t\"; {scope} {when} {reset} {init} {legal} write store; reserved fault_if_set; {migrate}
+        "{head} {{ cite \"t\"; {scope} {when} {reset} {init} {legal} {turned} write store; reserved fault_if_set; {migrate}
            [0] X: bool {{ write {x}; }} [1] Y: bool {{ {read} }} }}\n"
     )
 }
