@@ -308,7 +308,8 @@ fn ctrl_c_leaves_a_tidy_terminal() {
     }
     keys.write_all(b"\x03").unwrap();
     shown.read_to_end(&mut seen).unwrap();
-    assert_eq!(terminal.wait().unwrap().code(), Some(130));
+    let status = terminal.wait().unwrap().code();
+    assert_eq!(status, Some(130), "{}", text(&seen));
     let seen = String::from_utf8_lossy(&seen);
     let (_, last) = seen.rsplit_once('\r').unwrap().0.rsplit_once('\r').unwrap();
     assert_eq!(last, "\u{1b}[2Kinterrupted", "{seen:?}");

@@ -504,6 +504,25 @@ fn state_without_a_place_that_no_read_shows_is_not_dropped_unsaid() {
     assert_eq!(files.converted(&files.record("")).1, 0);
 }
 
+/// Nor where it is another record that says whether it is there.
+#[test]
+fn state_behind_what_vcpus_share_is_not_dropped_unsaid() {
+    let shared = |name: &str, migrate: &str| {
+        gated(name, GATE, &format!("write store; migrate {migrate};"))
+            .replace("reset 1;", "scope guest;")
+    };
+    let (old, new) = (shared("one", "saved 2"), shared("two", "transient \"t\""));
+    let files = Files::new(&old, &new);
+    let record = files.record("wrmsr 10 1\nwrmsr 11 5\n");
+    assert_eq!(
+        files.converted(&record),
+        ("R (0x11) holds 0x5, there 0x0\n".to_owned(), 1)
+    );
+    assert_eq!(files.converted(&files.record("wrmsr 10 1\n")).1, 0);
+    let files = Files::new(&old, &shared("two", "saved 7"));
+    assert_eq!(files.converted(&record).1, 0);
+}
+
 /// The default guest goes on by its record alone only if nothing of that is lost.
 #[test]
 fn what_the_default_guest_loses_is_said() {

@@ -100,7 +100,7 @@ fn held_to(most: u64, rules: [&str; 2]) {
 
 #[test]
 fn shipped_specs() {
-    for (old, new, least, most) in [("vmce", "kvm", 20, 880), ("platform", "sdm", 20, 330)] {
+    for (old, new, least, most) in [("vmce", "kvm", 20, 2_430), ("platform", "sdm", 20, 730)] {
         let comparison = timed(&shipped(old), &shipped(new));
         let findings = comparison.findings.len();
         assert!(findings >= least, "{old} and {new}: {findings} findings");

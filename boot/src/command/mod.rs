@@ -42,8 +42,8 @@ pub fn main() -> ExitCode {
     match answer {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
-        // As a shell says of a program that Ctrl-C has ended.
-        Err(Error::Interrupted) => {
+        // As a shell says of a program that Ctrl-C has ended. The terminal signals what it runs too, and whatever fails of that is no mistake.
+        Err(error) if matches!(error, Error::Interrupted) || interrupt::interrupted() => {
             eprintln!("interrupted");
             ExitCode::from(130)
         }

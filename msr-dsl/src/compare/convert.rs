@@ -93,7 +93,7 @@ pub fn convert_what_can_be(old: &View, new: &View, bytes: &[u8]) -> Result<Conve
     if !cut_short.is_empty() {
         return Err(cut_short);
     }
-    lost.extend(reads_otherwise([&guest, &there], scope));
+    lost.extend(reads_otherwise([&guest, &there], &conversion, scope));
     let record = match scope {
         Scope::Vcpu => there.save(),
         Scope::Guest => there.save_guest(),
@@ -193,11 +193,28 @@ fn kind(view: &View, bytes: &[u8]) -> Scope {
 }
 
 /// What the guest reads here and not there, or would read once it has more registers or fields, or holds where no read shows it.
-fn reads_otherwise([here, there]: [&Machine; 2], scope: Scope) -> Vec<String> {
+fn reads_otherwise(
+    [here, there]: [&Machine; 2],
+    conversion: &Conversion,
+    scope: Scope,
+) -> Vec<String> {
     let view = here.view();
+    let stays = |register: RegisterId| {
+        let cells = here.cells()[register].iter().enumerate();
+        let bank = |at: usize| Cell {
+            register,
+            bank: at as u32,
+        };
+        let mut words = cells.map(|(at, _)| bank(at));
+        words.all(|cell| conversion.goes_to(cell).is_some())
+    };
     let (mut reasons, mut hidden) = (Vec::new(), None);
     for (id, register) in view.ids() {
         if !of_record(view, id, scope) {
+            // What it shows depends on what another record brings: of it this one has the state.
+            if register.scope == scope && register.stored && !stays(id) {
+                reasons.extend(held_otherwise([here, there], id));
+            }
             continue;
         }
         let msrs = || register.addresses.iter().flat_map(|address| address.msrs());
