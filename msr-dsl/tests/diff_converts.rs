@@ -523,6 +523,47 @@ fn state_behind_what_vcpus_share_is_not_dropped_unsaid() {
     assert_eq!(files.converted(&record).1, 0);
 }
 
+/// Nor where the capability word does, which the record of shared state does not have.
+#[test]
+fn shared_state_behind_a_capability_is_not_dropped_unsaid() {
+    let side = |name: &str, migrate: &str| {
+        format!(
+            "interface! {{ interface {name} {{ vendor any; version 1 \"t\"; capability CAP; }}
+             feature FF {{ bit CAP.F; offered; }}
+             register CAP @ 0x179 {{ cite \"t\"; reset 2; write ignore; migrate saved 100; restore accepts F | [1]; [8] F: bool; }}
+             register L @ 0x11 {{ cite \"t\"; scope guest; write store; migrate saved 3; }}
+             register T @ 0x10 {{ cite \"t\"; scope guest; when CAP.F else fault; write store; migrate {migrate}; }} }}"
+        )
+    };
+    let files = Files::new(&side("one", "saved 1"), &side("two", "transient \"t\""));
+    let lines = "wrmsr 10 1\nsave guest\n";
+    let output = common::msr(&["sim", &files.old, "--cap", "0x102"], lines);
+    let text = String::from_utf8(output.stdout).expect("text");
+    let record = text.lines().last().expect("a record");
+    assert_eq!(
+        files.converted(record),
+        ("T (0x10) holds 0x1, there 0x0\n".to_owned(), 1)
+    );
+}
+
+/// What a read leaves out now is shown later.
+#[test]
+fn state_that_a_read_leaves_out_is_not_dropped_unsaid() {
+    let side = |name: &str, migrate: &str| {
+        gated(
+            name,
+            "",
+            &format!("read state if L.X else 0; write store; migrate {migrate};"),
+        )
+        .replace("reset 1;", "")
+    };
+    let files = Files::new(&side("one", "saved 2"), &side("two", "transient \"t\""));
+    let record = files.record("wrmsr 11 5\n");
+    let lost = "R (0x11) reads 0x0000000000000005 after wrmsr 0x10 0x1, there 0x0000000000000000\n";
+    assert_eq!(files.converted(&record), (lost.to_owned(), 1));
+    assert_eq!(files.converted(&files.record("")).1, 0);
+}
+
 /// The default guest goes on by its record alone only if nothing of that is lost.
 #[test]
 fn what_the_default_guest_loses_is_said() {

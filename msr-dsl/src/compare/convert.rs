@@ -210,11 +210,13 @@ fn reads_otherwise(
     };
     let (mut reasons, mut hidden) = (Vec::new(), None);
     for (id, register) in view.ids() {
+        // What it shows depends on what another record brings: of it this one has the state.
+        let own = register.scope == scope && register.stored;
+        if own && asks_another(view, id, scope) && !stays(id) {
+            reasons.extend(held_otherwise([here, there], id));
+            continue;
+        }
         if !of_record(view, id, scope) {
-            // What it shows depends on what another record brings: of it this one has the state.
-            if register.scope == scope && register.stored && !stays(id) {
-                reasons.extend(held_otherwise([here, there], id));
-            }
             continue;
         }
         let msrs = || register.addresses.iter().flat_map(|address| address.msrs());
@@ -264,7 +266,13 @@ fn places_of(view: &View, msr: u32) -> Option<Cell> {
     })
 }
 
-/// What a register shows depends on nothing that is in a record of the other kind.
+/// What a register shows depends on something that is in a record of the other kind: the guest's, or a vCPU's with the capability word.
+fn asks_another(view: &View, id: RegisterId, scope: Scope) -> bool {
+    let from = view.computed_from(vec![id]);
+    from.iter().any(|id| view.register(*id).scope != scope)
+}
+
+/// A register can be judged by a record of one kind.
 fn of_record(view: &View, id: RegisterId, scope: Scope) -> bool {
     let from = view.computed_from(vec![id]);
     let shared = |id: &RegisterId| view.register(*id).scope == Scope::Guest;

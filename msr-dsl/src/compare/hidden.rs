@@ -1,4 +1,4 @@
-//! What a guest reads once a register (or a field of it) is there that it lacks now: its state is in the record all the same.
+//! What a guest reads once a register (or a field of it) is there that it lacks now, or shows more of its state: that is in the record all the same.
 
 use super::accesses::Setting;
 use super::groups::{asked, together};
@@ -70,15 +70,22 @@ fn shown(table: &mut Table, read: &Reading) -> Truth {
     table.and(there, read.answers.when(&Kind::Done))
 }
 
-/// Whether a guest can bring about by what it does that a register, or a field of it, is there.
+/// Whether a guest can bring about by what it does that a register, or a field of it, is there, or that a read shows more of its state.
 pub fn has_conditions(view: &View, id: RegisterId) -> bool {
     let register = view.register(id);
     matches!(register.read, Read::Value(_)) && !asked(view, conditions(register)).is_empty()
 }
 
-/// The conditions on which a register and its fields are there.
+/// The conditions on which a register and its fields are there, and what is read of state of its own.
 fn conditions(register: &Register) -> impl Iterator<Item = &Expr> {
     let own = register.present.iter().map(|(condition, _)| condition);
     let fields = register.fields.iter();
-    own.chain(fields.filter_map(|field| field.present.as_ref()))
+    let shown = match &register.read {
+        Read::Value(value) if register.stored => Some(value),
+        _ => None,
+    };
+    let read = fields.clone().filter_map(|field| field.read.as_ref());
+    let read = read.filter(|_| register.stored);
+    let present = fields.filter_map(|field| field.present.as_ref());
+    own.chain(present).chain(shown).chain(read)
 }
